@@ -1,0 +1,112 @@
+/**
+ * What the planner hands to an eraser: every table it reaches, why, and the statements in the order they must run.
+ * A plan holds statement shapes and no data, so it can be printed, hashed and compared.
+ */
+
+/** A table as the catalogue spells it. */
+export interface TableName {
+  schema: string
+  table: string
+}
+
+export interface KeyColumn {
+  name: string
+  /** The type as `format_type` prints it, so that a text array parameter can be cast to it. */
+  type: string
+}
+
+/** Values of a key, in the order of its columns, as text. */
+export type RootKey = readonly string[]
+
+export type StepKind = 'collect' | 'detach' | 'pseudonymise' | 'delete' | 'root-delete' | 'root-pseudonymise'
+
+/**
+ * One statement. Parameters $1…$k are the root key's columns, each an array with one element a root (text arrays, cast
+ * inside the statement); behind them come, in the order of `collected`, the arrays that earlier collect steps returned.
+ */
+export interface PlanStep {
+  id: string
+  kind: StepKind
+  table: TableName
+  /** Why the table is in the plan: the path of edges to the root, in words. */
+  why: string
+  /** Ids of the collect steps whose results this statement takes as further parameters (one text array a column). */
+  collected: readonly string[]
+  sql: string
+  /**
+   * The same statement bounded by one more parameter (rows at most), for a subject too large for one batch.
+   * Repeat it until it reports zero rows. Absent where the effect is always small (root rows, collects).
+   */
+  pieceSql?: string
+}
+
+export interface PlanTable {
+  table: TableName
+  action: 'delete' | 'pseudonymise' | 'retain' | 'detach'
+  why: string
+  /**
+   * SQL condition: row `t` of this table belongs to root row `root`. Both aliases stand free, so it can be put in an
+   * EXISTS, a count or a LATERAL.
+   */
+  belongs: string
+  /** Rows in this table at the catalogue's estimate. */
+  estimate: number
+}
+
+/** A legal minimum on a table the plan reaches: while the condition holds for a root row (alias root), its subject waits whole. */
+export interface Minimum {
+  table: TableName
+  ground: string
+  condition: string
+}
+
+export interface DeletionPlan {
+  store: string
+  /** The subject's name in the map, or `table:schema.table` where a policy works on a table's own rows. */
+  subject: string
+  root: TableName
+  key: readonly KeyColumn[]
+  tenant: string | null
+  alias: string | null
+  tables: readonly PlanTable[]
+  steps: readonly PlanStep[]
+  minimums: readonly Minimum[]
+  /**
+   * SQL condition over root row `root`: rows that must stay name it, so the root is pseudonymised and not deleted;
+   * null where nothing can keep it. `keptUntil` is an SQL scalar over `root`: when the last ground ends (null: open).
+   */
+  keptCondition: string | null
+  keptUntil: string | null
+  /** Materialised views over the plan's tables, to refresh afterwards, in order; unique: can be refreshed concurrently. */
+  materialisedViews: readonly { view: TableName; unique: boolean }[]
+  /** What the plan knowingly doesn't reach: ignored tables with their reasons, other stores, accepted findings. */
+  notCovered: readonly string[]
+  /** SHA-256 (hex) of the map's canonical JSON, and of this plan's statements and key. */
+  mapVersion: string
+  hash: string
+}
+
+/** What `datamap check` found; `id` is what `accept` names. */
+export interface Finding {
+  id: string
+  kind:
+    | 'unclassified-table'
+    | 'unclassified-column'
+    | 'vanished-table'
+    | 'vanished-column'
+    | 'delete-trigger'
+    | 'rule'
+    | 'cascade-outside-plan'
+    | 'nullable-path'
+    | 'blocking-foreign-key'
+    | 'unindexed-foreign-key'
+    | 'unbreakable-cycle'
+    | 'no-primary-key'
+    | 'map-error'
+  store: string
+  on: string
+  message: string
+  mend: string
+  /** The reason given in the map's `accept`, if it was accepted. */
+  accepted: string | null
+}

@@ -1,0 +1,173 @@
+/**
+ * The data map as people write it: the `stores`, `subjects`, `tables` and `accept` keys of lethe.yaml. What a key means
+ * to a reader stands in its description, which the published JSON Schema (lethe.schema.json) carries to editors.
+ */
+import { z } from 'zod'
+
+const name = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'a lower-case name: letters, digits, - and _')
+const sql = z.string().min(1).max(4000)
+const column = z.string().min(1).max(63)
+const period = z
+  .string()
+  .regex(/^\d+ (day|days|month|months|year|years)$/, 'a period such as "30 days", "6 months" or "7 years"')
+/** `schema.table`, each part as the catalogue spells it; quote a part that holds a dot: `public."odd.name"`. */
+const table = z.string().min(3).max(130)
+/** Where a secret or an address stands: never in the map itself. */
+const secret = z.string().regex(/^(env:[A-Z][A-Z0-9_]*|file:\/.+)$/, '"env:NAME" or "file:/path"')
+
+export const categories = [
+  'none',
+  'identity',
+  'contact',
+  'health',
+  'financial',
+  'behaviour',
+  'credentials',
+  'free-text',
+] as const
+
+const lawfulBasis = z.strictObject({
+  article6: z.enum(['a', 'b', 'c', 'd', 'e', 'f']),
+  article9: z.enum(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']).optional(),
+})
+
+const postgresStore = z.strictObject({
+  kind: z.literal('postgres'),
+  url: secret.describe('where the connection address stands'),
+  schemas: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(['public'])
+    .describe('every table in these schemas must be classified'),
+  time_zone: z
+    .string()
+    .optional()
+    .describe('the zone of timestamps without one; needed if a clock uses such a column'),
+  large_table_rows: z
+    .number()
+    .int()
+    .positive()
+    .default(100_000)
+    .describe('from this estimate on, a foreign key on the path needs an index'),
+  location: z.string().optional(),
+})
+/** A store that the map knows and a later eraser will serve; a policy on a subject that is also here is refused until then. */
+const otherStore = z.strictObject({
+  kind: z.enum(['s3', 'dynamodb', 'redis', 'opensearch', 'keys', 'processor', 'declared']),
+  owner: z.string().optional(),
+  location: z.string().optional(),
+})
+
+const subject = z.strictObject({
+  store: name,
+  root: table.describe('the table whose rows are the data subjects'),
+  key: z.array(column).min(1).optional().describe('default: the primary key'),
+  tenant: column.optional().describe('column of the root that names the tenant'),
+  alias: column
+    .optional()
+    .describe('column of the root naming the row this one was merged into: the same data subject'),
+  contact: sql.optional().describe('SQL over the root (alias root) giving the address for warnings'),
+  other_stores: z.array(name).default([]),
+})
+
+const edge = z.strictObject({
+  kind: z.enum(['owned', 'authored', 'shared', 'reference']),
+  to: table.describe('the table one step nearer to the subject'),
+  columns: z.array(column).min(1).describe('columns of the side that points'),
+  references: z
+    .array(column)
+    .min(1)
+    .optional()
+    .describe('columns of the side pointed to; default: its primary key'),
+  side: z.enum(['child', 'parent']).default('child').describe('parent: `to` points at this table'),
+  when: z
+    .strictObject({ column, equals: z.string() })
+    .optional()
+    .describe('the other half of a polymorphic pair'),
+  then: z
+    .union([z.enum(['keep', 'null']), z.strictObject({ repoint: z.array(z.string()).min(1) })])
+    .optional()
+    .describe(
+      'authored, shared and reference edges: what happens to the pointing columns (default keep; shared: null)',
+    ),
+})
+
+/** What a pseudonymised column becomes: a fixed text, null, a keyed hash of what stood there, or an SQL expression over the row (alias t). */
+const replacement = z.union([
+  z.strictObject({ set: z.union([z.string(), z.number(), z.boolean(), z.null()]) }),
+  z.strictObject({ hash: z.literal(true) }),
+  z.strictObject({ sql }),
+])
+
+const tableEntry = z
+  .strictObject({
+    columns: z
+      .partialRecord(z.enum(categories), z.array(column))
+      .describe('every column, once, under its category'),
+    edges: z.array(edge).default([]),
+    action: z.enum(['delete', 'pseudonymise', 'retain', 'ignore']),
+    pseudonymise: z
+      .record(column, replacement)
+      .optional()
+      .describe('for action pseudonymise, for retained rows, and for a root that must stay'),
+    retain: z
+      .strictObject({
+        ground: z.string().min(3),
+        until: sql.describe(
+          'SQL over the row (alias t) giving a timestamptz or date, or the word parent: as long as the row it belongs to',
+        ),
+      })
+      .optional(),
+    minimum: z
+      .strictObject({
+        ground: z.string().min(3),
+        until: sql.describe('SQL over the row (alias t): before this instant the whole subject waits'),
+      })
+      .optional(),
+    reason: z.string().min(3).optional().describe('for action ignore'),
+    purpose: z.string().optional(),
+    lawful_basis: lawfulBasis.optional(),
+    location: z.string().optional(),
+  })
+  .superRefine((entry, context) => {
+    const demand = (ok: boolean, message: string) => {
+      if (!ok) context.addIssue({ code: 'custom', message })
+    }
+    demand(entry.action !== 'ignore' || entry.reason !== undefined, 'action ignore needs a reason')
+    demand(
+      entry.action !== 'retain' || entry.retain !== undefined,
+      'action retain needs retain: { ground, until }',
+    )
+    demand(
+      entry.action !== 'pseudonymise' || entry.pseudonymise !== undefined,
+      'action pseudonymise needs pseudonymise: { column: … }',
+    )
+  })
+
+const acceptance = z.strictObject({
+  finding: z.string().min(3).describe('the finding as `lethe datamap check` names it'),
+  reason: z.string().min(3),
+})
+
+export const dataMapSchema = z.strictObject({
+  stores: z.record(name, z.discriminatedUnion('kind', [postgresStore, otherStore])),
+  subjects: z.record(name, subject),
+  tables: z.record(name, z.record(table, tableEntry)).describe('by store, then by schema.table'),
+  accept: z.array(acceptance).default([]),
+})
+
+export type DataMap = z.infer<typeof dataMapSchema>
+export type StoreEntry = DataMap['stores'][string]
+export type PostgresStoreEntry = z.infer<typeof postgresStore>
+export type SubjectEntry = z.infer<typeof subject>
+export type TableEntry = z.infer<typeof tableEntry>
+export type Edge = z.infer<typeof edge>
+export type Replacement = z.infer<typeof replacement>
+export {
+  name as nameSchema,
+  period as periodSchema,
+  secret as secretSchema,
+  sql as sqlSchema,
+  table as tableSchema,
+  column as columnSchema,
+}
