@@ -1,0 +1,96 @@
+/**
+ * The only importer of prom-client: every metric of Lethe, by name. Labels are names from the configuration and the
+ * registry of kinds; never a key, a scope of a request or anything about a person.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+export interface Metrics {
+  /** The text of `/metrics`, and its content type. */
+  expose(): Promise<{ contentType: string; body: string }>
+  /** One per finished run; `outcome` is the run's last state. */
+  readonly runsTotal: Counter<'kind' | 'outcome'>
+  readonly rowsRemovedTotal: Counter<'policy'>
+  readonly batchSeconds: Histogram
+  readonly throttledSecondsTotal: Counter<'reason'>
+  /** Age of the oldest job that no worker has taken yet; 0 when the queue is empty. */
+  readonly queueOldestSeconds: Gauge<'queue'>
+  readonly lastSuccessTimestampSeconds: Gauge<'policy'>
+  readonly proposalsWaiting: Gauge
+  readonly holdsOverdue: Gauge
+  readonly dispatcherLastRoundTimestampSeconds: Gauge
+  readonly probeLastSeenTimestampSeconds: Gauge<'queue'>
+  readonly runsState: Gauge<'state'>
+}
+
+/** One set of metrics a process; tests make their own, so that nothing is global. */
+export function createMetrics(options: { processMetrics?: boolean } = {}): Metrics {
+  const registry = new Registry()
+  if (options.processMetrics === true) collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  return {
+    expose: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    runsTotal: new Counter({
+      name: 'lethe_runs_total',
+      help: 'Runs that reached a final state.',
+      labelNames: ['kind', 'outcome'],
+      registers,
+    }),
+    rowsRemovedTotal: new Counter({
+      name: 'lethe_rows_removed_total',
+      help: 'Rows removed by a policy, all tables together.',
+      labelNames: ['policy'],
+      registers,
+    }),
+    batchSeconds: new Histogram({
+      name: 'lethe_batch_seconds',
+      help: 'Duration of one deleting transaction.',
+      buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    }),
+    throttledSecondsTotal: new Counter({
+      name: 'lethe_throttled_seconds_total',
+      help: 'Time a sweep waited, by the first reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    queueOldestSeconds: new Gauge({
+      name: 'lethe_queue_oldest_seconds',
+      help: 'Age of the oldest job that waits in a queue.',
+      labelNames: ['queue'],
+      registers,
+    }),
+    lastSuccessTimestampSeconds: new Gauge({
+      name: 'lethe_last_success_timestamp_seconds',
+      help: 'When a policy last finished a run.',
+      labelNames: ['policy'],
+      registers,
+    }),
+    proposalsWaiting: new Gauge({
+      name: 'lethe_proposals_waiting',
+      help: 'Proposals that wait for a decision.',
+      registers,
+    }),
+    holdsOverdue: new Gauge({
+      name: 'lethe_holds_overdue',
+      help: 'Holds past their review date.',
+      registers,
+    }),
+    dispatcherLastRoundTimestampSeconds: new Gauge({
+      name: 'lethe_dispatcher_last_round_timestamp_seconds',
+      help: 'When this process last finished a dispatcher round as the leader.',
+      registers,
+    }),
+    probeLastSeenTimestampSeconds: new Gauge({
+      name: 'lethe_probe_last_seen_timestamp_seconds',
+      help: 'When a worker last took a probe of a queue.',
+      labelNames: ['queue'],
+      registers,
+    }),
+    runsState: new Gauge({
+      name: 'lethe_runs_state',
+      help: 'Runs by state; finished ones of the last day.',
+      labelNames: ['state'],
+      registers,
+    }),
+  }
+}
