@@ -34,18 +34,79 @@ export const registry = {
   E_CONFIG_MISSING: entry(2, false, 'Set the named variable or file.'),
 
   // databases
+  E_BLOCKED_BY_REFERENCE: entry(
+    12,
+    false,
+    'Classify the table that still points there in the map, or move its rows; then start again.',
+  ),
+  E_CLOCK_SKEW: entry(
+    20,
+    true,
+    'Bring the clocks of both database servers into step (NTP), then start again.',
+  ),
+  E_DATABASE: entry(
+    1,
+    true,
+    'Look the SQLSTATE up in the server log at this time; the log has the statement, this message never does.',
+  ),
+  E_DATABASE_PRIVILEGE: entry(
+    12,
+    false,
+    'Print the rights that are needed with `lethe grants --sql` and grant them.',
+  ),
   E_DATABASE_UNAVAILABLE: entry(
     20,
     true,
     'Check the address and that the server runs; the work goes on by itself.',
   ),
+  E_LOCK_TIMEOUT: entry(20, true, 'Find who holds the lock in pg_locks; the work goes on by itself.'),
+  E_POOLER_TRANSACTION_MODE: entry(
+    2,
+    false,
+    'Point the address at PostgreSQL itself, or at a pool in session mode: session settings and locks get lost here.',
+  ),
   E_SCHEMA_OLD: entry(57, false, 'Run `lethe migrate`.'),
   E_SCHEMA_NEW: entry(57, false, 'Run the version of Lethe that made this schema, or a newer one.'),
+  E_STATEMENT_TIMEOUT: entry(
+    20,
+    true,
+    'Look for a missing index or a blocked session; the work goes on by itself.',
+  ),
+
+  // schedules
+  E_SCHEDULE: entry(
+    2,
+    false,
+    'Mend the cron fields or the time zone: minute hour day-of-month month day-of-week.',
+  ),
+  E_SCHEDULE_GAP: entry(2, false, 'Use UTC, or a time of day that exists on every day of the year.'),
 
   // ledger
   E_FENCED: entry(11, false, 'Nothing to do: another worker holds this run and goes on with it.'),
   E_ILLEGAL_TRANSITION: entry(12, false, 'Look at the run with `lethe runs show ID`.'),
   E_LEASED: entry(11, true, 'Wait until the lease ends, or stop the holder.'),
+
+  // queue
+  E_QUEUE_WEDGED: entry(
+    1,
+    true,
+    'Nothing to do: the supervisor starts the worker again; see runbooks/alerts/queue-stuck.md if it repeats.',
+  ),
+  E_REDIS_FULL: entry(
+    20,
+    true,
+    'Give Redis more memory, or raise maxmemory; the dispatcher adds what is missing by itself.',
+  ),
+  E_REDIS_UNAVAILABLE: entry(
+    20,
+    true,
+    'Check LETHE_REDIS_URL and that the server runs; the dispatcher adds what is missing by itself.',
+  ),
+  E_RUN_LOST: entry(
+    1,
+    true,
+    'Look at the worker logs before each loss (memory, crash); `lethe runs show ID` has the times.',
+  ),
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof registry
