@@ -1,53 +1,55 @@
-/** Which processes of Lethe are alive, for `lethe doctor` and for the message of a lease that is held. */
+/** Which processes are alive, by the control database's clock. */
 import { z } from 'zod'
-import type { Database } from '../db/index.ts'
+import type { Queryable } from '../db/index.ts'
 
-export interface WorkerRow {
+export interface WorkerEntry {
   id: string
   roles: string[]
   version: string
   startedAt: Date
-  /** Seconds since it last said so, by the control database's clock. */
-  silentSeconds: number
+  seenAt: Date
 }
 
-/** Called at the start and then every few seconds. */
-export async function touchWorker(
-  control: Database,
+const row = z
+  .object({
+    id: z.string(),
+    roles: z.array(z.string()),
+    version: z.string(),
+    started_at: z.date(),
+    seen_at: z.date(),
+  })
+  .transform((found): WorkerEntry => ({
+    id: found.id,
+    roles: found.roles,
+    version: found.version,
+    startedAt: found.started_at,
+    seenAt: found.seen_at,
+  }))
+
+export async function beatWorker(
+  control: Queryable,
   worker: { id: string; roles: readonly string[]; version: string },
 ): Promise<void> {
   await control.execute(
     `INSERT INTO lethe_control.workers (id, roles, version) VALUES ($1, $2, $3)
-     ON CONFLICT (id) DO UPDATE SET seen_at = now()`,
+     ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()`,
     [worker.id, worker.roles, worker.version],
   )
 }
 
-/** Called when a process ends in order; forgets the ones that ended otherwise a week ago too. */
-export async function removeWorker(control: Database, id: string): Promise<void> {
-  await control.execute(
-    `DELETE FROM lethe_control.workers WHERE id = $1 OR seen_at < now() - interval '7 days'`,
-    [id],
-  )
+export async function forgetWorker(control: Queryable, id: string): Promise<void> {
+  await control.execute(`DELETE FROM lethe_control.workers WHERE id = $1`, [id])
 }
 
-export async function listWorkers(control: Database): Promise<WorkerRow[]> {
-  const rows = await control.query(
-    z.object({
-      id: z.string(),
-      roles: z.array(z.string()),
-      version: z.string(),
-      started_at: z.date(),
-      silent: z.number(),
-    }),
-    `SELECT id, roles, version, started_at, extract(epoch FROM now() - seen_at)::float8 AS silent
-     FROM lethe_control.workers ORDER BY started_at`,
+/** Workers seen in the last `seconds`; older entries than a day are removed on the way. */
+export async function liveWorkers(control: Queryable, seconds: number): Promise<WorkerEntry[]> {
+  await control.execute(
+    `DELETE FROM lethe_control.workers WHERE seen_at < clock_timestamp() - interval '1 day'`,
   )
-  return rows.map((row) => ({
-    id: row.id,
-    roles: row.roles,
-    version: row.version,
-    startedAt: row.started_at,
-    silentSeconds: row.silent,
-  }))
+  return control.query(
+    row,
+    `SELECT id, roles, version, started_at, seen_at FROM lethe_control.workers
+     WHERE seen_at >= clock_timestamp() - $1 * interval '1 second' ORDER BY id`,
+    [seconds],
+  )
 }

@@ -142,7 +142,9 @@ CREATE TABLE lethe_control.erasures (
   key_id text NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+-- replay looks a subject up; a run that goes on looks through its own scope
 CREATE INDEX erasures_by_subject ON lethe_control.erasures (subject_hash, scope_id, id);
+CREATE INDEX erasures_by_scope ON lethe_control.erasures (scope_id, subject_hash, id);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON lethe_control.erasures
   FOR EACH ROW EXECUTE FUNCTION lethe_control.refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON lethe_control.erasures

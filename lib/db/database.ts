@@ -1,0 +1,215 @@
+/**
+ * The only place where connections are made. A Database parses every row it returns, turns PostgreSQL's errors into
+ * Lethe's own (without row values), and refuses a pool that would lose session settings between two statements.
+ */
+import pg from 'pg'
+import type { z } from 'zod'
+import { randomFraction, sleep } from '../clock/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { databaseError, isTransient } from './failure.ts'
+import { refuseTransactionPooler } from './pooler.ts'
+
+export interface Queryable {
+  /** Rows parsed by `schema`; int8 and numeric arrive as strings. Throws LetheError only. */
+  query<T>(schema: z.ZodType<T>, text: string, values?: readonly unknown[]): Promise<T[]>
+  /** The number of rows the statement touched. Throws LetheError only. */
+  execute(text: string, values?: readonly unknown[]): Promise<number>
+}
+
+export interface Transaction extends Queryable {
+  /** The connection itself, for COPY and cursors only: what it throws is not converted. */
+  readonly client: pg.PoolClient
+}
+
+export interface TransactionOptions {
+  isolation?: 'read committed' | 'repeatable read' | 'serializable'
+  readOnly?: boolean
+  /**
+   * Run the function again (four times at most) after a serialization failure, a deadlock, or a connection lost before
+   * COMMIT. Only for functions whose effects all stand in this transaction. A connection lost during COMMIT is never
+   * tried again here: nobody knows whether it took effect, so the caller has to read the record first.
+   */
+  retry?: boolean
+  lockTimeoutMs?: number
+  statementTimeoutMs?: number
+}
+
+export interface Database extends Queryable {
+  /** Name for messages: `control`, or the store's name in the map. */
+  readonly name: string
+  transaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** One round trip, in milliseconds. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  name: string
+  applicationName: string
+  /** Connections at most; default 4. */
+  max?: number
+  /** Every transaction of this database is read-only. */
+  readOnly?: boolean
+  /** Default 60 000: no statement of Lethe's takes longer in sound operation. 0: none. */
+  statementTimeoutMs?: number
+  /** Default 10 000. 0: none. */
+  lockTimeoutMs?: number
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+const RETRIES = 4
+
+/** Opens nothing yet: the first statement connects. A lost idle connection is replaced silently. */
+export function openDatabase(url: string, options: OpenOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: options.applicationName,
+    max: options.max ?? 4,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    allowExitOnIdle: false,
+    onConnect: (client) => prepareConnection(client, url, options),
+  })
+  // An idle connection that breaks reports here; the pool has dropped it already, the next statement opens another.
+  pool.on('error', () => undefined)
+
+  const run = async (client: pg.Pool | pg.PoolClient, text: string, values: readonly unknown[] = []) => {
+    try {
+      return await client.query({ text, values: [...values] })
+    } catch (error) {
+      throw databaseError(error, options.name)
+    }
+  }
+  const queryable = (client: pg.Pool | pg.PoolClient): Queryable => ({
+    async query(schema, text, values) {
+      const result = await run(client, text, values)
+      return result.rows.map((row: unknown) => parseRow(schema, row, options.name))
+    },
+    async execute(text, values) {
+      return (await run(client, text, values)).rowCount ?? 0
+    },
+  })
+
+  async function once<T>(fn: (tx: Transaction) => Promise<T>, settings: TransactionOptions): Promise<T> {
+    const client = await connect(pool, options.name)
+    let broken = false
+    // Without a listener a connection that breaks between two statements would end the process.
+    const onError = () => {
+      broken = true
+    }
+    client.on('error', onError)
+    const tx: Transaction = { ...queryable(client), client }
+    try {
+      await tx.execute(beginStatement(settings))
+      let result: T
+      try {
+        for (const text of localSettings(settings)) await tx.execute(text)
+        result = await fn(tx)
+      } catch (error) {
+        // A connection that can't roll back is thrown away: the server rolls back when it goes.
+        await client.query('ROLLBACK').catch(() => {
+          broken = true
+        })
+        throw error instanceof pg.DatabaseError ? databaseError(error, options.name) : error
+      }
+      await commit(tx)
+      return result
+    } catch (error) {
+      if (error instanceof LetheError && error.code === 'E_DATABASE_UNAVAILABLE') broken = true
+      throw error
+    } finally {
+      client.off('error', onError)
+      client.release(broken)
+    }
+  }
+
+  return {
+    name: options.name,
+    ...queryable(pool),
+    async transaction(fn, settings = {}) {
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await once(fn, settings)
+        } catch (error) {
+          if (settings.retry !== true || attempt >= RETRIES || !isTransient(error)) throw error
+          await sleep(2 ** attempt * 25 * (0.5 + randomFraction()))
+        }
+      }
+    },
+    async ping() {
+      await run(pool, 'SELECT 1')
+    },
+    async close() {
+      if (!pool.ending) await pool.end()
+    },
+  }
+}
+
+async function connect(pool: pg.Pool, name: string): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (error) {
+    throw databaseError(error, name)
+  }
+}
+
+/**
+ * Settings are SET after connecting, not sent as start-up parameters, which poolers refuse; and only after the pooler
+ * check, because on a shared server connection they would leak into other applications' sessions.
+ * row_security = off: a policy that silently hid rows would make "nothing left" a lie, so PostgreSQL raises instead.
+ * synchronous_commit is only ever raised: the erasure ledger must be durable when its write returns.
+ */
+async function prepareConnection(client: pg.ClientBase, url: string, options: OpenOptions): Promise<void> {
+  await refuseTransactionPooler(client, url, options)
+  await client.query(
+    [
+      `SET statement_timeout = ${options.statementTimeoutMs ?? 60_000}`,
+      `SET lock_timeout = ${options.lockTimeoutMs ?? 10_000}`,
+      `SET idle_in_transaction_session_timeout = 30000`,
+      `SET row_security = off`,
+      `SET TimeZone = 'UTC'`,
+      `SET DateStyle = 'ISO, YMD'`,
+      `SET default_transaction_read_only = ${options.readOnly === true ? 'on' : 'off'}`,
+      `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')`,
+    ].join('; '),
+  )
+}
+
+function beginStatement(settings: TransactionOptions): string {
+  const isolation = settings.isolation ?? 'read committed'
+  return `BEGIN ISOLATION LEVEL ${isolation}${settings.readOnly === true ? ' READ ONLY' : ''}`
+}
+
+function localSettings(settings: TransactionOptions): string[] {
+  const texts: string[] = []
+  if (settings.lockTimeoutMs !== undefined)
+    texts.push(`SET LOCAL lock_timeout = ${Math.round(settings.lockTimeoutMs)}`)
+  if (settings.statementTimeoutMs !== undefined)
+    texts.push(`SET LOCAL statement_timeout = ${Math.round(settings.statementTimeoutMs)}`)
+  return texts
+}
+
+async function commit(tx: Transaction): Promise<void> {
+  try {
+    await tx.execute('COMMIT')
+  } catch (error) {
+    if (error instanceof LetheError && error.code === 'E_DATABASE_UNAVAILABLE')
+      throw new LetheError('E_DATABASE_UNAVAILABLE', {
+        message: error.message,
+        left: 'The connection was lost during COMMIT: the transaction took effect whole or not at all.',
+        facts: { ...error.facts, commitUnknown: true },
+      })
+    throw error
+  }
+}
+
+function parseRow<T>(schema: z.ZodType<T>, row: unknown, name: string): T {
+  const parsed = schema.safeParse(row)
+  if (parsed.success) return parsed.data
+  const columns = parsed.error.issues.map((issue) => issue.path.join('.') || '(row)')
+  throw new LetheError('E_INTERNAL', {
+    message: `Database ${name}: a row doesn't have the shape its statement promises (${columns.join(', ')}).`,
+    left: 'The statement itself may have taken effect.',
+  })
+}

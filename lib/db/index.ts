@@ -1,0 +1,12 @@
+export {
+  openDatabase,
+  type Database,
+  type OpenOptions,
+  type Queryable,
+  type Transaction,
+  type TransactionOptions,
+} from './database.ts'
+export { databaseError } from './failure.ts'
+export { migrate, requireSchema, schemaState, type SchemaKind, type SchemaState } from './migrate.ts'
+export { databaseNow } from './now.ts'
+export { checkClockSkew, clockSkewSeconds, MAX_SKEW_SECONDS } from './skew.ts'

@@ -1,0 +1,84 @@
+/**
+ * Finds a connection pool in transaction or statement mode, where session settings (row_security!), session locks and
+ * prepared statements land on whichever server connection comes next.
+ *
+ * Step 1 costs one round trip: the process id of the connection's handshake is the server's own unless a pooler answered.
+ * Step 2, only behind a pooler, proves the mode: this connection sets a custom setting outside a transaction, a second
+ * one opens a transaction and so takes a server connection, and this one looks for its setting again. In session mode
+ * it is there: the server connection stayed ours. In transaction mode it was given back, the second took it (PgBouncer
+ * hands out the last one used), and ours is gone, or the backend is another one, or none is free.
+ */
+import pg from 'pg'
+import { z } from 'zod'
+import { newId } from '../clock/index.ts'
+import { LetheError } from '../errors/index.ts'
+
+const handshake = z.object({ processID: z.number().nullable() })
+const view = z.object({ pid: z.number(), mark: z.string().nullable() })
+const LOOK = `SELECT pg_backend_pid() AS pid, current_setting('lethe.pooler_probe', true) AS mark`
+/** A pool whose connections are all taken makes the asker wait; that is an answer too. */
+const WAIT_MS = 2000
+
+/** Throws E_POOLER_TRANSACTION_MODE; leaves nothing behind but the custom setting on that pool's connection. */
+export async function refuseTransactionPooler(
+  client: pg.ClientBase,
+  url: string,
+  options: { name: string; applicationName: string },
+): Promise<void> {
+  const mark = newId()
+  const first = view.parse((await client.query(LOOK)).rows[0])
+  if (handshake.parse(client).processID === first.pid) return
+  await client.query(`SET lethe.pooler_probe = '${mark}'`)
+  const before = view.parse((await client.query(LOOK)).rows[0])
+  if (before.mark === mark && !(await losesServer(client, url, options, mark, before.pid))) return
+  throw new LetheError('E_POOLER_TRANSACTION_MODE', {
+    message: `Database ${options.name}: its address leads to a connection pool in transaction or statement mode.`,
+    facts: { database: options.name },
+  })
+}
+
+async function losesServer(
+  client: pg.ClientBase,
+  url: string,
+  options: { applicationName: string },
+  mark: string,
+  pid: number,
+): Promise<boolean> {
+  const second = new pg.Client({
+    connectionString: url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: WAIT_MS,
+  })
+  second.on('error', () => undefined)
+  let occupied = false
+  const occupy = second
+    .connect()
+    .then(() => second.query('BEGIN'))
+    .then(() => second.query('SELECT 1'))
+    .then(() => {
+      occupied = true
+    })
+    .catch(() => undefined)
+  try {
+    await Promise.race([occupy, pause(WAIT_MS)])
+    // No server connection for a second client: ours is kept for us, so the pool is in session mode.
+    if (!occupied) return false
+    const look = client.query(LOOK).then((result) => view.parse(result.rows[0]))
+    const seen = await Promise.race([look, pause(WAIT_MS)])
+    if (seen === undefined) {
+      // The second client took the only server connection, the one we had a moment ago.
+      await second.end()
+      await look
+      return true
+    }
+    return seen.mark !== mark || seen.pid !== pid
+  } finally {
+    await second.end().catch(() => undefined)
+  }
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(undefined), ms).unref()
+  })
+}

@@ -1,0 +1,156 @@
+/**
+ * The erasure ledger: durable before the first destructive call, never updated; what did not happen after all is voided
+ * by a further entry. A subject is a keyed hash (lib/vault), so nothing here names anyone.
+ */
+import { z } from 'zod'
+import type { Queryable } from '../db/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { fenced } from './move.ts'
+import type { Claim } from './run.ts'
+
+export interface ErasureScope {
+  runId: string
+  store: string
+  subjectKind: string
+  mapVersion: string
+  planHash: string
+}
+
+/**
+ * The run's scope in this store, made at the first call. Throws E_SCOPE_CHANGED where the run goes on under another map
+ * or plan than it recorded: what executes must be what the ledger says.
+ */
+export async function openScope(control: Queryable, scope: ErasureScope): Promise<string> {
+  await control.execute(
+    `INSERT INTO lethe_control.erasure_scopes (run_id, store, subject_kind, map_version, plan_hash)
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run_id, store) DO NOTHING`,
+    [scope.runId, scope.store, scope.subjectKind, scope.mapVersion, scope.planHash],
+  )
+  const [row] = await control.query(
+    z.object({ id: z.string(), same: z.boolean() }),
+    `SELECT id, (subject_kind, map_version, plan_hash) = ($3, $4, $5) AS same
+     FROM lethe_control.erasure_scopes WHERE run_id = $1 AND store = $2`,
+    [scope.runId, scope.store, scope.subjectKind, scope.mapVersion, scope.planHash],
+  )
+  if (row?.same === true) return row.id
+  throw new LetheError('E_SCOPE_CHANGED', {
+    message: `Run ${scope.runId} recorded another map or plan for store ${scope.store} than it has now.`,
+    left: 'What was removed so far stands in the ledger; nothing more was removed.',
+    facts: { run: scope.runId, store: scope.store },
+  })
+}
+
+const outcome = z.object({ held: z.boolean(), written: z.coerce.number() })
+
+/**
+ * Writes one `erase` entry for each hash that has no live one in this scope; durable on return; idempotent. Returns how
+ * many were new. Throws E_FENCED. One statement: the run's row is locked FOR SHARE, so a takeover waits for the commit
+ * and its holder sees these entries.
+ */
+export async function writeErasures(
+  control: Queryable,
+  run: Claim,
+  scopeId: string,
+  entries: readonly { hash: Buffer; keyId: string }[],
+): Promise<number> {
+  if (entries.length === 0) return 0
+  return write(
+    control,
+    run,
+    `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
+     SELECT $3::bigint, 'erase', g.hash, g.key_id FROM held, given g
+     WHERE (SELECT e.entry FROM lethe_control.erasures e
+            WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1)
+       IS DISTINCT FROM 'erase'`,
+    [scopeId, entries.map((entry) => entry.hash), entries.map((entry) => entry.keyId)],
+  )
+}
+
+/** Voids the live entries of these hashes: they did not go. Idempotent. Returns how many. Throws E_FENCED. */
+export async function voidErasures(
+  control: Queryable,
+  run: Claim,
+  scopeId: string,
+  hashes: readonly Buffer[],
+): Promise<number> {
+  if (hashes.length === 0) return 0
+  return write(
+    control,
+    run,
+    `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
+     SELECT $3::bigint, 'void', g.hash, last.key_id FROM held, given g, LATERAL (
+       SELECT e.entry, e.key_id FROM lethe_control.erasures e
+       WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1
+     ) AS last
+     WHERE last.entry = 'erase'`,
+    [scopeId, hashes, hashes.map(() => '')],
+  )
+}
+
+async function write(
+  control: Queryable,
+  run: Claim,
+  insert: string,
+  values: readonly unknown[],
+): Promise<number> {
+  const [row] = await control.query(
+    outcome,
+    `WITH held AS (
+       SELECT id FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+     ), given AS (
+       SELECT DISTINCT ON (hash) hash, key_id FROM unnest($4::bytea[], $5::text[]) AS u(hash, key_id) ORDER BY hash
+     ), written AS (
+       ${insert} RETURNING 1
+     )
+     SELECT EXISTS (SELECT FROM held) AS held, (SELECT count(*) FROM written) AS written`,
+    [run.id, run.fence.toString(), ...values],
+  )
+  if (row?.held !== true) throw fenced(run)
+  return row.written
+}
+
+export interface LiveErasure {
+  hash: Buffer
+  keyId: string
+}
+
+const live = z
+  .object({ hash: z.instanceof(Buffer), key_id: z.string() })
+  .transform((row): LiveErasure => ({ hash: row.hash, keyId: row.key_id }))
+
+/** Entries of a scope that are neither voided nor followed by a return, in hash order; page on with `after`. */
+export async function liveErasures(
+  control: Queryable,
+  scopeId: string,
+  page: { after?: Buffer; limit?: number } = {},
+): Promise<LiveErasure[]> {
+  return control.query(
+    live,
+    `SELECT hash, key_id FROM (
+       SELECT DISTINCT ON (subject_hash) subject_hash AS hash, key_id, entry FROM lethe_control.erasures
+       WHERE scope_id = $1 AND ($2::bytea IS NULL OR subject_hash > $2)
+       ORDER BY subject_hash, id DESC
+     ) AS newest WHERE entry = 'erase' ORDER BY hash LIMIT $3`,
+    [scopeId, page.after ?? null, page.limit ?? 10_000],
+  )
+}
+
+export async function countLiveErasures(control: Queryable, scopeId: string): Promise<number> {
+  const [row] = await control.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM (
+       SELECT DISTINCT ON (subject_hash) entry FROM lethe_control.erasures WHERE scope_id = $1
+       ORDER BY subject_hash, id DESC
+     ) AS newest WHERE entry = 'erase'`,
+    [scopeId],
+  )
+  return row?.n ?? 0
+}
+
+/** The scope's subjects were read back and found absent. The first such instant stays. */
+export async function markVerified(control: Queryable, scopeId: string): Promise<void> {
+  await control.execute(
+    `UPDATE lethe_control.erasure_scopes SET verified_at = clock_timestamp() WHERE id = $1 AND verified_at IS NULL`,
+    [scopeId],
+  )
+}

@@ -1,0 +1,139 @@
+/**
+ * The evidence: every event type with the exact shape of its data. Strict objects of ids, counts, instants and codes;
+ * no free text that a person typed, no row value, no key: an event is kept for ever and shown to auditors.
+ */
+import { z } from 'zod'
+import type { Queryable } from '../db/index.ts'
+
+const id = z.uuid()
+const count = z.number().int().nonnegative()
+const counts = z.record(z.string(), z.number())
+const code = z.string().regex(/^E_[A-Z_]+$/)
+/** A word from our own code or the map, never a sentence from a person. */
+const token = z.string().regex(/^[A-Za-z0-9_.:"/-]{1,200}$/)
+const instant = z.iso.datetime({ offset: true })
+
+const shapes = {
+  // runs
+  'run.created': z.strictObject({ kind: token, scope: token, occurrence: instant.optional() }),
+  'run.claimed': z.strictObject({
+    holder: token,
+    fence: z.string(),
+    generation: count,
+    takeover: z.boolean(),
+  }),
+  'run.given-back': z.strictObject({ reason: token }),
+  'run.attempt-failed': z.strictObject({ attempt: count, code, retryInSeconds: z.number() }),
+  'run.lease-expired': z.strictObject({ attempt: count }),
+  'run.waiting': z.strictObject({ for: token, until: instant.nullable() }),
+  'run.woken': z.strictObject({}),
+  'run.pause-requested': z.strictObject({}),
+  'run.cancel-requested': z.strictObject({}),
+  'run.paused': z.strictObject({ reason: token.optional() }),
+  'run.resumed': z.strictObject({}),
+  'run.succeeded': z.strictObject({ outcome: token }),
+  'run.failed': z.strictObject({ outcome: token, code: code.optional() }),
+  'run.refused': z.strictObject({ outcome: token, code: code.optional() }),
+  'run.cancelled': z.strictObject({ outcome: token }),
+  'schedule.missed': z.strictObject({ schedule: token, count, from: instant, until: instant }),
+
+  // retention
+  'proposal.created': z.strictObject({
+    proposal: id,
+    policy: token,
+    policyVersion: token,
+    mapVersion: token,
+    planHash: token,
+    population: count,
+    rows: counts,
+    excluded: counts,
+    state: token,
+  }),
+  'proposal.approved': z.strictObject({
+    proposal: id,
+    approval: id,
+    method: token,
+    overrides: z.array(token),
+  }),
+  'proposal.rejected': z.strictObject({ proposal: id, approval: id, method: token }),
+  'proposal.extended': z.strictObject({ proposal: id, approval: id, method: token, until: instant }),
+  'proposal.preserved': z.strictObject({ proposal: id, approval: id, method: token }),
+  'proposal.expired': z.strictObject({ proposal: id }),
+  'proposal.cancelled': z.strictObject({ proposal: id }),
+  'proposal.executed': z.strictObject({ proposal: id, removed: counts, skipped: counts }),
+  'policy.armed': z.strictObject({ policy: token, version: token, method: token }),
+  'policy.disarmed': z.strictObject({ policy: token, method: token }),
+  'appraisal.added': z.strictObject({
+    appraisal: id,
+    policy: token,
+    version: token,
+    ceiling: count,
+    validUntil: instant,
+    method: token,
+  }),
+  'appraisal.revoked': z.strictObject({ appraisal: id, method: token }),
+  'hold.added': z.strictObject({ hold: id, level: token, kind: token, store: token, method: token }),
+  'hold.projected': z.strictObject({ hold: id, store: token }),
+  'hold.released': z.strictObject({ hold: id, method: token }),
+  'throttle.changed': z.strictObject({ reason: token.nullable(), waitSeconds: z.number() }),
+  'subject.blocked': z.strictObject({ count, constraint: token }),
+  'erasure.verified': z.strictObject({ store: token, left: counts }),
+  'erasure.voided': z.strictObject({ scope: token, count }),
+  'tidy.done': z.strictObject({ refreshed: count, vacuumed: count, refused: count }),
+  'warnings.sent': z.strictObject({ policy: token, days: count, delivered: count, failed: count }),
+  'report.written': z.strictObject({}),
+} as const satisfies Record<string, z.ZodType>
+
+type Shapes = typeof shapes
+export type EventType = keyof Shapes
+/** One discriminated union of everything that may be recorded. `actor` is a verified identity's name, or `lethe`. */
+export type NewEvent = {
+  [T in EventType]: { type: T; actor?: string; data: z.input<Shapes[T]> }
+}[EventType]
+
+export interface RunEvent {
+  id: string
+  runId: string | null
+  at: Date
+  type: string
+  actor: string | null
+  data: Record<string, unknown>
+}
+
+export const eventRow = z
+  .object({
+    id: z.string(),
+    run_id: z.string().nullable(),
+    at: z.date(),
+    type: z.string(),
+    actor: z.string().nullable(),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .transform((row): RunEvent => ({
+    id: row.id,
+    runId: row.run_id,
+    at: row.at,
+    type: row.type,
+    actor: row.actor,
+    data: row.data,
+  }))
+
+/** Appends one event in the caller's transaction, or in its own. Throws a ZodError where the data is not the type's shape. */
+export async function appendEvent(db: Queryable, event: NewEvent & { runId?: string | null }): Promise<void> {
+  await db.execute(
+    `INSERT INTO lethe_control.events (run_id, type, actor, data) VALUES ($1, $2, $3, $4::jsonb)`,
+    [event.runId ?? null, event.type, event.actor ?? null, JSON.stringify(checkEvent(event))],
+  )
+}
+
+/** The data of an event, checked against its type. */
+export function checkEvent(event: NewEvent): unknown {
+  return shapes[event.type].parse(event.data)
+}
+
+/** Events as one JSON parameter for a statement that records them with a state change. */
+export function eventsJson(events: readonly NewEvent[]): string {
+  return JSON.stringify(
+    events.map((event) => ({ type: event.type, actor: event.actor ?? null, data: checkEvent(event) })),
+  )
+}

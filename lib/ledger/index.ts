@@ -1,0 +1,39 @@
+export { finalStates, runStates, transitions, type RunState, type Verb } from './transitions.ts'
+export { appendEvent, type EventType, type NewEvent, type RunEvent } from './events.ts'
+export {
+  countRuns,
+  createRun,
+  getRun,
+  listRuns,
+  type Claim,
+  type NewRun,
+  type Run,
+  type RunFilter,
+} from './run.ts'
+export { claimRun, freeExpiredLeases, renewLease } from './claim.ts'
+export {
+  failAttempt,
+  finishRun,
+  giveBackRun,
+  pauseRun,
+  recordStep,
+  waitRun,
+  type FinalState,
+  type NewStep,
+} from './steps.ts'
+export { requestRun, wakeDueRuns, wakeRun, type Request } from './requests.ts'
+export { enqueuedBefore, forgetEnqueue, takeForEnqueue, type Enqueueable } from './outbox.ts'
+export { acquireLease, releaseLease } from './leases.ts'
+export { beatWorker, forgetWorker, liveWorkers, type WorkerEntry } from './workers.ts'
+export { batchCounters, copyBatches, lastBatchCopied, type Batch, type StoredBatch } from './batches.ts'
+export {
+  countLiveErasures,
+  liveErasures,
+  markVerified,
+  openScope,
+  voidErasures,
+  writeErasures,
+  type ErasureScope,
+  type LiveErasure,
+} from './erasures.ts'
+export { runStory, type RunStep, type RunStory } from './story.ts'
