@@ -24,6 +24,14 @@ export {
 export { requestRun, wakeDueRuns, wakeRun, type Request } from './requests.ts'
 export { enqueuedBefore, forgetEnqueue, takeForEnqueue, type Enqueueable } from './outbox.ts'
 export { acquireLease, releaseLease } from './leases.ts'
+export {
+  answerProbe,
+  currentProbe,
+  markProbeSent,
+  probesAnswered,
+  queueAge,
+  type QueueAge,
+} from './probes.ts'
 export { beatWorker, forgetWorker, liveWorkers, type WorkerEntry } from './workers.ts'
 export { batchCounters, copyBatches, lastBatchCopied, type Batch, type StoredBatch } from './batches.ts'
 export {

@@ -27,6 +27,8 @@ export interface Queues {
   enqueue(queue: string, job: JobPayload): Promise<void>
   /** Puts a probe into a queue; any worker of that queue takes it. Idempotent while it is still there. */
   probe(queue: string, id: string): Promise<void>
+  /** Where the job of a generation is; `gone` for one that was lost, finished or failed. */
+  place(queue: string, job: JobPayload): Promise<'waiting' | 'active' | 'gone'>
   counts(queue: string): Promise<QueueCounts>
   /** Seconds that the oldest job has waited for a worker, by this process's clock; 0 when none waits. */
   oldestWaitingSeconds(queue: string): Promise<number>
@@ -113,6 +115,11 @@ export function openQueues(settings: QueueSettings, names: readonly string[]): Q
       const job = { runId: id, generation: 0 }
       const options = { jobId: jobId(probeJobName, job), removeOnFail: true }
       await use(name, 'probe', (queue) => queue.add(probeJobName, job, options))
+    },
+    async place(name, job) {
+      const state = await use(name, 'look into', (queue) => queue.getJobState(jobId(runJobName, job)))
+      if (state === 'active') return 'active'
+      return state === 'unknown' || state === 'completed' || state === 'failed' ? 'gone' : 'waiting'
     },
     async counts(name) {
       const counts = await use(name, 'count', (queue) => queue.getJobCounts('waiting', 'active', 'failed'))

@@ -1,0 +1,73 @@
+/** `/livez`, `/readyz` and `/metrics`. Answers names of dependencies and error codes, never an address or a key. */
+import { createServer, type ServerResponse } from 'node:http'
+import { LetheError } from '../lib/errors/index.ts'
+import type { Metrics } from '../lib/metrics/index.ts'
+
+export interface HealthOptions {
+  /** 0: any free port. */
+  port: number
+  metrics: Metrics
+  /** Sentences about loops that no longer turn; empty: alive. A dependency being away is no reason to be restarted. */
+  live(): readonly string[]
+  /** Sentences about what is missing to do any work; empty: ready. */
+  ready(): Promise<readonly string[]>
+}
+
+export interface HealthServer {
+  readonly port: number
+  close(): Promise<void>
+}
+
+export async function startHealth(options: HealthOptions): Promise<HealthServer> {
+  const server = createServer((request, response) => {
+    answer(options, request.method ?? '', request.url ?? '', response).catch(() => {
+      if (!response.headersSent) response.writeHead(500)
+      response.end()
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(portTaken(error, options.port)))
+    server.listen(options.port, resolve)
+  })
+  const address = server.address()
+  return {
+    port: address !== null && typeof address === 'object' ? address.port : options.port,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function answer(
+  options: HealthOptions,
+  method: string,
+  url: string,
+  response: ServerResponse,
+): Promise<void> {
+  if (method !== 'GET' && method !== 'HEAD') {
+    response.writeHead(405, { allow: 'GET, HEAD' }).end()
+    return
+  }
+  const path = url.split('?', 1)[0]
+  if (path === '/livez') problems(response, options.live())
+  else if (path === '/readyz') problems(response, await options.ready())
+  else if (path === '/metrics') {
+    const { contentType, body } = await options.metrics.expose()
+    response.writeHead(200, { 'content-type': contentType }).end(body)
+  } else response.writeHead(404).end()
+}
+
+function problems(response: ServerResponse, list: readonly string[]): void {
+  response.writeHead(list.length === 0 ? 200 : 503, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ ok: list.length === 0, problems: list }) + '\n')
+}
+
+function portTaken(error: Error, port: number): LetheError {
+  return new LetheError('E_CONFIG', {
+    message: `The health port ${port} cannot be opened (${'code' in error ? String(error.code) : error.name}).`,
+    next: 'Set operations.health_port to another port, or to 0 for any free one.',
+    cause: error,
+  })
+}
