@@ -192,11 +192,16 @@ async function gauges(process: Process): Promise<void> {
     metrics.queueOldestSeconds.set({ queue }, await process.queues.oldestWaitingSeconds(queue))
 }
 
-/** Silence is the alert: whoever watches the address misses the call, whatever the reason is. */
+/** Silence is the alert: whoever watches the address misses the call, whatever the reason is. The address is a secret. */
 async function beat(process: Process): Promise<void> {
   if (process.heartbeatUrl === null) return
-  const response = await fetch(process.heartbeatUrl, { signal: AbortSignal.timeout(10_000) })
-  await response.body?.cancel()
-  if (!response.ok)
-    throw new LetheError('E_HEARTBEAT', { message: `The heartbeat address answered ${response.status}.` })
+  const answer = await fetch(process.heartbeatUrl, { signal: AbortSignal.timeout(10_000) }).then(
+    async (response) => {
+      await response.body?.cancel()
+      return response.ok ? null : `answered ${response.status}`
+    },
+    (error: unknown) => (error instanceof Error ? error.name : 'failed'),
+  )
+  if (answer !== null)
+    throw new LetheError('E_HEARTBEAT', { message: `The heartbeat address did not take the call (${answer}).` })
 }

@@ -91,7 +91,8 @@ export const registry = {
     'Cancel the run; a new one proposes again under the map and plan as they are now.',
   ),
 
-  // queue
+  // queue and processes
+  E_HEARTBEAT: entry(20, true, 'Check operations.heartbeat_url; the work itself goes on.'),
   E_QUEUE_WEDGED: entry(
     1,
     true,
