@@ -10,7 +10,8 @@ import type { Context } from './context.ts'
 
 /** How a step ended. `until: null` waits until something wakes the run (an approval, a person). */
 export type StepResult =
-  | { kind: 'more' }
+  /** `indivisible`: a subject is half done, so a pause or cancel waits until a later step has finished it. */
+  | { kind: 'more'; indivisible?: boolean }
   | { kind: 'wait'; for: string; until: Date | null }
   | { kind: 'done'; outcome: string; state?: 'succeeded' | 'refused' | 'cancelled' }
   | { kind: 'paused' }
@@ -37,6 +38,11 @@ export interface JobKind {
   scope(payload: unknown): string
   /** One bounded piece of work, at best under 5 s. Called again after a crash: it starts from the run's cursor. */
   step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult>
+  /**
+   * Called instead of `step` once a cancel was requested, until it is done: finishes the subject in hand and tidies up
+   * what outlives the run. Absent: there is nothing to tidy. The run then ends as cancelled, whatever state it names.
+   */
+  windUp?(context: Context, run: Run, signal: AbortSignal): Promise<StepResult>
   /** The schedules that the configuration asks for. */
   schedules?(config: Config): readonly ScheduledWork[]
   /** Refreshes this kind's gauges; called by the dispatcher after each round. */

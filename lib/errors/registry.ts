@@ -85,6 +85,11 @@ export const registry = {
   E_FENCED: entry(11, false, 'Nothing to do: another worker holds this run and goes on with it.'),
   E_ILLEGAL_TRANSITION: entry(12, false, 'Look at the run with `lethe runs show ID`.'),
   E_LEASED: entry(11, true, 'Wait until the lease ends, or stop the holder.'),
+  E_PAYLOAD: entry(
+    2,
+    false,
+    'Start the version that created the run, or cancel it with `lethe runs cancel ID`.',
+  ),
   E_SCOPE_CHANGED: entry(
     12,
     false,

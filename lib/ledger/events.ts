@@ -16,12 +16,8 @@ const instant = z.iso.datetime({ offset: true })
 const shapes = {
   // runs
   'run.created': z.strictObject({ kind: token, scope: token, occurrence: instant.optional() }),
-  'run.claimed': z.strictObject({
-    holder: token,
-    fence: z.string(),
-    generation: count,
-    takeover: z.boolean(),
-  }),
+  /** The statement adds the fence and the attempt: above 0, the claim followed a failure or took the run over. */
+  'run.claimed': z.strictObject({ holder: token, generation: count }),
   'run.given-back': z.strictObject({ reason: token }),
   'run.attempt-failed': z.strictObject({ attempt: count, code, retryInSeconds: z.number() }),
   'run.lease-expired': z.strictObject({ attempt: count }),

@@ -1,0 +1,23 @@
+/** What a job may use: built by the process that runs it, faked by nobody. */
+import type { Config } from '../lib/config/index.ts'
+import type { Database } from '../lib/db/index.ts'
+import type { Logger } from '../lib/log/index.ts'
+import type { Metrics } from '../lib/metrics/index.ts'
+import type { Notifier } from '../lib/notify/index.ts'
+import type { Vault } from '../lib/vault/index.ts'
+
+export interface Context {
+  readonly config: Config
+  /** Names this process in leases: unique for each start. */
+  readonly workerId: string
+  readonly control: Database
+  /**
+   * The store's database, opened at the first call, its schema current and its clock within 60 s of control's. Throws
+   * E_SCHEMA_OLD, E_SCHEMA_NEW, E_CLOCK_SKEW, E_CONFIG_MISSING, E_DATABASE_UNAVAILABLE.
+   */
+  target(store: string): Promise<Database>
+  readonly vault: Vault
+  readonly notifier: Notifier
+  readonly metrics: Metrics
+  readonly log: Logger
+}

@@ -1,0 +1,158 @@
+/**
+ * Reads lethe.yaml. Everything that is wrong with it is reported at once, with its path and line; addresses and secrets
+ * are looked up when they are used, so that a command needs only those it works with.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { LineCounter, parseDocument, type Document } from 'yaml'
+import type { z } from 'zod'
+import { LetheError } from '../errors/index.ts'
+import { checkConfig } from './check.ts'
+import { describeIssue } from './issue.ts'
+import type { Problem } from './problem.ts'
+import { configSchema, type ConfigFile, type PolicyEntry } from './schema.ts'
+import { lookUp, redisAddress, type Environment } from './secret.ts'
+
+export type { Environment }
+
+export interface ResolvedPolicy extends PolicyEntry {
+  name: string
+  /** As written, or the default: 30 days for soft-deleted, 7 years for inactive. */
+  period: string
+  /** Days before, longest first; as written, or 30, 7 and 1 for inactive, none otherwise. */
+  warnings: number[]
+  /** The store of the policy's subject or table. */
+  store: string
+}
+
+export interface Config {
+  readonly path: string
+  readonly file: ConfigFile
+  /** SHA-256 (hex) of the parsed file: comments and layout don't change it. */
+  readonly version: string
+  readonly policies: Readonly<Record<string, ResolvedPolicy>>
+  /** Throws E_CONFIG_MISSING while LETHE_CONTROL_URL is not set. */
+  readonly controlUrl: string
+  /** Throws E_CONFIG_MISSING while LETHE_REDIS_URL is not set, E_CONFIG for an address with a key prefix. */
+  readonly redisUrl: string
+  /** `operations.keystore`, else LETHE_KEYSTORE. Throws E_CONFIG_MISSING. */
+  readonly keystorePath: string
+  /** The address of a PostgreSQL store. Throws E_CONFIG_MISSING, E_NOT_FOUND. */
+  storeUrl(store: string): string
+  /** What `env:NAME` or `file:/path` stands for. Throws E_CONFIG_MISSING. */
+  secret(reference: string): string
+}
+
+/** Throws E_CONFIG_MISSING where the file isn't there, E_CONFIG with every problem otherwise. */
+export function loadConfig(path: string, env: Environment): Config {
+  const file = parseFile(path, readText(path))
+  return {
+    path,
+    file,
+    version: createHash('sha256').update(canonical(file)).digest('hex'),
+    policies: resolvePolicies(file),
+    get controlUrl() {
+      return lookUp('env:LETHE_CONTROL_URL', env, 'the address of the control database')
+    },
+    get redisUrl() {
+      return redisAddress(lookUp('env:LETHE_REDIS_URL', env, 'the address of Redis'))
+    },
+    get keystorePath() {
+      return file.operations.keystore ?? lookUp('env:LETHE_KEYSTORE', env, 'the file of the keystore')
+    },
+    storeUrl(name) {
+      const store = Object.hasOwn(file.stores, name) ? file.stores[name] : undefined
+      if (store?.kind !== 'postgres')
+        throw new LetheError('E_NOT_FOUND', { message: `${path}: there is no PostgreSQL store ${name}.` })
+      return lookUp(store.url, env, `the address of store ${name}`)
+    },
+    secret: (reference) => lookUp(reference, env, 'a secret that the configuration names'),
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+    throw new LetheError('E_CONFIG_MISSING', {
+      message: `The configuration ${path} can't be read (${code}).`,
+      next: 'Set LETHE_CONFIG to the file, or start in the folder that holds lethe.yaml.',
+    })
+  }
+}
+
+function parseFile(path: string, text: string): ConfigFile {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  if (document.errors.length > 0)
+    throw failure(
+      path,
+      document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`),
+    )
+  const input: unknown = document.toJS({ maxAliasCount: 100 })
+  const parsed = configSchema.safeParse(input)
+  const problems = parsed.success ? checkConfig(parsed.data) : parsed.error.issues.flatMap(describeIssue)
+  if (!parsed.success || problems.length > 0)
+    throw failure(
+      path,
+      problems.map((problem) => withPlace(problem, document, lines)),
+    )
+  return parsed.data
+}
+
+function withPlace(problem: Problem, document: Document, lines: LineCounter): string {
+  const name = problem.path.map(String).join('.') || '(the file)'
+  const line = lineOf(problem.path, document, lines)
+  return `${line === null ? '' : `line ${line}: `}${name}: ${problem.message}`
+}
+
+/** The line of the nearest ancestor that is in the file: a missing key has none of its own. */
+function lineOf(path: readonly PropertyKey[], document: Document, lines: LineCounter): number | null {
+  for (let length = path.length; length > 0; length -= 1) {
+    const node: unknown = document.getIn(path.slice(0, length).map(keyOf), true)
+    if (typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)) {
+      const start: unknown = node.range[0]
+      if (typeof start === 'number') return lines.linePos(start).line
+    }
+  }
+  return null
+}
+
+function keyOf(key: PropertyKey): string | number {
+  return typeof key === 'number' ? key : String(key)
+}
+
+function failure(path: string, problems: readonly string[]): LetheError {
+  const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`
+  return new LetheError('E_CONFIG', {
+    message: `${path} has ${count}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    facts: { problems: [...problems] },
+  })
+}
+
+function resolvePolicies(file: ConfigFile): Record<string, ResolvedPolicy> {
+  return Object.fromEntries(
+    Object.entries(file.policies).map(([name, entry]) => [name, resolvePolicy(file, name, entry)]),
+  )
+}
+
+function resolvePolicy(file: ConfigFile, name: string, entry: PolicyEntry): ResolvedPolicy {
+  const warnings = entry.warnings ?? (entry.when === 'inactive' ? [30, 7, 1] : [])
+  return {
+    ...entry,
+    name,
+    period: entry.period ?? (entry.when === 'inactive' ? '7 years' : '30 days'),
+    warnings: [...new Set(warnings)].sort((a, b) => b - a),
+    store: entry.table?.store ?? file.subjects[entry.subject ?? '']?.store ?? '',
+  }
+}
+
+/** JSON with sorted keys, so that the same content has the same hash. */
+function canonical(value: z.core.util.JSONType | ConfigFile): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  )
+}
