@@ -1,0 +1,122 @@
+/** What `lethe grants --sql` prints: the least rights for each role, as statements a database administrator can read and run. */
+import pg from 'pg'
+import type { DeletionPlan, PlanStep, TableName } from '../datamap/index.ts'
+import { controlRights, roles, targetRights, type RoleName, type TableRights } from './rights.ts'
+
+export interface GrantOptions {
+  /** Names of the three roles; default lethe_worker, lethe_operator, lethe_auditor. */
+  roles?: Partial<Record<RoleName, string>>
+  /** For a target: the plans whose tables the worker erases from. */
+  plans?: readonly DeletionPlan[]
+}
+
+type Names = Readonly<Record<RoleName, string>>
+
+/** Idempotent SQL for one database; run it as the owner of the schemas. */
+export function grantsSql(which: 'control' | 'target', options: GrantOptions = {}): string {
+  const names: Names = {
+    worker: options.roles?.worker ?? 'lethe_worker',
+    operator: options.roles?.operator ?? 'lethe_operator',
+    auditor: options.roles?.auditor ?? 'lethe_auditor',
+  }
+  const lines =
+    which === 'control'
+      ? ownTables('lethe_control', controlRights, names)
+      : [...ownTables('lethe', targetRights, names), ...planned(options.plans ?? [], names)]
+  return `${[...createRoles(names), ...lines].join('\n')}\n`
+}
+
+function createRoles(names: Names): string[] {
+  return [
+    '-- Three group roles without a login. Make a login for each process or person a member: GRANT lethe_worker TO …',
+    ...roles.map(
+      (role) =>
+        `DO $$ BEGIN CREATE ROLE ${quote(names[role])} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`,
+    ),
+  ]
+}
+
+function ownTables(schema: string, rights: Readonly<Record<string, TableRights>>, names: Names): string[] {
+  const lines = ['', `-- Schema ${schema}: Lethe's own record.`]
+  for (const role of roles) {
+    lines.push(`GRANT USAGE ON SCHEMA ${schema} TO ${quote(names[role])};`)
+    for (const [table, byRole] of Object.entries(rights)) {
+      const privileges = byRole[role]
+      // First nothing, then what is listed: a right that a later version takes away goes away.
+      lines.push(`REVOKE ALL ON ${schema}.${table} FROM ${quote(names[role])};`)
+      if (privileges.length > 0)
+        lines.push(`GRANT ${privileges.join(', ')} ON ${schema}.${table} TO ${quote(names[role])};`)
+    }
+  }
+  return lines
+}
+
+function planned(plans: readonly DeletionPlan[], names: Names): string[] {
+  const worker = quote(names.worker)
+  const operator = quote(names.operator)
+  const tables = collect(plans)
+  if (tables.size === 0) return []
+  const views = plans.flatMap((plan) => plan.materialisedViews.map((entry) => name(entry.view)))
+  const schemas = [...new Set([...tables.values()].map((entry) => entry.table.schema))].sort()
+  const deleted = [...tables.entries()]
+    .filter(([, entry]) => entry.rights.has('DELETE'))
+    .map(([table]) => table)
+  return [
+    '',
+    "-- The plans' tables. Foreign keys need nothing here: PostgreSQL checks them, and carries out ON DELETE, as the",
+    '-- owner of the table concerned. UPDATE stands beside DELETE because SELECT … FOR UPDATE locks each row first.',
+    ...schemas.map(
+      (schema) => `GRANT USAGE ON SCHEMA ${pg.escapeIdentifier(schema)} TO ${worker}, ${operator};`,
+    ),
+    ...[...tables.entries()].map(
+      ([table, entry]) => `GRANT ${[...entry.rights].join(', ')} ON ${table} TO ${worker};`,
+    ),
+    ...[...tables.keys()].map((table) => `GRANT SELECT ON ${table} TO ${operator};`),
+    '',
+    '-- What the throttle watches: replication lag, lock waiters, long transactions of other sessions.',
+    `GRANT pg_read_all_stats TO ${worker};`,
+    '',
+    '-- Row-level security: Lethe sets row_security = off, so a policy that would hide rows raises an error. Where a table',
+    `-- above has one, an administrator has to decide: ALTER ROLE <the login of the worker> BYPASSRLS;`,
+    '',
+    '-- Afterwards Lethe vacuums tables and refreshes materialised views. Both need ownership, or from PostgreSQL 17 on:',
+    ...[...deleted, ...new Set(views)].map((object) => `--   GRANT MAINTAIN ON ${object} TO ${worker};`),
+    '-- Without it both are reported as not done, and nothing else changes.',
+  ]
+}
+
+interface Needed {
+  table: TableName
+  rights: Set<string>
+}
+
+/** Every table the plans name, with the rights its steps need, in a fixed order. */
+function collect(plans: readonly DeletionPlan[]): Map<string, Needed> {
+  const found = new Map<string, Needed>()
+  const need = (table: TableName, rights: readonly string[]) => {
+    const entry = found.get(name(table)) ?? { table, rights: new Set<string>() }
+    for (const right of rights) entry.rights.add(right)
+    found.set(name(table), entry)
+  }
+  for (const plan of plans) {
+    need(plan.root, ['SELECT', 'UPDATE'])
+    for (const entry of plan.tables) need(entry.table, ['SELECT'])
+    for (const minimum of plan.minimums) need(minimum.table, ['SELECT'])
+    for (const step of plan.steps) need(step.table, rightsOf(step))
+  }
+  return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function rightsOf(step: PlanStep): readonly string[] {
+  if (step.kind === 'collect') return ['SELECT']
+  if (step.kind === 'delete' || step.kind === 'root-delete') return ['SELECT', 'UPDATE', 'DELETE']
+  return ['SELECT', 'UPDATE']
+}
+
+function name(table: TableName): string {
+  return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.table)}`
+}
+
+function quote(role: string): string {
+  return pg.escapeIdentifier(role)
+}

@@ -1,0 +1,2 @@
+export { grantsSql, type GrantOptions } from './grants.ts'
+export { controlRights, targetRights } from './rights.ts'

@@ -1,0 +1,52 @@
+/**
+ * Who may do what with our own tables. Every table stands here once, for each role; a test fails when a migration adds
+ * one without a rule. What is evidence may be added and read, never changed: by rights here, and by triggers for everyone.
+ */
+export const roles = ['worker', 'operator', 'auditor'] as const
+export type RoleName = (typeof roles)[number]
+/** Privileges as GRANT takes them, by role. */
+export type TableRights = Readonly<Record<RoleName, readonly string[]>>
+
+const read = ['SELECT']
+const append = ['SELECT', 'INSERT']
+const write = ['SELECT', 'INSERT', 'UPDATE']
+const own = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+
+/** lethe_control. */
+export const controlRights: Readonly<Record<string, TableRights>> = {
+  // evidence
+  events: { worker: append, operator: append, auditor: read },
+  erasures: { worker: append, operator: read, auditor: read },
+  erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
+  batches: { worker: append, operator: read, auditor: read },
+  steps: { worker: append, operator: read, auditor: read },
+  occurrences: { worker: append, operator: read, auditor: read },
+  // work
+  runs: { worker: write, operator: write, auditor: read },
+  leases: { worker: write, operator: read, auditor: read },
+  probes: { worker: write, operator: read, auditor: read },
+  schedules: { worker: write, operator: read, auditor: read },
+  workers: { worker: own, operator: read, auditor: read },
+  reports: { worker: write, operator: read, auditor: read },
+  // decisions: the worker proposes and carries out; it can't arm, appraise or lift a hold
+  policies: { worker: read, operator: write, auditor: read },
+  proposals: { worker: write, operator: [...read, 'UPDATE'], auditor: read },
+  // the worker records a decision only where a standing appraisal made it
+  approvals: { worker: append, operator: append, auditor: read },
+  appraisals: { worker: read, operator: [...append, 'UPDATE (revoked_at, revoked_by)'], auditor: read },
+  holds: { worker: [...read, 'UPDATE (projected_at, unprojected_at)'], operator: write, auditor: read },
+  pgmigrations: { worker: read, operator: read, auditor: read },
+}
+
+/** lethe, in every target. */
+export const targetRights: Readonly<Record<string, TableRights>> = {
+  progress: { worker: write, operator: read, auditor: read },
+  batches: { worker: append, operator: read, auditor: read },
+  population: { worker: own, operator: read, auditor: [] },
+  // a worker may put a missing hold back, never lift one
+  holds: { worker: append, operator: own, auditor: [] },
+  warnings: { worker: write, operator: read, auditor: [] },
+  kept_roots: { worker: own, operator: read, auditor: [] },
+  exemptions: { worker: read, operator: own, auditor: [] },
+  pgmigrations: { worker: read, operator: read, auditor: read },
+}
