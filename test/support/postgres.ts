@@ -1,0 +1,194 @@
+/** A real PostgreSQL: given by the environment, in a container, or an installed server on a free port with its own folder. */
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { chooseSource, startContainer, type Source } from './containers.ts'
+import { findProgram } from './install.ts'
+import {
+  freePort,
+  makeFolder,
+  removeFolder,
+  startProcess,
+  unprivileged,
+  untilReady,
+  type ServerProcess,
+} from './process.ts'
+
+export interface TestDatabase {
+  name: string
+  url: string
+  drop(): Promise<void>
+}
+
+export interface PostgresServer {
+  source: Source
+  /** Superuser's address of the database `postgres`. */
+  url: string
+  host: string
+  port: number
+  /** The postmaster's process id; null where we don't run it (environment, container). */
+  pid: number | null
+  createDatabase(name?: string): Promise<TestDatabase>
+  /** Stops and starts again on the same port; `immediate` is a crash. Not for an address from the environment. */
+  restart(mode?: 'fast' | 'immediate'): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface PostgresOptions {
+  /** True: fsync and synchronous commit as in production (benches). Default false. */
+  durable?: boolean
+  settings?: Readonly<Record<string, string>>
+  /** The program to start instead of the newest `postgres` found (a wrapper such as faketime). */
+  wrapper?: readonly string[]
+}
+
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const source = await chooseSource('LETHE_TEST_POSTGRES_URL')
+  const settings = {
+    max_connections: '200',
+    wal_level: 'logical',
+    ...(options.durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    ...options.settings,
+  }
+  if (source === 'environment') return fromUrl(source, process.env['LETHE_TEST_POSTGRES_URL'] ?? '')
+  if (source === 'container') return inContainer(settings)
+  return installed(settings, options.wrapper ?? [])
+}
+
+async function installed(
+  settings: Readonly<Record<string, string>>,
+  wrapper: readonly string[],
+): Promise<PostgresServer> {
+  const program = await findProgram('postgres', 'postgresql')
+  const initdb = await findProgram('initdb', 'postgresql')
+  const user = unprivileged('postgres')
+  const folder = makeFolder('postgres', user)
+  const data = join(folder, 'data')
+  await promisify(execFile)(
+    initdb,
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
+    {
+      cwd: folder,
+      ...(user ? { uid: user.uid, gid: user.gid } : {}),
+    },
+  )
+  const port = await freePort()
+  const all = {
+    ...settings,
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: folder,
+  }
+  const args = [
+    program,
+    '-D',
+    data,
+    ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]
+  const [command = program, ...rest] = [...wrapper, ...args]
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  const launch = async (): Promise<ServerProcess> => {
+    const server = startProcess(command, rest, folder, user)
+    await untilReady(server, folder, () => ping(url))
+    return server
+  }
+  let server = await launch()
+  const base = fromUrl('installed', url)
+  return {
+    ...base,
+    get pid() {
+      return server.pid
+    },
+    async restart(mode = 'fast') {
+      await server.end(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+      server = await launch()
+    },
+    async stop() {
+      await server.end('SIGQUIT')
+      await removeFolder(folder)
+    },
+  }
+}
+
+async function inContainer(settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
+  const password = randomBytes(12).toString('hex')
+  const container = await startContainer({
+    image: 'postgres:17-bookworm',
+    port: 5432,
+    environment: { POSTGRES_PASSWORD: password },
+    command: ['postgres', ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+  })
+  const address = () => `postgres://postgres:${password}@${container.host}:${container.port()}/postgres`
+  await ready(address())
+  const base = fromUrl('container', address())
+  return {
+    ...base,
+    async restart() {
+      await container.restart()
+      await ready(address())
+    },
+    stop: () => container.stop(),
+  }
+}
+
+function fromUrl(source: Source, url: string): PostgresServer {
+  const { hostname, port } = new URL(url)
+  return {
+    source,
+    url,
+    host: hostname,
+    port: Number(port || 5432),
+    pid: null,
+    createDatabase: (name) => createTestDatabase(url, name),
+    restart: () => Promise.reject(new Error('a server given by the environment is not restarted')),
+    stop: () => Promise.resolve(),
+  }
+}
+
+/** A new database on the server that `url` (a superuser's) names. */
+export async function createTestDatabase(
+  url: string,
+  name = `lethe_test_${randomBytes(6).toString('hex')}`,
+): Promise<TestDatabase> {
+  const admin = (sql: string) => withClient(url, (client) => client.query(sql))
+  await admin(`CREATE DATABASE ${pg.escapeIdentifier(name)}`)
+  const own = new URL(url)
+  own.pathname = `/${encodeURIComponent(name)}`
+  return {
+    name,
+    url: own.toString(),
+    drop: async () => {
+      await admin(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`)
+    },
+  }
+}
+
+async function ping(url: string): Promise<void> {
+  await withClient(url, (client) => client.query('SELECT 1'))
+}
+
+/** A container's PostgreSQL starts twice (set-up, then the real server): ready means two answers in a row, a second apart. */
+async function ready(url: string): Promise<void> {
+  const deadline = performance.now() + 60_000
+  for (let good = 0; good < 2;) {
+    good = await ping(url).then(
+      () => good + 1,
+      () => 0,
+    )
+    if (performance.now() > deadline) throw new Error('the PostgreSQL container did not come up in 60 s')
+    await new Promise((resolve) => setTimeout(resolve, good > 0 ? 1000 : 250))
+  }
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
