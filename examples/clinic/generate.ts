@@ -19,7 +19,7 @@ import type { Person } from './people.ts'
 import type { Sheet, Sheets } from './sheets.ts'
 
 export interface ClinicOptions {
-  /** At least 18, so that everybody of the fixed cast has a place. */
+  /** At least 21, so that everybody of the fixed cast has a place. */
   patients: number
   seed?: number
   /** The instant that all dates are relative to; default: the database's now(). Whole seconds count. */
@@ -54,8 +54,9 @@ export interface DueCounts {
 
 export interface Clinic {
   now: Date
-  tables: Record<string, number>
-  rows: number
+  /** By table. */
+  rows: Record<string, number>
+  total: number
   due: DueCounts
   milliseconds: { load: number; build: number; vacuum: number }
 }
@@ -80,11 +81,11 @@ export async function createClinic(url: string, options: ClinicOptions): Promise
     const built = monotonicMs()
     await loader.run('VACUUM (ANALYZE)')
     const due = await countDue(loader, now)
-    const tables = Object.fromEntries(Object.entries(sheets).map(([table, sheet]) => [table, sheet.rows]))
+    const rows = Object.fromEntries(Object.entries(sheets).map(([table, sheet]) => [table, sheet.rows]))
     return {
       now: new Date(now * 1000),
-      tables,
-      rows: Object.values(tables).reduce((sum, rows) => sum + rows, 0),
+      rows,
+      total: Object.values(rows).reduce((sum, count) => sum + count, 0),
       due,
       milliseconds: { load: loaded - started, build: built - loaded, vacuum: monotonicMs() - built },
     }
@@ -213,8 +214,8 @@ async function countDue(loader: Loader, now: number): Promise<DueCounts> {
      ),
      flagged AS (
        SELECT h.*,
-         EXISTS (SELECT FROM public.legal_holds l
-           WHERE l.patient_id = h.id AND l.released_at IS NULL) AS held,
+         EXISTS (SELECT FROM public.patients s JOIN public.legal_holds l ON l.patient_id = s.id
+           WHERE (s.id = h.id OR s.merged_into_id = h.id) AND l.released_at IS NULL) AS held,
          gone_due AND EXISTS (SELECT FROM public.patients s JOIN billing.invoices i ON i.patient_id = s.id
            WHERE (s.id = h.id OR s.merged_into_id = h.id) AND i.issued_on + interval '7 years' > now) AS kept,
          gone_due AND EXISTS (SELECT FROM public.patients s JOIN public.prescriptions r ON r.patient_id = s.id

@@ -33,10 +33,13 @@ export class Loader {
   /** Starts a COPY as soon as a connection is free; waits only for that. Throws what an earlier one failed with. */
   async copy(statement: string, text: string): Promise<void> {
     const client = await this.#take()
-    const work = send(client, statement, text).then(() => {
+    const send = async (): Promise<void> => {
+      // one byte a character: the clinic writes ASCII only
+      await pipeline([Buffer.from(text, 'latin1')], client.query(copyFrom(statement)))
       this.#idle.push(client)
       this.#busy.delete(work)
-    })
+    }
+    const work = send()
     // it stays among the busy ones, where the next wait meets its error
     work.catch(() => undefined)
     this.#busy.add(work)
@@ -70,9 +73,4 @@ export class Loader {
       await Promise.race(this.#busy)
     }
   }
-}
-
-async function send(client: pg.Client, statement: string, text: string): Promise<void> {
-  // one byte a character: the clinic writes ASCII only
-  await pipeline([Buffer.from(text, 'latin1')], client.query(copyFrom(statement)))
 }

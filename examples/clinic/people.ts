@@ -1,6 +1,6 @@
 /**
  * Who the patients are: their state towards retention, their household, their dates. The first ones are cast by hand, so
- * that even a clinic of 20 has one of each kind; the others are drawn. All people are invented; every address ends in
+ * that the smallest clinic has one of each kind; the others are drawn. All people are invented; every address ends in
  * example.invalid.
  */
 import { DAY } from './times.ts'
@@ -18,6 +18,8 @@ export interface Person {
   heavy: boolean
   hold: 'none' | 'open' | 'released'
   recentInvoice: boolean
+  /** A controlled drug at the last contact. */
+  controlledDrug: boolean
   given: string
   family: string
   /** Seconds since 1970, UTC, as all times here. */
@@ -40,6 +42,7 @@ interface Role {
   heavy?: boolean
   hold?: 'open' | 'released'
   recentInvoice?: boolean
+  controlledDrug?: boolean
   dead?: boolean
   minor?: boolean
   household?: boolean
@@ -65,6 +68,9 @@ const cast: readonly Role[] = [
   { household: true },
   { merged: true },
   { state: 'inactive', minor: true },
+  { state: 'deleted-due' },
+  { merged: true, hold: 'open' },
+  { state: 'deleted-due', controlledDrug: true },
 ]
 
 /** The smallest clinic in which everybody of the cast has a place. */
@@ -104,7 +110,7 @@ export function castPerson(
   const state = role.state ?? 'active'
   const deletedAt =
     state === 'deleted-due'
-      ? now - days(random, 32, 700)
+      ? now - days(random, 32, role.controlledDrug === true ? 100 : 700)
       : state === 'deleted-recent'
         ? now - days(random, 1, 28)
         : null
@@ -121,6 +127,7 @@ export function castPerson(
     heavy: role.heavy === true || index === options.heavyIndex,
     hold: role.hold ?? 'none',
     recentInvoice: role.recentInvoice === true,
+    controlledDrug: role.controlledDrug === true,
     given: twin?.given ?? nameMark + random.pick(givenNames),
     family: twin?.family ?? housemate?.family ?? nameMark + random.pick(familyNames),
     bornAt: twin?.bornAt ?? createdAt - age * DAY,

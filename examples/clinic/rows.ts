@@ -134,13 +134,14 @@ class PatientRows {
 
   #prescriptions(appointments: readonly { id: number; at: number }[]): void {
     const random = this.#random
-    for (let left = this.#count(0.5); left > 0; left--) {
+    const { id: patient, controlledDrug, lastContactAt } = this.#person
+    for (let left = controlledDrug ? 1 : this.#count(0.5); left > 0; left--) {
       const id = this.#sheets['public.prescriptions'].nextId()
       const visit = appointments[left - 1]
-      const controlled = random.chance(0.04)
+      const controlled = controlledDrug || random.chance(0.04)
+      const at = controlledDrug ? lastContactAt : (visit?.at ?? this.#moment())
       this.#sheets['public.prescriptions'].add(
-        `${id}\t${this.#person.id}\t${visit?.id ?? NULL}\t${controlled ? 't' : 'f'}\t${this.#text()}\t` +
-          instant(visit?.at ?? this.#moment()),
+        `${id}\t${patient}\t${visit?.id ?? NULL}\t${controlled ? 't' : 'f'}\t${this.#text()}\t${instant(at)}`,
       )
       for (let items = 1 + random.below(2); items > 0; items--) {
         const medication = controlled

@@ -79,6 +79,7 @@ CREATE INDEX "ClinicNotes_patientId" ON public."ClinicNotes" ("patientId");
 CREATE INDEX "ClinicNotes_authorId" ON public."ClinicNotes" ("authorId");
 CREATE INDEX consents_patient ON public.consents (patient_id);
 CREATE INDEX legal_holds_patient ON public.legal_holds (patient_id);
+CREATE INDEX audit_log_actor ON public.audit_log (actor_clinician_id);
 CREATE INDEX audit_log_patient ON public.audit_log (patient_id);
 CREATE INDEX events_patient ON public.events (patient_id);
 CREATE INDEX invoices_patient ON billing.invoices (patient_id);

@@ -1,0 +1,156 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
+import { startPostgres } from '../../support/servers.ts'
+import type { Clinic } from '../../../examples/clinic/generate.ts'
+
+const now = new Date('2026-03-15T12:00:00Z')
+const patients = 400
+
+let server: Awaited<ReturnType<typeof startPostgres>>
+let clinic: Clinic
+let url: string
+
+beforeAll(async () => {
+  server = await startPostgres()
+  url = (await server.createDatabase('clinic_one')).url
+  clinic = await createClinic(url, { patients, seed: 7, now, canary: 'SPARROW' })
+})
+afterAll(async () => {
+  await server.stop()
+})
+
+describe('the clinic', () => {
+  test('has at least 24 tables, and each has rows', async () => {
+    const tables = await tableNames(url)
+    expect(tables.length).toBeGreaterThanOrEqual(24)
+    expect(tables.toSorted()).toEqual(Object.keys(clinic.rows).toSorted())
+    for (const table of tables) {
+      const [row] = await query(url, `SELECT count(*) AS value FROM ${table}`)
+      expect(row, table).toBe(String(clinic.rows[table]))
+      expect(row, table).not.toBe('0')
+    }
+  })
+
+  test('has only valid foreign keys, and each but one has an index', async () => {
+    expect(await query(url, `SELECT conname AS value FROM pg_constraint WHERE NOT convalidated`)).toEqual([])
+    const unindexed = await query(
+      url,
+      `SELECT conrelid::regclass || '.' || (SELECT string_agg(attname, ',') FROM pg_attribute
+          WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS value
+       FROM pg_constraint c WHERE contype = 'f' AND conparentid = 0 AND NOT EXISTS (
+         SELECT FROM pg_index i WHERE i.indrelid = c.conrelid
+           AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)`,
+    )
+    expect(unindexed).toEqual(['device_readings.patient_id'])
+  })
+
+  test('gives the same rows for the same options, whatever the number of connections', async () => {
+    const other = (await server.createDatabase('clinic_two')).url
+    const again = await createClinic(other, { patients, seed: 7, now, canary: 'SPARROW', workers: 1 })
+    expect(again.rows).toEqual(clinic.rows)
+    expect(again.due).toEqual(clinic.due)
+    expect(await contentHash(other)).toBe(await contentHash(url))
+  })
+
+  test('gives other rows for another seed', async () => {
+    const other = (await server.createDatabase('clinic_three')).url
+    await createClinic(other, { patients, seed: 8, now, canary: 'SPARROW' })
+    expect(await contentHash(other)).not.toBe(await contentHash(url))
+  })
+
+  test('has a patient of each kind that a retention policy meets', () => {
+    for (const [kind, count] of Object.entries(clinic.due)) expect(count, kind).toBeGreaterThan(0)
+    expect(clinic.due.softDeleted).toBeGreaterThan(clinic.due.softDeletedDue)
+  })
+
+  test('puts the canary into every personal text of every row', async () => {
+    const marked = {
+      'public.patients': ['nhs_number', 'given_name', 'family_name', 'email', 'phone'],
+      'public.clinicians': ['full_name', 'email', 'registration_number'],
+      'public.addresses': ['line1', 'city', 'postcode'],
+      'public.sessions': ['token', 'user_agent'],
+      'public.preferences': ['display_name'],
+      'public.emergency_contacts': ['full_name', 'phone'],
+      'public.appointments': ['reason'],
+      'public.referrals': ['letter'],
+      'public.episodes': ['title'],
+      'public.messages': ['body'],
+      'public.prescriptions': ['instructions'],
+      'public.prescription_items': ['directions'],
+      'public.observations': ['note'],
+      'public.device_readings': ['device_serial'],
+      'public.lab_results': ['nhs_number', 'result'],
+      'public.allergies': ['substance'],
+      'public.care_plans': ['summary'],
+      'public.folders': ['name'],
+      'public.documents': ['title', 'file_key'],
+      'public.attachments': ['file_key'],
+      'public."ClinicNotes"': ['"noteText"'],
+      'public.consents': ['signed_name'],
+      'public.legal_holds': ['reason'],
+      'public.audit_log': ['detail'],
+      'billing.invoices': ['bill_to_name', 'bill_to_email'],
+      'billing.invoice_lines': ['description'],
+    }
+    for (const [table, columns] of Object.entries(marked)) {
+      const without = columns.map((column) => `${column} NOT LIKE '%SPARROW%'`).join(' OR ')
+      expect(await query(url, `SELECT count(*) AS value FROM ${table} WHERE ${without}`), table).toEqual([
+        '0',
+      ])
+    }
+  })
+
+  test('goes on with ids of its own after the load', async () => {
+    const insert = `INSERT INTO public.organisations (name) VALUES ('One more') RETURNING id AS value`
+    const [id] = await query(url, `WITH made AS (${insert}) SELECT value FROM made`, 'rollback')
+    expect(Number(id)).toBe((clinic.rows['public.organisations'] ?? 0) + 1)
+  })
+
+  test('refuses to change its events', async () => {
+    await expect(query(url, 'DELETE FROM public.events')).rejects.toThrow('append-only')
+  })
+
+  test('can be made empty', async () => {
+    const other = (await server.createDatabase('clinic_empty')).url
+    await createClinicSchema(other)
+    expect(await tableNames(other)).toEqual(await tableNames(url))
+    expect(await query(other, 'SELECT count(*) AS value FROM public.patients')).toEqual(['0'])
+  })
+
+  test('refuses a clinic too small for its cast and a canary that COPY would misread', async () => {
+    await expect(createClinic(url, { patients: 3 })).rejects.toThrow('at least 21')
+    await expect(createClinic(url, { patients, canary: 'a\tb' })).rejects.toThrow('canary')
+  })
+})
+
+async function tableNames(address: string): Promise<string[]> {
+  return query(
+    address,
+    `SELECT format('%I.%I', nspname, relname) AS value FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+     WHERE nspname IN ('public', 'billing') AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1`,
+  )
+}
+
+async function contentHash(address: string): Promise<string> {
+  const hashes: string[] = []
+  for (const table of await tableNames(address)) {
+    const sql = `SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) AS value FROM ${table} t`
+    hashes.push(`${table} ${(await query(address, sql))[0] ?? ''}`)
+  }
+  return hashes.join('\n')
+}
+
+/** The column `value` of each row. */
+async function query(address: string, sql: string, end: 'commit' | 'rollback' = 'commit'): Promise<string[]> {
+  const client = new pg.Client({ connectionString: address })
+  await client.connect()
+  try {
+    await client.query('BEGIN')
+    const { rows } = await client.query<{ value: string }>(sql)
+    await client.query(end)
+    return rows.map((row) => row.value)
+  } finally {
+    await client.end()
+  }
+}
