@@ -18,18 +18,28 @@ export interface WatchSettings {
   wedgedMs: number
   /** ms that Redis may be away before the worker ends: Redis being down is not the worker's fault. */
   redisGraceMs: number
+  /** ms that one job may be in hand: a step that never returns holds up its queue. Above the longest vacuum. */
+  hungMs: number
 }
 
-export const defaultWatch: WatchSettings = { everyMs: 15_000, wedgedMs: 180_000, redisGraceMs: 300_000 }
+export const defaultWatch: WatchSettings = {
+  everyMs: 15_000,
+  wedgedMs: 180_000,
+  redisGraceMs: 300_000,
+  hungMs: 6 * 3_600_000,
+}
 
 /** Time for closing connections once the work has stopped; a Redis that is away must not hold up the end. */
 const closeMs = 5_000
 
 export function consume(process: Process, queue: string, watch: WatchSettings = defaultWatch): StartRole {
   return (fail) => {
-    const { context, log } = process
+    const { context } = process
+    const { log } = context
     const worker = startWorker(process.queueSettings, queue, {
-      handler: (job, signal) => runJob(context, process.registry, { ...job, holder: process.id }, signal),
+      handler: async (job, signal) => {
+        await runJob(context, process.registry, job, signal)
+      },
       onProbe: (id) => answerProbe(context.control, queue, id),
       onTransportError: (text) => log.warn({ queue, redis: text }, 'the transport reports an error'),
       onHandlerError: (error) => log.error({ queue, ...errorFields(error) }, 'a job could not be worked on'),
@@ -90,6 +100,12 @@ async function look(
   worker: QueueWorker,
   watch: WatchSettings,
 ): Promise<LetheError | null> {
+  if (worker.busyMs() >= watch.hungMs)
+    return new LetheError('E_QUEUE_WEDGED', {
+      message: `A job of queue ${queue} has not returned for ${Math.round(worker.busyMs() / 1000)} s; the worker ends.`,
+      left: 'Its run goes on with another worker once the lease has ended.',
+      facts: { queue },
+    })
   await process.queues.ping().catch(() => undefined)
   const redis = process.queues.reach()
   if (!redis.reachable)
@@ -114,7 +130,7 @@ async function look(
         })
   } catch (error) {
     // Without the control database nobody can say how old the queue is; /readyz says that it is away.
-    process.log.warn({ queue, ...errorFields(error) }, 'could not look after the queue')
+    process.context.log.warn({ queue, ...errorFields(error) }, 'could not look after the queue')
     return null
   }
 }

@@ -9,6 +9,7 @@ import { LetheError } from '../lib/errors/index.ts'
 import {
   acquireLease,
   countRuns,
+  createRun,
   currentProbe,
   enqueuedBefore,
   forgetEnqueue,
@@ -62,7 +63,7 @@ export function dispatch(process: Process, settings: DispatcherSettings = defaul
       try {
         await runOnce(process, settings)
       } catch (error) {
-        process.log.error(errorFields(error), 'a dispatcher round failed')
+        process.context.log.error(errorFields(error), 'a dispatcher round failed')
       } finally {
         turned = monotonicMs()
         round = null
@@ -82,7 +83,7 @@ export function dispatch(process: Process, settings: DispatcherSettings = defaul
       async stop() {
         await task.destroy()
         await round
-        await releaseLease(process.context.control, leaseName, process.id)
+        await releaseLease(process.context.control, leaseName, process.context.workerId)
       },
     }
   }
@@ -104,7 +105,12 @@ export async function runOnce(
     probed: 0,
     failures: [],
   }
-  const lease = await acquireLease(control, leaseName, process.id, config.operations.lease_seconds)
+  const lease = await acquireLease(
+    control,
+    leaseName,
+    process.context.workerId,
+    config.file.operations.lease_seconds,
+  )
   if (lease === null) return round
   round.leader = true
 
@@ -130,11 +136,32 @@ async function part(process: Process, round: Round, name: string, work: () => Pr
     await work()
   } catch (error) {
     round.failures.push(name)
-    process.log.error({ part: name, ...errorFields(error) }, 'a part of the dispatcher round failed')
+    process.context.log.error({ part: name, ...errorFields(error) }, 'a part of the dispatcher round failed')
   }
 }
 
-async function schedules(process: Process, round: Round): Promise<void> {}
+async function schedules(process: Process, round: Round): Promise<void> {
+  const { context, registry } = process
+  const wanted = registry
+    .kinds()
+    .flatMap((kind) => (kind.schedules?.(context.config) ?? []).map((work) => ({ ...work, kind: kind.kind })))
+  await syncSchedules(context.control, wanted)
+  const decided = await decideOccurrences(context.control, async (tx, schedule, at) => {
+    const kind = registry.get(schedule.kind)
+    const made = await createRun(tx, {
+      kind: kind.kind,
+      queue: kind.queue,
+      scope: kind.scope(kind.payload.parse(schedule.payload)),
+      payload: schedule.payload,
+      maxAttempts: kind.maxAttempts,
+      createdBy: `schedule:${schedule.id}`,
+      occurrence: at,
+    })
+    return 'existing' in made ? { busy: made.existing.id } : { run: made.id }
+  })
+  round.created = decided.run
+  round.skipped = decided.skipped
+}
 
 /** The generation rises in PostgreSQL first; what Redis then doesn't take is taken back and tried in the next round. */
 async function queues(process: Process, settings: DispatcherSettings, round: Round): Promise<void> {
@@ -203,5 +230,7 @@ async function beat(process: Process): Promise<void> {
     (error: unknown) => (error instanceof Error ? error.name : 'failed'),
   )
   if (answer !== null)
-    throw new LetheError('E_HEARTBEAT', { message: `The heartbeat address did not take the call (${answer}).` })
+    throw new LetheError('E_HEARTBEAT', {
+      message: `The heartbeat address did not take the call (${answer}).`,
+    })
 }
