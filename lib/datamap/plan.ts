@@ -32,6 +32,11 @@ export interface PlanStep {
   why: string
   /** Ids of the collect steps whose results this statement takes as further parameters (one text array a column). */
   collected: readonly string[]
+  /**
+   * In root-delete and root-pseudonymise the root's table has the alias `root`, and the statement ends with its WHERE
+   * clause, one condition or several joined by AND, without RETURNING: the executor appends ` AND (guard) RETURNING …`,
+   * so that the guard stands in the deleting statement itself.
+   */
   sql: string
   /**
    * The same statement bounded by one more parameter (rows at most), for a subject too large for one batch.

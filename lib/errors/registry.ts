@@ -118,6 +118,26 @@ export const registry = {
     true,
     'Look at the worker logs before each loss (memory, crash); `lethe runs show ID` has the times.',
   ),
+
+  // keystore
+  E_KEYSTORE_BUSY: entry(
+    11,
+    true,
+    'Wait for the other rotation; if none runs, remove the .next file: it holds nothing that is in use.',
+  ),
+  E_KEYSTORE_CIPHER: entry(1, false, 'Restore the keystore that sealed the value, or enter the value again.'),
+  E_KEYSTORE_INVALID: entry(2, false, 'Restore the keystore from its backup.'),
+  E_KEYSTORE_KEY_UNKNOWN: entry(
+    2,
+    false,
+    'Restore the keystore that has this key: without it the erasure ledger can not be replayed.',
+  ),
+  E_KEYSTORE_MISSING: entry(
+    2,
+    false,
+    'Point LETHE_KEYSTORE at the keystore, or make one with `lethe keystore create` (only for a new installation).',
+  ),
+  E_KEYSTORE_MODE: entry(2, false, 'Run `chmod 600` on the file; if others could read it, rotate its keys.'),
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof registry

@@ -1,0 +1,2 @@
+export type { Sealed, Vault } from './vault.ts'
+export { openKeystore } from './keystore.ts'

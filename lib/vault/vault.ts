@@ -1,0 +1,29 @@
+/**
+ * What Lethe asks of whoever keeps its keys. The embedded keystore is the first; an OpenBao one follows the same shape.
+ * Calls that use a key are synchronous on purpose: a batch hashes thousands of subjects, so an implementation fetches
+ * its keys when it is opened and never makes a call a subject.
+ */
+export interface Sealed {
+  keyId: string
+  cipher: Buffer
+}
+
+export interface Vault {
+  /** The key that new hashes and seals are made with. */
+  readonly currentKeyId: string
+  /** Every key that is still kept, oldest first: a replay hashes with each key that made an entry. */
+  readonly keyIds: readonly string[]
+  /**
+   * HMAC-SHA-256 over the canonical JSON `[database, kind, [...key]]`. The same subject gives the same hash for as long
+   * as the key is kept. `database` is the store's name in the map. Throws E_KEYSTORE_KEY_UNKNOWN.
+   */
+  subjectHash(database: string, kind: string, key: readonly string[], keyId?: string): Buffer
+  /** AES-256-GCM under the current key; every call uses a fresh nonce. */
+  seal(plaintext: string | Buffer): Sealed
+  /** Throws E_KEYSTORE_KEY_UNKNOWN, or E_KEYSTORE_CIPHER where the bytes were changed. */
+  open(keyId: string, cipher: Buffer): Buffer
+  /** A secret (hex) for keyed pseudonyms in one database; the same key and database give the same secret. */
+  pseudonymKey(database: string, keyId?: string): string
+  /** Adds a key and makes it the current one; old keys stay, since entries live longer than keys. Resolves once durable. */
+  rotate(): Promise<string>
+}
