@@ -23,7 +23,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
   const config = loadConfig(env['LETHE_CONFIG'] ?? 'lethe.yaml', env)
   const level = env['LETHE_LOG_LEVEL']
   const log = createLogger({ name, ...(level === undefined ? {} : { level }) })
-  const vault = openKeystore(config.keystorePath)
+  const vault = await openKeystore(config.keystorePath)
   const applicationName = `lethe ${name}`
   const control = openDatabase(config.controlUrl, { name: 'control', applicationName, max: 8 })
   const targets = new Map<string, Promise<Database>>()
