@@ -10,7 +10,7 @@
  */
 import pg from 'pg'
 import { z } from 'zod'
-import { newId } from '../clock/index.ts'
+import { newId, sleep } from '../clock/index.ts'
 import { LetheError } from '../errors/index.ts'
 
 const handshake = z.object({ processID: z.number().nullable() })
@@ -50,6 +50,7 @@ async function losesServer(
     connectionTimeoutMillis: WAIT_MS,
   })
   second.on('error', () => undefined)
+  const over = new AbortController()
   let occupied = false
   const occupy = second
     .connect()
@@ -60,11 +61,11 @@ async function losesServer(
     })
     .catch(() => undefined)
   try {
-    await Promise.race([occupy, pause(WAIT_MS)])
+    await Promise.race([occupy, pause(WAIT_MS, over.signal)])
     // No server connection for a second client: ours is kept for us, so the pool is in session mode.
     if (!occupied) return false
     const look = client.query(LOOK).then((result) => view.parse(result.rows[0]))
-    const seen = await Promise.race([look, pause(WAIT_MS)])
+    const seen = await Promise.race([look, pause(WAIT_MS, over.signal)])
     if (seen === undefined) {
       // The second client took the only server connection, the one we had a moment ago.
       await second.end()
@@ -73,12 +74,15 @@ async function losesServer(
     }
     return seen.mark !== mark || seen.pid !== pid
   } finally {
+    over.abort()
     await second.end().catch(() => undefined)
   }
 }
 
-function pause(ms: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(undefined), ms).unref()
-  })
+/** Resolves after `ms`, or as soon as nobody waits any more. */
+function pause(ms: number, signal: AbortSignal): Promise<undefined> {
+  return sleep(ms, signal).then(
+    () => undefined,
+    () => undefined,
+  )
 }
