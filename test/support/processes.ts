@@ -12,7 +12,7 @@ import { openQueues, type QueueSettings, type RedisTimeouts } from '../../lib/qu
 import { createRegistry, type JobKind } from '../../jobs/kind.ts'
 import type { Role } from '../../workers/role.ts'
 import type { Process } from '../../workers/process.ts'
-import { freshDatabase } from './shared.ts'
+import type { TestDatabase } from './postgres.ts'
 
 export interface ProcessOptions {
   redisUrl: string
@@ -41,8 +41,8 @@ tables: {}
 operations: { lease_seconds: 5, give_back_seconds: 60, health_port: 0 }
 `
 
-export async function openHouse(): Promise<House> {
-  const database = await freshDatabase()
+/** On an empty database; dropped when the house closes. */
+export async function openHouse(database: TestDatabase, logLevel = 'info'): Promise<House> {
   await migrate(database.url, 'control')
   const folder = await mkdtemp(join(tmpdir(), 'lethe-house-'))
   const path = join(folder, 'lethe.yaml')
@@ -50,7 +50,11 @@ export async function openHouse(): Promise<House> {
   const config = loadConfig(path, {})
   const control = openDatabase(database.url, { name: 'control', applicationName: 'lethe test' })
   const logged: string[] = []
-  const log = createLogger({ name: 'test', level: 'info', destination: { write: (line) => logged.push(line) } })
+  const log = createLogger({
+    name: 'test',
+    level: logLevel,
+    destination: { write: (line) => logged.push(line) },
+  })
   const closers: (() => Promise<unknown>)[] = []
   const stopped = new Set<Role>()
 

@@ -6,6 +6,7 @@ import { runOnce } from '../../../workers/dispatcher.ts'
 import type { Process } from '../../../workers/process.ts'
 import { openHouse, type House } from '../../support/processes.ts'
 import { startProxy, startRedis, type FaultProxy, type RedisServer } from '../../support/servers.ts'
+import { freshDatabase } from '../../support/shared.ts'
 import { createEffects, effects, expectedEffects, stepper } from '../../support/stepper.ts'
 
 let house: House
@@ -17,7 +18,7 @@ const steps = 5
 
 beforeEach(async () => {
   redis = await startRedis()
-  house = await openHouse()
+  house = await openHouse(await freshDatabase())
   await createEffects(house.control)
 })
 afterEach(async () => {
