@@ -90,7 +90,7 @@ function parseFile(path: string, text: string): ConfigFile {
       path,
       document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`),
     )
-  const input: unknown = document.toJS({ maxAliasCount: 100 })
+  const input = toValue(path, document)
   const parsed = configSchema.safeParse(input)
   const problems = parsed.success ? checkConfig(parsed.data) : parsed.error.issues.flatMap(describeIssue)
   if (!parsed.success || problems.length > 0)
@@ -99,6 +99,16 @@ function parseFile(path: string, text: string): ConfigFile {
       problems.map((problem) => withPlace(problem, document, lines)),
     )
   return parsed.data
+}
+
+/** Anchors are followed only now; a hundred uses at most, since a few nested ones could fill the memory. */
+function toValue(path: string, document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 })
+  } catch (error) {
+    if (error instanceof ReferenceError) throw failure(path, [error.message])
+    throw error
+  }
 }
 
 function withPlace(problem: Problem, document: Document, lines: LineCounter): string {

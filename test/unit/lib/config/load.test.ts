@@ -121,6 +121,7 @@ describe('a file with mistakes', () => {
 
   test('that is not YAML says the line', () => {
     expect(problems('version: 1\nstores: [')[0]).toMatch(/^line 2/)
+    expect(problems('version: *none')[0]).toContain('none')
     expect(problems(`${sound}\nversion: 1`)[0]).toContain('unique')
   })
 
