@@ -1,2 +1,14 @@
 export * from './schema.ts'
 export * from './plan.ts'
+export {
+  loadCatalogue,
+  type Catalogue,
+  type CatalogueSource,
+  type CatalogueTable,
+  type ForeignKey,
+} from './catalogue.ts'
+export { checkMap } from './check.ts'
+export { explainPlan } from './explain.ts'
+export { planDeletion, refusal, type PlanTarget } from './planner.ts'
+export { parseTableName, tableKey, type TableKey } from './names.ts'
+export { canonicalHash, mapVersion } from './version.ts'

@@ -32,6 +32,8 @@ export interface PlanStep {
   why: string
   /** Ids of the collect steps whose results this statement takes as further parameters (one text array a column). */
   collected: readonly string[]
+  /** Collect steps only: the columns of the rows they return (as text, named k1, k2 …). */
+  returns?: readonly KeyColumn[]
   /**
    * In root-delete and root-pseudonymise the root's table has the alias `root`, and the statement ends with its WHERE
    * clause, one condition or several joined by AND, without RETURNING: the executor appends ` AND (guard) RETURNING …`,
@@ -40,7 +42,8 @@ export interface PlanStep {
   sql: string
   /**
    * The same statement bounded by one more parameter (rows at most), for a subject too large for one batch.
-   * Repeat it until it reports zero rows. Absent where the effect is always small (root rows, collects).
+   * Repeat it until it reports zero rows, then go on to the next step. A step without it runs with the root in the last
+   * transaction, and so does every step that must come after it: those have no pieceSql either.
    */
   pieceSql?: string
 }
@@ -73,6 +76,15 @@ export interface DeletionPlan {
   key: readonly KeyColumn[]
   tenant: string | null
   alias: string | null
+  /**
+   * Where an alias column exists: $1…$k as in a step; returns the keys (text, k1 …) of rows merged into the given ones,
+   * transitively, without those given. A row merged into another is that one's part: take as heads only rows whose alias
+   * column is null.
+   */
+  aliasSql: string | null
+  /** TimeZone the executor sets in its transactions, so that timestamps without a zone mean what the map says. */
+  timeZone: string
+  /** Every table but the root. */
   tables: readonly PlanTable[]
   steps: readonly PlanStep[]
   minimums: readonly Minimum[]

@@ -1,0 +1,49 @@
+/** How two columns of an edge are compared so that the pointing side's index can be used. */
+
+const families: readonly (readonly string[])[] = [
+  ['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision'],
+  ['text', 'character varying', 'name'],
+]
+const texts = new Set(['text', 'character varying', 'name', 'citext', 'character'])
+const integers = new Set(['smallint', 'integer', 'bigint'])
+
+/** The type without length or precision. */
+export function bareType(type: string): string {
+  return type.replace(/\s*\([^)]*\)/, '')
+}
+
+export function isText(type: string): boolean {
+  return texts.has(bareType(type))
+}
+
+/** Whether PostgreSQL compares the two as they are. */
+export function comparable(a: string, b: string): boolean {
+  const [x, y] = [bareType(a), bareType(b)]
+  return x === y || families.some((family) => family.includes(x) && family.includes(y))
+}
+
+/** `value` of type `from` as something that a column of type `column` is compared with; see `castColumn`. */
+export function castValue(value: string, from: string, column: string): string {
+  if (comparable(from, column)) return value
+  const bare = bareType(column)
+  if (isText(column)) return `${value}::text${bare === 'citext' ? '::citext' : ''}`
+  // Text that isn't such a number or uuid matches nothing, where a plain cast would stop the statement.
+  if (isText(from) && integers.has(bare))
+    return `CASE WHEN ${value} ~ '^(0|-?[1-9][0-9]{0,17})$' THEN ${value}::text::bigint END`
+  if (isText(from) && bare === 'uuid')
+    return `CASE WHEN ${value} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN ${value}::text::uuid END`
+  return `${value}::text`
+}
+
+/** The column's side of the same comparison: a cast only where nothing else is safe (it can't use an index). */
+export function castColumn(column: string, from: string, type: string): string {
+  return indexable(from, type) ? column : `${column}::text`
+}
+
+/** Whether an index on a column of type `column` serves a comparison with a value of type `from`. */
+export function indexable(from: string, column: string): boolean {
+  const bare = bareType(column)
+  return (
+    comparable(from, column) || isText(column) || (isText(from) && (integers.has(bare) || bare === 'uuid'))
+  )
+}

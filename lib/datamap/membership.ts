@@ -1,0 +1,216 @@
+/**
+ * SQL conditions that say whether row `alias` of a table belongs to roots. One renderer serves two uses: "of this batch"
+ * (roots by parameters) and "of root row `root`" (a correlated condition).
+ *
+ * Inner rows are fetched as arrays (`= ANY (ARRAY(SELECT …))`) on purpose: an OR of several such conditions becomes a
+ * BitmapOr of index scans, where an OR of IN or EXISTS would read the whole table for every batch.
+ */
+import { castColumn, castValue, comparable } from './compare.ts'
+import type { Link } from './model.ts'
+import { sqlColumn, sqlIdentifier, sqlLiteral, sqlTable, type TableKey } from './names.ts'
+import type { Reached, Target } from './reach.ts'
+
+/** The parameters of one statement: the root key's arrays, then those of the collect steps it uses. */
+export interface Scope {
+  /** Ids of collect steps used so far, in order. */
+  collected: string[]
+  /** Renders "row `alias` was collected for this link"; null: compute it from the tables (in a collect step itself). */
+  collect: ((link: Link, alias: string) => string | null) | null
+}
+
+/** A batch's roots, or the one root row `root` of an outer query. */
+export type Roots = { by: 'batch'; scope: Scope } | { by: 'row' }
+
+export interface Membership {
+  /** Row `alias` of `table` belongs to the roots by any of its edges, or only by those that `only` keeps. */
+  belongs(table: TableKey, alias: string, roots: Roots, only?: (link: Link) => boolean): string
+  /** Row `alias`, reached by this shared link, has no other owner who stays. */
+  soleOwner(link: Link, alias: string, roots: Roots): string
+  /** Row `alias` of the link's pointing (or pointed) side is joined to a row of the roots by this link. */
+  joined(link: Link, alias: string, roots: Roots, near?: (table: TableKey) => string | null): string
+  /** Row `alias` of the root table is one of this batch's. */
+  inBatch(alias: string): string
+}
+
+export function membership(target: Target): Membership {
+  const columnType = (table: TableKey, column: string) =>
+    target.model.catalogue.tables.get(table)?.columns.get(column)?.type ?? 'text'
+  const keyNames = target.key.map((column) => column.name)
+  const keyArray = (place: number) => `$${place + 1}::text[]::${target.key[place]?.type ?? 'text'}[]`
+
+  const inBatch = (alias: string) =>
+    keyNames.length === 1
+      ? `${sqlColumn(alias, keyNames[0] ?? '')} = ANY (${keyArray(0)})`
+      : `(${keyNames.map((name) => sqlColumn(alias, name)).join(', ')}) IN (SELECT * FROM unnest(${keyNames.map((_, place) => keyArray(place)).join(', ')}))`
+
+  /** The near row is a root. */
+  function joinedToRoot(link: Link, alias: string, roots: Roots): string {
+    const [own, far] = sides(link)
+    const near = own.map((_, place) => value(link, 'root', place))
+    if (roots.by === 'row')
+      return own.map((_, place) => `${column(link, alias, place)} = ${near[place]}`).join(' AND ')
+    const keyed = link.from === link.pointing && far.every((name) => keyNames.includes(name))
+    const [only] = far
+    if (keyed && far.length === 1 && keyNames.length === 1 && only !== undefined) {
+      const [pointingColumn = ''] = own
+      const pointingType = columnType(link.from, pointingColumn)
+      const keyType = columnType(link.to, only)
+      if (comparable(keyType, pointingType)) return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
+      return `${column(link, alias, 0)} = ANY (ARRAY(SELECT ${castValue('k.v', keyType, pointingType)} FROM unnest(${keyArray(0)}) AS k(v)))`
+    }
+    const from = `${tableSql(link.to)} root WHERE ${inBatch('root')}`
+    return within(link, alias, near, from)
+  }
+
+  function joined(
+    link: Link,
+    alias: string,
+    roots: Roots,
+    path: readonly TableKey[] = [],
+    only: (link: Link) => boolean = () => true,
+    near: (table: TableKey) => string | null = () => null,
+  ): string {
+    const polymorphic = link.when === undefined || link.pointing !== link.from ? null : whenSql(link, alias)
+    const collected =
+      roots.by === 'batch' && link.pointing === link.to ? roots.scope.collect?.(link, alias) : null
+    if (typeof collected === 'string') return collected
+    let condition: string
+    if (link.to === target.root.key) condition = joinedToRoot(link, alias, roots)
+    else {
+      // The inner row is `t` again, so that conditions written over `t` fit; it sees nothing of the outer one.
+      const values = link.columns.map((_, place) => value(link, 't', place))
+      const parts = [belongs(link.to, 't', roots, only, [...path, link.from])]
+      if (link.when !== undefined && link.pointing === link.to) parts.push(whenSql(link, 't'))
+      const extra = near(link.to)
+      if (extra !== null) parts.push(extra)
+      condition = within(link, alias, values, `${tableSql(link.to)} t WHERE ${parts.join(' AND ')}`)
+    }
+    if (
+      link.when !== undefined &&
+      link.pointing === link.to &&
+      link.to === target.root.key &&
+      roots.by === 'row'
+    )
+      condition = `${condition} AND ${whenSql(link, 'root')}`
+    return polymorphic === null ? condition : `${condition} AND ${polymorphic}`
+  }
+
+  function belongs(
+    table: TableKey,
+    alias: string,
+    roots: Roots,
+    only: (link: Link) => boolean = () => true,
+    path: readonly TableKey[] = [],
+  ): string {
+    const entry = target.reached.get(table)
+    if (entry === undefined) return 'false'
+    const links = entry.links.filter((link) => only(link) && !path.includes(link.to))
+    const branches = links.map((link) => {
+      const condition = joined(link, alias, roots, path, only)
+      const sole = roots.by === 'batch' ? otherOwnersGone(entry, link, alias, roots, path) : []
+      return [condition, ...sole].join(' AND ')
+    })
+    const direct = anyOf(branches)
+    return entry.self.length === 0 || branches.length === 0
+      ? direct
+      : anyOf([direct, ...trees(entry, alias, roots, path)])
+  }
+
+  /** A shared row goes only when each other owner is nobody or goes in the same batch. */
+  function otherOwnersGone(
+    entry: Reached,
+    link: Link,
+    alias: string,
+    roots: Roots,
+    path: readonly TableKey[],
+  ): string[] {
+    if (link.kind !== 'shared') return []
+    return target.model.links
+      .filter((other) => other.from === entry.mapped.key && other.kind === 'shared' && other !== link)
+      .map((other) => {
+        const absent = other.columns.map((name) => `${sqlColumn(alias, name)} IS NULL`)
+        const different = other.when === undefined ? [] : [`${whenSql(other, alias)} IS NOT TRUE`]
+        const goes =
+          entry.links.includes(other) && !path.includes(other.to)
+            ? [`(${joined(other, alias, roots, path)})`]
+            : []
+        return `(${[...absent, ...different, ...goes].join(' OR ')})`
+      })
+  }
+
+  /** Rows whose ancestor in the same table belongs. */
+  function trees(entry: Reached, alias: string, roots: Roots, path: readonly TableKey[]): string[] {
+    return entry.self.map((link) => {
+      const table = tableSql(link.from)
+      const cols = link.references.map((name, place) => `${sqlColumn('x', name)} AS k${place + 1}`)
+      const next = link.references.map((name) => sqlColumn('c', name))
+      const join = link.columns.map((name, place) => `${sqlColumn('c', name)} = tree.k${place + 1}`)
+      const names = link.references.map((_, place) => `k${place + 1}`)
+      const seed = anyOf(
+        entry.links
+          .filter((other) => !path.includes(other.to))
+          .map((other) => joined(other, 'x', roots, path)),
+      )
+      const tree = `WITH RECURSIVE tree AS (SELECT ${cols.join(', ')} FROM ${table} x WHERE ${seed} UNION SELECT ${next.join(', ')} FROM ${table} c JOIN tree ON ${join.join(' AND ')}) SELECT ${names.join(', ')} FROM tree`
+      const own = link.references.map((name) => sqlColumn(alias, name))
+      return own.length === 1 ? `${own[0]} = ANY (ARRAY(${tree}))` : `(${own.join(', ')}) IN (${tree})`
+    })
+  }
+
+  /** The far row's columns (of table `from`), and the near row's (of table `to`). */
+  function sides(link: Link): readonly [readonly string[], readonly string[]] {
+    return link.pointing === link.from ? [link.columns, link.references] : [link.references, link.columns]
+  }
+
+  function column(link: Link, alias: string, place: number): string {
+    const [own, far] = sides(link)
+    const [name = '', other = ''] = [own[place], far[place]]
+    return castColumn(sqlColumn(alias, name), columnType(link.to, other), columnType(link.from, name))
+  }
+
+  function value(link: Link, alias: string, place: number): string {
+    const [own, far] = sides(link)
+    const [name = '', other = ''] = [own[place], far[place]]
+    return castValue(sqlColumn(alias, other), columnType(link.to, other), columnType(link.from, name))
+  }
+
+  function within(link: Link, alias: string, near: readonly string[], from: string): string {
+    const own = near.map((_, place) => column(link, alias, place))
+    if (own.length === 1) return `${own[0]} = ANY (ARRAY(SELECT ${near[0]} FROM ${from}))`
+    return `(${own.join(', ')}) IN (SELECT ${near.join(', ')} FROM ${from})`
+  }
+
+  function tableSql(key: TableKey): string {
+    return fromTable(target, key)
+  }
+
+  return {
+    belongs,
+    joined: (link, alias, roots, near) => joined(link, alias, roots, [], undefined, near),
+    inBatch,
+    soleOwner(link, alias, roots) {
+      const entry = target.reached.get(link.from)
+      const gone = entry === undefined ? [] : otherOwnersGone(entry, link, alias, roots, [])
+      return gone.length === 0 ? 'true' : gone.join(' AND ')
+    },
+  }
+}
+
+/** The table in a FROM or DELETE: ONLY where others inherit from it, since each of them has its own steps. */
+export function fromTable(target: Target, key: TableKey): string {
+  const table = target.model.catalogue.tables.get(key)
+  if (table === undefined) return key
+  return `${table.hasChildren ? 'ONLY ' : ''}${sqlTable(table.name)}`
+}
+
+export function whenSql(link: Link, alias: string): string {
+  return link.when === undefined
+    ? 'true'
+    : `${alias}.${sqlIdentifier(link.when.column)} = ${sqlLiteral(link.when.equals)}`
+}
+
+/** Conditions joined by OR, in parentheses where there are several; `false` where there is none. */
+export function anyOf(conditions: readonly string[]): string {
+  if (conditions.length <= 1) return conditions[0] ?? 'false'
+  return `(${conditions.map((condition) => (condition.includes(' AND ') ? `(${condition})` : condition)).join(' OR ')})`
+}
