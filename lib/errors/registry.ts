@@ -32,6 +32,11 @@ export const registry = {
   // configuration and map
   E_CONFIG: entry(2, false, 'Mend the named keys in the configuration and start again.'),
   E_CONFIG_MISSING: entry(2, false, 'Set the named variable or file.'),
+  E_MAP_FINDINGS: entry(
+    12,
+    false,
+    'Mend each finding in the map or the database, or accept it in the map by its name with a reason.',
+  ),
 
   // databases
   E_BLOCKED_BY_REFERENCE: entry(
