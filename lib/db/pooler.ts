@@ -52,16 +52,14 @@ async function losesServer(
   second.on('error', () => undefined)
   const over = new AbortController()
   let occupied = false
-  const occupy = second
-    .connect()
-    .then(() => second.query('BEGIN'))
-    .then(() => second.query('SELECT 1'))
-    .then(() => {
-      occupied = true
-    })
-    .catch(() => undefined)
+  const occupy = async () => {
+    await second.connect()
+    await second.query('BEGIN')
+    await second.query('SELECT 1')
+    occupied = true
+  }
   try {
-    await Promise.race([occupy, pause(WAIT_MS, over.signal)])
+    await Promise.race([occupy().catch(() => undefined), pause(WAIT_MS, over.signal)])
     // No server connection for a second client: ours is kept for us, so the pool is in session mode.
     if (!occupied) return false
     const look = client.query(LOOK).then((result) => view.parse(result.rows[0]))

@@ -43,8 +43,9 @@ export const targetRights: Readonly<Record<string, TableRights>> = {
   progress: { worker: write, operator: read, auditor: read },
   batches: { worker: append, operator: read, auditor: read },
   population: { worker: own, operator: read, auditor: [] },
-  // a worker may put a missing hold back, never lift one
-  holds: { worker: append, operator: own, auditor: [] },
+  removing: { worker: own, operator: read, auditor: [] },
+  // each sweep first makes this projection equal to the record, and the record is what the worker can't change
+  holds: { worker: own, operator: own, auditor: [] },
   warnings: { worker: write, operator: read, auditor: [] },
   kept_roots: { worker: own, operator: read, auditor: [] },
   exemptions: { worker: read, operator: own, auditor: [] },
