@@ -94,7 +94,7 @@ export async function runOnce(
   process: Process,
   settings: DispatcherSettings = defaultDispatcher,
 ): Promise<Round> {
-  const { control, config } = process.context
+  const { control, config, metrics, log } = process.context
   const round: Round = {
     leader: false,
     created: 0,
@@ -116,7 +116,10 @@ export async function runOnce(
 
   await part(process, round, 'schedules', () => schedules(process, round))
   await part(process, round, 'leases', async () => {
-    round.freed = await freeExpiredLeases(control)
+    round.freed = await freeExpiredLeases(control, (run) => {
+      metrics.runsTotal.inc({ kind: run.kind, outcome: 'failed' })
+      log.error({ run: run.id, kind: run.kind, code: run.errorCode }, 'a run was lost for good')
+    })
   })
   await part(process, round, 'waiting', async () => {
     round.woken = await wakeDueRuns(control)
@@ -125,7 +128,7 @@ export async function runOnce(
   await part(process, round, 'gauges', () => gauges(process))
   // Redis being away makes no schedule late: the probe's and the queue's own metrics say that nothing is worked on.
   if (!round.failures.some((name) => postgresParts.includes(name)))
-    process.context.metrics.dispatcherLastRoundTimestampSeconds.setToCurrentTime()
+    metrics.dispatcherLastRoundTimestampSeconds.setToCurrentTime()
   if (round.failures.length === 0) await part(process, round, 'heartbeat', () => beat(process))
   return round
 }

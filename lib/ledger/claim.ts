@@ -11,8 +11,16 @@ import { move, noLease } from './move.ts'
 import type { Claim, Run } from './run.ts'
 
 /**
- * Takes the run if it is due and the generation is the newest, or if its holder's lease has ended; a takeover uses one
- * attempt, so that a run which kills its worker ends. Null: nothing to do, the job may be acknowledged.
+ * What a lost claim costs. A worker that is killed is not its run's fault, and a sweep of a week meets many restarts: a
+ * claim that finished at least one step costs nothing. One that finished none costs an attempt, so that a run which
+ * kills its worker each time ends.
+ */
+const lost = `CASE WHEN EXISTS (
+  SELECT 1 FROM lethe_control.steps s WHERE s.run_id = runs.id AND s.fence = runs.fence) THEN 0 ELSE 1 END`
+
+/**
+ * Takes the run if it is due and the generation is the newest, or if its holder's lease has ended; a takeover of a claim
+ * that finished no step uses one attempt (`lost`). Null: nothing to do, the job may be acknowledged.
  *
  * Safe with two claimants because the second one's UPDATE waits for the first's row lock and then finds a running row
  * with a fresh lease. Safe with an old job left in Redis because its generation is no longer the run's.
@@ -28,11 +36,11 @@ export async function claimRun(
     {
       // On the right-hand side `state` is still the old one: a row that was running is being taken over.
       set: `fence = fence + 1, lease_holder = $6, lease_expires_at = clock_timestamp() + $7 * interval '1 second',
-        attempt = attempt + CASE WHEN state = 'running' THEN 1 ELSE 0 END,
+        attempt = attempt + CASE WHEN state = 'running' THEN ${lost} ELSE 0 END,
         started_at = coalesce(started_at, clock_timestamp()), waiting_for = NULL`,
       where: `generation = $5 AND CASE state
         WHEN 'queued' THEN next_attempt_at <= clock_timestamp()
-        ELSE lease_expires_at <= clock_timestamp() AND attempt + 1 < max_attempts END`,
+        ELSE lease_expires_at <= clock_timestamp() AND attempt + ${lost} < max_attempts END`,
       values: [claim.generation, claim.holder, claim.leaseSeconds],
       events: [{ type: 'run.claimed', data: { holder: claim.holder, generation: claim.generation } }],
       noted: `jsonb_build_object('fence', moved.fence::text, 'attempt', moved.attempt)`,
@@ -60,40 +68,48 @@ const expired = z.object({
   fence: z.coerce.bigint(),
   attempt: z.number(),
   max_attempts: z.number(),
+  lost: z.number(),
 })
 
 /**
- * Frees runs whose holder let the lease end: queued again with one attempt used, or failed at the last one. Returns how
- * many. Safe beside a holder that renews in the same moment because the fence and the expiry are checked again in each UPDATE.
+ * Frees runs whose holder let the lease end: queued again, or failed where that was the last attempt. Returns how many;
+ * `onFailed` is told of each that ended. Safe beside a holder that renews in the same moment because the fence and the expiry are checked again in each UPDATE.
  */
-export async function freeExpiredLeases(control: Queryable): Promise<number> {
+export async function freeExpiredLeases(
+  control: Queryable,
+  onFailed: (run: Run) => void = () => undefined,
+): Promise<number> {
   const rows = await control.query(
     expired,
-    `SELECT id, fence, attempt, max_attempts FROM lethe_control.runs
+    `SELECT id, fence, attempt, max_attempts, ${lost} AS lost FROM lethe_control.runs
      WHERE state = 'running' AND lease_expires_at <= clock_timestamp() ORDER BY lease_expires_at LIMIT 100`,
   )
   let freed = 0
   for (const row of rows) {
-    if ((await freeOne(control, row)) !== null) freed += 1
+    const run = await freeOne(control, row)
+    if (run !== null) freed += 1
+    if (run?.state === 'failed') onFailed(run)
   }
   return freed
 }
 
 async function freeOne(control: Queryable, row: z.infer<typeof expired>): Promise<Run | null> {
   const claim: Claim = { id: row.id, fence: row.fence }
-  const attempt = row.attempt + 1
+  const attempt = row.attempt + row.lost
   const event = { type: 'run.lease-expired', data: { attempt } } as const
   const where = 'lease_expires_at <= clock_timestamp()'
   if (attempt < row.max_attempts)
     return move(control, 'expire', claim, {
-      set: `${noLease}, attempt = attempt + 1, next_attempt_at = clock_timestamp(), enqueued_at = NULL`,
+      set: `${noLease}, attempt = $5, next_attempt_at = clock_timestamp(), enqueued_at = NULL`,
       where,
+      values: [attempt],
       events: [event],
     })
   return move(control, 'fail', claim, {
-    set: `${noLease}, attempt = attempt + 1, finished_at = clock_timestamp(), outcome = 'worker-lost',
-      error_code = 'E_INTERNAL', error_message = 'The worker was lost at the last attempt: its lease ended.'`,
+    set: `${noLease}, attempt = $5, finished_at = clock_timestamp(), outcome = 'worker-lost',
+      error_code = 'E_RUN_LOST', error_message = 'Its worker ended again and again without finishing a step.'`,
     where,
-    events: [event, { type: 'run.failed', data: { outcome: 'worker-lost', code: 'E_INTERNAL' } }],
+    values: [attempt],
+    events: [event, { type: 'run.failed', data: { outcome: 'worker-lost', code: 'E_RUN_LOST' } }],
   })
 }

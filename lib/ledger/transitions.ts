@@ -41,7 +41,8 @@ export const transitions = {
   expire: {
     from: ['running'],
     to: 'queued',
-    sentence: 'The lease of a dead worker ended; the run is free again and one attempt is used.',
+    sentence:
+      'The lease of a dead worker ended; the run is free again, and an attempt is used only where it finished no step.',
   },
   wait: {
     from: ['running'],

@@ -77,6 +77,8 @@ export function startProcess(
     pid,
     gone,
     async end(signal) {
+      // Unreferenced while it runs; waiting for its end must keep this process alive.
+      child.ref()
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
       await gone
     },

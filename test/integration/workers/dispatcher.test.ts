@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { claimRun } from '../../../lib/ledger/index.ts'
+import { claimRun, recordStep } from '../../../lib/ledger/index.ts'
 import type { JobKind } from '../../../jobs/kind.ts'
 import { consume } from '../../../workers/consumer.ts'
 import { dispatch, runOnce, type Round } from '../../../workers/dispatcher.ts'
@@ -137,6 +137,25 @@ describe('a dispatcher round', () => {
     await expect.poll(async () => (await house.look(id)).state).toBe('succeeded')
     expect(await effects(house.control)).toEqual(expectedEffects([id], 3))
     expect((await house.look(id)).fence).toBe(2n)
+  })
+
+  test('a run that loses worker after worker without one step fails; one that goes on does not', async () => {
+    const kind = stepper({ steps: 9 })
+    const process = open([kind])
+    const [poison, sound] = [await house.run(kind), await house.run(kind)]
+    for (let claim = 1; claim <= kind.maxAttempts + 2; claim += 1) {
+      await runOnce(process)
+      for (const runId of [poison, sound]) {
+        const { generation } = await house.look(runId)
+        const run = await claimRun(house.control, { runId, generation, holder: 'dies', leaseSeconds: 0 })
+        if (runId === sound && run !== null) await recordStep(house.control, run, { name: 'work' })
+      }
+    }
+    await runOnce(process)
+    expect(await house.look(poison)).toMatchObject({ state: 'failed', errorCode: 'E_RUN_LOST' })
+    expect(await house.look(sound)).toMatchObject({ state: 'queued', attempt: 0 })
+    const { body } = await process.context.metrics.expose()
+    expect(body).toContain('lethe_runs_total{kind="test.stepper",outcome="failed"} 1')
   })
 
   test('wakes a waiting run whose time has come', async () => {
