@@ -10,5 +10,5 @@ export {
 export { checkMap } from './check.ts'
 export { explainPlan } from './explain.ts'
 export { planDeletion, refusal, type PlanTarget } from './planner.ts'
-export { parseTableName, tableKey, type TableKey } from './names.ts'
+export { parseTableName, sqlColumn, sqlLiteral, sqlTable, tableKey, type TableKey } from './names.ts'
 export { canonicalHash, mapVersion } from './version.ts'

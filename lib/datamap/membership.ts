@@ -106,7 +106,8 @@ export function membership(target: Target): Membership {
     if (entry === undefined) return 'false'
     const links = entry.links.filter((link) => only(link) && !path.includes(link.to))
     const branches = links.map((link) => {
-      const condition = joined(link, alias, roots, path, only)
+      const condition =
+        links.length > 1 ? alone(link, alias, roots, path, only) : joined(link, alias, roots, path, only)
       const sole = roots.by === 'batch' ? otherOwnersGone(entry, link, alias, roots, path) : []
       return [condition, ...sole].join(' AND ')
     })
@@ -114,6 +115,23 @@ export function membership(target: Target): Membership {
     return entry.self.length === 0 || branches.length === 0
       ? direct
       : anyOf([direct, ...trees(entry, alias, roots, path)])
+  }
+
+  /**
+   * The condition as one of several: a row comparison inside an OR can't use an index, so its rows are found by
+   * themselves and named by their place. Partitions don't share places: there it stays as it is.
+   */
+  function alone(
+    link: Link,
+    alias: string,
+    roots: Roots,
+    path: readonly TableKey[],
+    only: (link: Link) => boolean,
+  ): string {
+    const { kind } = target.model.catalogue.tables.get(link.from) ?? { kind: 'foreign' }
+    if (link.columns.length === 1 || kind !== 'table') return joined(link, alias, roots, path, only)
+    const from = `${tableSql(link.from)} x WHERE ${joined(link, 'x', roots, path, only)}`
+    return `${alias}.ctid = ANY (ARRAY(SELECT x.ctid FROM ${from}))`
   }
 
   /** A shared row goes only when each other owner is nobody or goes in the same batch. */

@@ -34,6 +34,8 @@ export interface PlanStep {
   collected: readonly string[]
   /** Collect steps only: the columns of the rows they return (as text, named k1, k2 …). */
   returns?: readonly KeyColumn[]
+  /** The statement takes no parameters at all (SET CONSTRAINTS): send none, and run it again in each transaction. */
+  bare?: true
   /**
    * In root-delete and root-pseudonymise the root's table has the alias `root`, and the statement ends with its WHERE
    * clause, one condition or several joined by AND, without RETURNING: the executor appends ` AND (guard) RETURNING …`,

@@ -323,6 +323,7 @@ function openKey(
     const deferral = `defer ${fk.name} of ${fk.from}`
     add(deferral, 'detach', fk.from, `opens a circle: foreign key ${fk.name} is checked at commit`, {
       collected: [],
+      bare: true,
       sql: `SET CONSTRAINTS ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(fk.name)} DEFERRED`,
     })
     // Both ends must meet in one transaction: without pieces (see withoutStrayPieces).

@@ -9,7 +9,7 @@ import type { Target } from './reach.ts'
 import type { Retention } from './retention.ts'
 import type { TableEntry } from './schema.ts'
 
-export type Statement = Pick<PlanStep, 'collected' | 'sql' | 'pieceSql' | 'returns'>
+export type Statement = Pick<PlanStep, 'collected' | 'sql' | 'pieceSql' | 'returns' | 'bare'>
 
 export interface Statements {
   collect(link: Link): Statement
@@ -104,10 +104,11 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
   ): Statement {
     const found = catalogued(table)
     const collected = scope.scope.collected
-    const sql = `${verb.head('t')} WHERE ${verb.where}`
+    const where = typed(verb.where)
+    const sql = `${verb.head('t')} WHERE ${where}`
     const address = found === undefined ? null : rowAddress(found)
     if (address === null) return { collected, sql }
-    const inner = `SELECT ${address('t').join(', ')} FROM ${fromTable(target, table)} t WHERE ${verb.where}${verb.inner ?? ''} LIMIT $${scope.next()}::bigint`
+    const inner = `SELECT ${address('t').join(', ')} FROM ${fromTable(target, table)} t WHERE ${where}${verb.inner ?? ''} LIMIT $${scope.next()}::bigint`
     return { collected, sql, pieceSql: `${verb.head('d')} WHERE ${matches(address('d'), inner)}` }
   }
 
@@ -128,7 +129,7 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
         collected: scope.collected,
         returns: link.references.map((name) => keyColumn(catalogued(link.from), name)),
         // Locked, so that nobody can point at such a row between this step and its removal.
-        sql: `SELECT ${listed.join(', ')} FROM ${fromTable(target, link.from)} x WHERE ${where} FOR UPDATE OF x`,
+        sql: `SELECT ${listed.join(', ')} FROM ${fromTable(target, link.from)} x WHERE ${typed(where)} FOR UPDATE OF x`,
       }
     },
 
@@ -243,6 +244,12 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
     },
   }
 
+  /** A parameter that a condition doesn't need must still have a type. */
+  function typed(where: string): string {
+    const idle = target.key.map((_, place) => `$${place + 1}::text[]`).filter((text) => !where.includes(text))
+    return [where, ...idle.map((text) => `${text} IS NOT NULL`)].join(' AND ')
+  }
+
   /** In pieces, a tree loses its leaves first: a piece that took a parent alone would break the children's key. */
   function leavesFirst(table: TableKey): string {
     return model.catalogue.foreignKeys
@@ -304,7 +311,7 @@ export function replacements(
 ): { column: string; value: string }[] {
   return Object.entries(entry?.pseudonymise ?? {}).map(([column, by]) => {
     if ('set' in by) return { column, value: by.set === null ? 'NULL' : sqlLiteral(String(by.set)) }
-    if ('sql' in by) return { column, value: rowExpression(by.sql, alias, table) }
+    if ('sql' in by) return { column, value: rowExpression(by.sql, alias) }
     const digits = hashDigits(table?.columns.get(column)?.type ?? 'text') ?? 64
     const old = sqlColumn(alias, column)
     return {
@@ -323,10 +330,6 @@ export function hashDigits(type: string): number | null {
 }
 
 /** The map's expressions are written over `t`; under another alias the row is given that name by a subquery. */
-function rowExpression(sql: string, alias: string, table: CatalogueTable | undefined): string {
-  if (alias === 't' || table === undefined) return `(${sql})`
-  const columns = [...table.columns.keys()].map(
-    (name) => `${sqlColumn(alias, name)} AS ${sqlIdentifier(name)}`,
-  )
-  return `(SELECT (${sql}) FROM (SELECT ${columns.join(', ')}) t)`
+function rowExpression(sql: string, alias: string): string {
+  return alias === 't' ? `(${sql})` : `(SELECT (${sql}) FROM (SELECT ${alias}.*) t)`
 }
