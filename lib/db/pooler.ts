@@ -51,21 +51,27 @@ async function losesServer(
   })
   second.on('error', () => undefined)
   const over = new AbortController()
-  let occupied = false
+  let connected = false
+  let refused = false
   const occupy = async () => {
-    await second.connect()
-    await second.query('BEGIN')
-    await second.query('SELECT 1')
-    occupied = true
+    try {
+      await second.connect()
+      connected = true
+      await second.query('BEGIN')
+      await second.query('SELECT 1')
+    } catch {
+      // A pool in statement mode takes no transaction. A connection that was not even made says nothing.
+      refused = connected && !over.signal.aborted
+    }
   }
   try {
-    await Promise.race([occupy().catch(() => undefined), pause(WAIT_MS, over.signal)])
-    // No server connection for a second client: ours is kept for us, so the pool is in session mode.
-    if (!occupied) return false
+    await Promise.race([occupy(), pause(WAIT_MS, over.signal)])
+    if (refused) return true
+    // Whether the second one got through or waits for a free server connection: in session mode ours answers at once.
     const look = client.query(LOOK).then((result) => view.parse(result.rows[0]))
     const seen = await Promise.race([look, pause(WAIT_MS, over.signal)])
     if (seen === undefined) {
-      // The second client took the only server connection, the one we had a moment ago.
+      // We wait for a server connection, though we had one a moment ago; it comes free when the second client goes.
       await second.end()
       await look
       return true

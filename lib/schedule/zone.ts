@@ -29,7 +29,9 @@ export function firstGap(text: string, zone: string): Gap | null {
   if (hours.startsWith('*') || hours.startsWith('?')) return null
   // Its twin in UTC says whether a local time, written as if it were UTC, is one of the schedule's.
   const twin = new Cron(text, { timezone: 'UTC', mode: '5-part', paused: true })
-  for (const jump of forwardJumps(zone)) {
+  const jumps = jumpsByZone.get(zone) ?? forwardJumps(zone)
+  jumpsByZone.set(zone, jumps)
+  for (const jump of jumps) {
     for (let local = jump.from; local < jump.to; local += MINUTE) {
       if (!twin.match(new Date(local))) continue
       const words = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace('T', ' ')
@@ -38,6 +40,9 @@ export function firstGap(text: string, zone: string): Gap | null {
   }
   return null
 }
+
+/** Finding them takes about 40 ms of CPU, and a dispatcher asks in every round. */
+const jumpsByZone = new Map<string, readonly { from: number; to: number }[]>()
 
 /** Local times (as if UTC, ms) between which nothing exists, from a year ago on. */
 function forwardJumps(zone: string): { from: number; to: number }[] {

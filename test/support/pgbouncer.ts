@@ -20,7 +20,8 @@ export interface PgBouncer {
 
 export async function startPgBouncer(
   targetUrl: string,
-  poolMode: 'session' | 'transaction',
+  poolMode: 'session' | 'transaction' | 'statement',
+  poolSize = 10,
 ): Promise<PgBouncer> {
   const program = await findProgram('pgbouncer', 'pgbouncer')
   const user = unprivileged('postgres')
@@ -37,7 +38,7 @@ listen_addr = 127.0.0.1
 listen_port = ${port}
 auth_type = any
 pool_mode = ${poolMode}
-default_pool_size = 10
+default_pool_size = ${poolSize}
 ignore_startup_parameters = extra_float_digits,statement_timeout,lock_timeout,idle_in_transaction_session_timeout,options
 unix_socket_dir =
 `,

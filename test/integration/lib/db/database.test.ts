@@ -214,16 +214,20 @@ describe('a transaction', () => {
 })
 
 describe('a pool before the server', () => {
-  test('in transaction mode is refused', async () => {
-    const bouncer = await startPgBouncer(database.url, 'transaction')
+  test.each([
+    ['transaction', 10],
+    ['transaction', 1],
+    ['statement', 10],
+  ] as const)('in %s mode with %i connections is refused', async (mode, size) => {
+    const bouncer = await startPgBouncer(database.url, mode, size)
     closers.push(() => bouncer.stop())
     const through = open(bouncer.url)
     closers.unshift(() => through.close())
     expect((await failure(through.ping())).code).toBe('E_POOLER_TRANSACTION_MODE')
   })
 
-  test('in session mode is fine', async () => {
-    const bouncer = await startPgBouncer(database.url, 'session')
+  test.each([10, 1])('in session mode with %i connections is fine', async (size) => {
+    const bouncer = await startPgBouncer(database.url, 'session', size)
     closers.push(() => bouncer.stop())
     const through = open(bouncer.url)
     closers.unshift(() => through.close())

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { finalStates, runStates, transitions, type RunState } from '../../../../lib/ledger/index.ts'
+
+const all = Object.entries(transitions).map(([verb, entry]) => ({ verb, ...entry }))
+const leaving = (state: RunState) => all.filter((entry) => entry.from.some((from) => from === state))
+
+test('nothing leaves a final state, and every other one can end', () => {
+  for (const state of runStates) {
+    const reached = new Set<RunState>([state])
+    for (const found of reached) for (const entry of leaving(found)) reached.add(entry.to)
+    if (finalStates.includes(state)) expect([...reached]).toEqual([state])
+    else expect([...reached].sort()).toEqual([...runStates].sort())
+  }
+})
+
+test('each has a sentence', () => {
+  for (const entry of all) expect(entry.sentence, entry.verb).toMatch(/^[A-Z].{20,}\.$/)
+})
+
+test('the states are those that the table allows', () => {
+  const migration = readFileSync(
+    join(import.meta.dirname, '../../../../lib/db/migrations/control/001_core.sql'),
+    'utf8',
+  )
+  const list = /state text NOT NULL CHECK \(state IN \(([^)]*)\)\)/.exec(migration)?.[1]
+  expect(list?.replaceAll("'", '').split(', ')).toEqual([...runStates])
+})
