@@ -19,7 +19,7 @@ import type { Person } from './people.ts'
 import type { Sheet, Sheets } from './sheets.ts'
 
 export interface ClinicOptions {
-  /** At least 21, so that everybody of the fixed cast has a place. */
+  /** At least 23, so that everybody of the fixed cast has a place. */
   patients: number
   seed?: number
   /** The instant that all dates are relative to; default: the database's now(). Whole seconds count. */

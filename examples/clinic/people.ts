@@ -71,6 +71,8 @@ const cast: readonly Role[] = [
   { state: 'deleted-due' },
   { merged: true, hold: 'open' },
   { state: 'deleted-due', controlledDrug: true },
+  { state: 'deleted-due' },
+  { merged: true, recentInvoice: true },
 ]
 
 /** The smallest clinic in which everybody of the cast has a place. */
@@ -115,7 +117,7 @@ export function castPerson(
         ? now - days(random, 1, 28)
         : null
   const lastContactAt = twin?.lastContactAt ?? lastContact(random, state, deletedAt, now)
-  const createdAt = lastContactAt - days(random, 20, 1500)
+  const createdAt = lastContactAt - days(random, 20, random.chance(0.15) ? 4000 : 1500)
   const age = role.minor === true ? 365 + random.below(15 * 365) : 18 * 365 + random.below(75 * 365)
   const canary = options.canary
   const nameMark = canary === '' ? '' : `${canary} `

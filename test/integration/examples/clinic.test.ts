@@ -1,6 +1,10 @@
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
+import { loadConfig } from '../../../lib/config/index.ts'
+import { checkMap, loadCatalogue, planDeletion } from '../../../lib/datamap/index.ts'
+import { openDatabase } from '../../../lib/db/index.ts'
 import { startPostgres } from '../../support/servers.ts'
 import type { Clinic } from '../../../examples/clinic/generate.ts'
 
@@ -101,6 +105,23 @@ describe('the clinic', () => {
     }
   })
 
+  test('has a map that says something about every table and column, and leaves no finding open', async () => {
+    const path = fileURLToPath(new URL('../../../examples/clinic/lethe.yaml', import.meta.url))
+    const config = loadConfig(path, { CLINIC_DATABASE_URL: url })
+    const database = openDatabase(url, { name: 'clinic', applicationName: 'clinic-test' })
+    try {
+      const catalogue = await loadCatalogue(database, ['public', 'billing'])
+      const open = checkMap(config.file, 'clinic', catalogue, [{ table: 'public.sessions' }])
+        .filter((finding) => finding.accepted === null)
+        .map((finding) => finding.id)
+      expect(open).toEqual([])
+      for (const subject of ['patient', 'clinician'])
+        expect(planDeletion(config.file, 'clinic', { subject }, catalogue).steps.length).toBeGreaterThan(0)
+    } finally {
+      await database.close()
+    }
+  })
+
   test('goes on with ids of its own after the load', async () => {
     const insert = `INSERT INTO public.organisations (name) VALUES ('One more') RETURNING id AS value`
     const [id] = await query(url, `WITH made AS (${insert}) SELECT value FROM made`, 'rollback')
@@ -119,7 +140,7 @@ describe('the clinic', () => {
   })
 
   test('refuses a clinic too small for its cast and a canary that COPY would misread', async () => {
-    await expect(createClinic(url, { patients: 3 })).rejects.toThrow('at least 21')
+    await expect(createClinic(url, { patients: 3 })).rejects.toThrow('at least 23')
     await expect(createClinic(url, { patients, canary: 'a\tb' })).rejects.toThrow('canary')
   })
 })
