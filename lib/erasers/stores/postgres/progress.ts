@@ -1,0 +1,130 @@
+/** lethe.progress and lethe.batches in the target: the fence that a batch must hold, and the record it leaves. */
+import { z } from 'zod'
+import type { Database, Queryable, Transaction } from '../../../db/index.ts'
+import { LetheError } from '../../../errors/index.ts'
+
+export interface Progress {
+  fence: bigint
+  /** Number of the last batch that was committed; 0: none. */
+  batch: bigint
+  counters: Record<string, number>
+}
+
+const progressRow = z.object({
+  fence: z.coerce.bigint(),
+  batch: z.coerce.bigint(),
+  counters: z.record(z.string(), z.number()),
+})
+
+/** An old holder's open transaction ends at the latest by its idle timeout of 30 s: the raise outwaits it. */
+const RAISE_WAIT_MS = 40_000
+
+/**
+ * From here on only this fence may work on the run in this database. Waits for a batch that an older holder has open;
+ * idempotent. Throws E_FENCED where a newer fence stands.
+ */
+export async function raiseFence(db: Database, runId: string, fence: bigint): Promise<void> {
+  const raised = await db.transaction(
+    (tx) =>
+      tx.execute(
+        `INSERT INTO lethe.progress AS p (run_id, fence) VALUES ($1, $2)
+         ON CONFLICT (run_id) DO UPDATE SET fence = EXCLUDED.fence, updated_at = now()
+         WHERE p.fence <= EXCLUDED.fence`,
+        [runId, fence.toString()],
+      ),
+    { lockTimeoutMs: RAISE_WAIT_MS, statementTimeoutMs: RAISE_WAIT_MS, retry: true },
+  )
+  if (raised === 0) throw fenced(runId)
+}
+
+/** Where the run stands in this database; null: it has not begun here. */
+export async function readProgress(db: Queryable, runId: string): Promise<Progress | null> {
+  const [row] = await db.query(
+    progressRow,
+    `SELECT fence, batch, counters FROM lethe.progress WHERE run_id = $1`,
+    [runId],
+  )
+  return row ?? null
+}
+
+/**
+ * First statement of every batch. The row stays locked until the end of the transaction, so a takeover waits for it,
+ * and whoever comes with an older fence updates no row.
+ */
+export async function holdProgress(
+  tx: Transaction,
+  batch: { runId: string; fence: bigint; number: bigint },
+): Promise<Progress> {
+  const [row] = await tx.query(
+    progressRow,
+    `UPDATE lethe.progress SET fence = $2, batch = $3, updated_at = now()
+     WHERE run_id = $1 AND fence <= $2 AND batch < $3 RETURNING fence, batch, counters`,
+    [batch.runId, batch.fence.toString(), batch.number.toString()],
+  )
+  if (row !== undefined) return row
+  const stands = await readProgress(tx, batch.runId)
+  if (stands === null || stands.fence > batch.fence) throw fenced(batch.runId)
+  throw new LetheError('E_INTERNAL', {
+    message: `Batch ${batch.number} of run ${batch.runId} is behind batch ${stands.batch}, which is committed.`,
+    facts: { run: batch.runId },
+  })
+}
+
+export interface BatchRecord {
+  counters: Record<string, number>
+  [name: string]: unknown
+}
+
+/** The counters and the event of a batch, in its own transaction. */
+export async function recordBatch(
+  tx: Transaction,
+  batch: { runId: string; fence: bigint; number: bigint },
+  before: Progress,
+  event: BatchRecord,
+): Promise<void> {
+  const counters = { ...before.counters }
+  for (const [name, count] of Object.entries(event.counters)) counters[name] = (counters[name] ?? 0) + count
+  await tx.execute(
+    `WITH counted AS (
+       UPDATE lethe.progress SET counters = $4::jsonb, updated_at = now() WHERE run_id = $1
+     )
+     INSERT INTO lethe.batches (run_id, number, fence, event) VALUES ($1, $3, $2, $5::jsonb)`,
+    [
+      batch.runId,
+      batch.fence.toString(),
+      batch.number.toString(),
+      JSON.stringify(counters),
+      JSON.stringify(event),
+    ],
+  )
+}
+
+const storedBatch = z.object({
+  number: z.coerce.bigint(),
+  fence: z.coerce.bigint(),
+  at: z.date(),
+  event: z.looseObject({ counters: z.record(z.string(), z.number()) }),
+})
+
+export type StoredTargetBatch = z.infer<typeof storedBatch>
+
+/** Batches behind number `after`, in order, for the control ledger to copy. Counts only, no row keys. */
+export async function batchesAfter(
+  db: Queryable,
+  runId: string,
+  after: bigint,
+  limit = 1000,
+): Promise<StoredTargetBatch[]> {
+  return db.query(
+    storedBatch,
+    `SELECT number, fence, at, event FROM lethe.batches WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3`,
+    [runId, after.toString(), limit],
+  )
+}
+
+function fenced(runId: string): LetheError {
+  return new LetheError('E_FENCED', {
+    message: `Run ${runId} is held by another worker: this one's batch was refused by the database.`,
+    facts: { run: runId },
+  })
+}

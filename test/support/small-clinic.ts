@@ -1,0 +1,171 @@
+/**
+ * A small schema with one of each: an owned table with a foreign key, one without, a row owned on the parent side, kept
+ * invoices, merged people, the application's own holds. For tests that want to see every row.
+ */
+import { openDatabase, type Database } from '../../lib/db/index.ts'
+import { migrate } from '../../lib/db/index.ts'
+import { dataMapSchema, loadCatalogue, planDeletion, type DeletionPlan } from '../../lib/datamap/index.ts'
+import { z } from 'zod'
+import { newId } from '../../lib/clock/index.ts'
+import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/erasers/index.ts'
+import { freshDatabase } from './shared.ts'
+
+const schema = `
+  CREATE TABLE addresses (id bigint PRIMARY KEY, line text NOT NULL);
+  CREATE TABLE people (
+    id bigint PRIMARY KEY, organisation_id int NOT NULL, email text, address_id bigint REFERENCES addresses,
+    merged_into_id bigint REFERENCES people, deleted_at timestamptz);
+  CREATE TABLE visits (id bigserial PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, note text);
+  CREATE TABLE samples (id bigserial PRIMARY KEY, person_ref bigint NOT NULL, value text);
+  CREATE TABLE invoices (id bigserial PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, name text, keep_until timestamptz NOT NULL);
+  CREATE TABLE app_holds (id bigserial PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, released_at timestamptz);
+  CREATE TABLE loose_holds (person_ref bigint NOT NULL);
+  CREATE INDEX ON people (address_id); CREATE INDEX ON people (merged_into_id);
+  CREATE INDEX ON visits (person_id); CREATE INDEX ON samples (person_ref);
+  CREATE INDEX ON invoices (person_id); CREATE INDEX ON app_holds (person_id);`
+
+const map = dataMapSchema.parse({
+  stores: { main: { kind: 'postgres', url: 'env:TARGET' } },
+  subjects: {
+    person: { store: 'main', root: 'public.people', tenant: 'organisation_id', alias: 'merged_into_id' },
+  },
+  tables: {
+    main: {
+      'public.people': {
+        columns: {
+          none: ['id', 'organisation_id', 'address_id', 'merged_into_id', 'deleted_at'],
+          contact: ['email'],
+        },
+        action: 'delete',
+        pseudonymise: { email: { hash: true } },
+      },
+      'public.addresses': {
+        columns: { none: ['id'], contact: ['line'] },
+        edges: [{ kind: 'owned', to: 'public.people', columns: ['address_id'], side: 'parent' }],
+        action: 'delete',
+      },
+      'public.visits': owned('person_id', { none: ['id', 'person_id'], health: ['note'] }),
+      'public.samples': owned('person_ref', { none: ['id', 'person_ref'], health: ['value'] }),
+      'public.app_holds': owned('person_id', { none: ['id', 'person_id', 'released_at'] }),
+      'public.invoices': {
+        columns: { none: ['id', 'person_id', 'keep_until'], identity: ['name'] },
+        edges: [{ kind: 'owned', to: 'public.people', columns: ['person_id'] }],
+        action: 'retain',
+        retain: { ground: 'tax law', until: 't.keep_until' },
+        pseudonymise: { name: { set: 'erased' } },
+      },
+      'public.loose_holds': {
+        columns: { none: ['person_ref'] },
+        action: 'ignore',
+        reason: 'belongs to another team',
+      },
+    },
+  },
+  accept: [],
+})
+
+function owned(column: string, columns: Record<string, string[]>) {
+  return { columns, edges: [{ kind: 'owned', to: 'public.people', columns: [column] }], action: 'delete' }
+}
+
+export const isDue: Guard = {
+  due: `root.deleted_at < now() - $1::interval`,
+  clear: [
+    {
+      reason: 'unless:app-hold',
+      sql: `EXISTS (SELECT FROM app_holds h WHERE h.person_id = root.id AND h.released_at IS NULL)`,
+    },
+    { reason: 'unless:loose-hold', sql: `EXISTS (SELECT FROM loose_holds h WHERE h.person_ref = root.id)` },
+  ],
+  values: ['30 days'],
+}
+
+export interface SmallClinic {
+  url: string
+  db: Database
+  plan: DeletionPlan
+  /** People with these ids, soft-deleted 40 days ago, each with 2 visits, 3 samples and an address of its own. */
+  addPeople(ids: readonly number[]): Promise<void>
+  /** Puts people into a new population, in this order; weights by id where they differ from 7. */
+  propose(ids: readonly number[], weights?: Record<number, number>): Promise<string>
+  count(table: string, where?: string): Promise<number>
+  /** A new run with its fence raised, and batches for it. */
+  run(): Promise<SmallRun>
+  again(): Promise<DeletionPlan>
+  close(): Promise<void>
+}
+
+export interface SmallRun {
+  id: string
+  batch(number: bigint, ids: readonly number[], more?: Partial<Batch>): Batch
+}
+
+export async function openSmallClinic(): Promise<SmallClinic> {
+  const database = await freshDatabase()
+  await migrate(database.url, 'target')
+  const db = openDatabase(database.url, { name: 'main', applicationName: 'lethe test', max: 8 })
+  for (const statement of schema.split(';')) await db.execute(statement)
+  const again = async () =>
+    planDeletion(map, 'main', { subject: 'person' }, await loadCatalogue(db, ['public']))
+  return {
+    url: database.url,
+    db,
+    plan: await again(),
+    again,
+    async addPeople(ids) {
+      const list = [[...ids]]
+      await db.execute(`INSERT INTO addresses SELECT id, 'street ' || id FROM unnest($1::bigint[]) id`, list)
+      await db.execute(
+        `INSERT INTO people SELECT id, id % 3, 'p' || id || '@example.invalid', id, NULL, now() - interval '40 days' FROM unnest($1::bigint[]) id`,
+        list,
+      )
+      await db.execute(
+        `INSERT INTO visits (person_id, note) SELECT id, 'note' FROM unnest($1::bigint[]) id, generate_series(1, 2)`,
+        list,
+      )
+      await db.execute(
+        `INSERT INTO samples (person_ref, value) SELECT id, 'value' FROM unnest($1::bigint[]) id, generate_series(1, 3)`,
+        list,
+      )
+    },
+    async propose(ids, weights = {}) {
+      const proposal = newId()
+      await db.execute(
+        `INSERT INTO lethe.population (proposal_id, ordinal, root_key, weight)
+         SELECT $1, id, ARRAY[id::text], weight FROM unnest($2::bigint[], $3::bigint[]) AS u(id, weight)`,
+        [proposal, [...ids], ids.map((id) => weights[id] ?? 7)],
+      )
+      return proposal
+    },
+    async count(table, where = 'true') {
+      const [row] = await db.query(
+        z.object({ n: z.coerce.number() }),
+        `SELECT count(*) AS n FROM ${table} t WHERE ${where}`,
+      )
+      return row?.n ?? 0
+    },
+    async run() {
+      const id = newId()
+      await raiseFence(db, id, 1n)
+      return {
+        id,
+        batch: (number, ids, more = {}) => ({
+          runId: id,
+          fence: 1n,
+          number,
+          proposalId: null,
+          roots: ids.map((root): BatchRoot => ({ ordinal: BigInt(root), key: [String(root)] })),
+          guard: isDue,
+          wait: false,
+          pieceRows: null,
+          pseudonymKey: 'secret of the tests',
+          ...more,
+        }),
+      }
+    },
+    async close() {
+      await db.close()
+      await database.drop()
+    },
+  }
+}
