@@ -40,7 +40,7 @@ afterEach(async () => {
 interface Started {
   child: ChildProcess
   exit: Promise<number | null>
-  output(): string
+  readonly output: () => string
 }
 
 function start(deadlineMs: number, ...names: string[]): Started {
