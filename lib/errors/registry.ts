@@ -143,6 +143,76 @@ export const registry = {
     'Point LETHE_KEYSTORE at the keystore, or make one with `lethe keystore create` (only for a new installation).',
   ),
   E_KEYSTORE_MODE: entry(2, false, 'Run `chmod 600` on the file; if others could read it, rotate its keys.'),
+  // identity
+  E_IDENTITY_MISSING: entry(
+    13,
+    false,
+    'Give --ssh-key FILE (or LETHE_SSH_KEY), --signature FILE, or --oidc-token-file FILE (or LETHE_OIDC_TOKEN).',
+  ),
+  E_IDENTITY_UNKNOWN: entry(
+    13,
+    false,
+    "Add the public key or the token's subject to an identity in the configuration, or sign with the key that is there.",
+  ),
+  E_ISSUER_UNAVAILABLE: entry(
+    20,
+    true,
+    'Check oidc.issuer and that this machine reaches it; an SSH key works without it.',
+  ),
+  E_ROLE_MISSING: entry(13, false, 'Ask someone who has the role.'),
+  E_SECOND_FACTOR: entry(
+    13,
+    false,
+    'Sign with a FIDO key (ssh-keygen -t ed25519-sk), or with a token whose sign-in used a second factor.',
+  ),
+  E_SIGNATURE_INVALID: entry(
+    13,
+    false,
+    'Print the statement again and sign exactly those bytes: ssh-keygen -Y sign -n lethe.',
+  ),
+  E_SSH_KEYGEN: entry(
+    20,
+    true,
+    'Install OpenSSH 8.2 or newer (the package openssh-client), so that ssh-keygen is in PATH.',
+  ),
+  E_SSH_SIGN: entry(
+    13,
+    false,
+    'Check the file, its passphrase, or that the agent holds the key: ssh-keygen -Y sign -n lethe -f FILE.',
+  ),
+  E_STATEMENT_EXPIRED: entry(
+    13,
+    false,
+    'Print the statement again, sign it, and give it back within ten minutes.',
+  ),
+  E_STATEMENT_MISMATCH: entry(
+    13,
+    false,
+    'Give the same arguments as when the statement was printed; if the object changed since, look at it and sign again.',
+  ),
+  E_TOKEN_INVALID: entry(
+    13,
+    false,
+    'Sign in again and take a fresh token for the audience in oidc.audience.',
+  ),
+
+  // notifications
+  E_NOTIFY_CREDENTIALS: entry(20, true, 'Check the credentials in notifications: the channel refuses them.'),
+  E_NOTIFY_LOG: entry(
+    12,
+    false,
+    'Set notifications.channel to webhook or smtp: a log line tells nobody, so it is no delivered warning.',
+  ),
+  E_NOTIFY_REFUSED: entry(
+    12,
+    false,
+    'The channel refuses this recipient for good; mend the address in the application.',
+  ),
+  E_NOTIFY_UNAVAILABLE: entry(
+    20,
+    true,
+    'Check that the channel answers; undelivered warnings are sent again.',
+  ),
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof registry

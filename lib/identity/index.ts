@@ -1,0 +1,13 @@
+export { attest, type Evidence } from './attest.ts'
+export { authorise, type Attested, type Identity } from './identity.ts'
+export { verifyOidc, type OidcSettings } from './oidc.ts'
+export { signWithSsh, sshKeygenWorks, verifySsh } from './ssh.ts'
+export {
+  checkStatement,
+  parseStatement,
+  statementFor,
+  STATEMENT_MINUTES,
+  type Decided,
+  type Statement,
+} from './statement.ts'
+export { verbs, type DecisionVerb } from './verbs.ts'

@@ -1,0 +1,19 @@
+/**
+ * Which roles may do what: the one table. A policy may name another approver for its own proposals (`approver_role`), and
+ * the role cto may always approve. An auditor reads and decides nothing. Pausing and cancelling stand outside: whoever
+ * reaches the command line may stop a deletion, since nothing is lost by it.
+ */
+import type { Role } from '../config/index.ts'
+
+export const verbs = {
+  'proposal.approve': ['records', 'cto'],
+  'proposal.override': ['cto'],
+  'policy.arm': ['records', 'cto'],
+  'policy.disarm': ['support', 'records', 'cto'],
+  'appraisal.add': ['records', 'cto'],
+  'appraisal.revoke': ['records', 'cto'],
+  'hold.add': ['support', 'records', 'cto'],
+  'hold.release': ['records', 'cto'],
+} as const satisfies Record<string, readonly Role[]>
+
+export type DecisionVerb = keyof typeof verbs

@@ -1,0 +1,1 @@
+export { createNotifier, type Delivery, type Message, type Notifier } from './notifier.ts'
