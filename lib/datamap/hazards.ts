@@ -1,4 +1,5 @@
 /** What in the live database would make a plan do more than it says, less than it says, or stop half-way. */
+import { indexed } from './access.ts'
 import type { CatalogueTable, ForeignKey } from './catalogue.ts'
 import { indexable } from './compare.ts'
 import type { Draft } from './findings.ts'
@@ -198,7 +199,7 @@ function missingIndexes(target: Target): Draft[] {
   return lookups.flatMap(({ table: key, columns, when, castable }) => {
     const table = model.catalogue.tables.get(key)
     if (table === undefined || table.estimate < model.store.large_table_rows) return []
-    if (castable && table.indexes.some((index) => serves(index, columns, when))) return []
+    if (castable && indexed(table, columns, when)) return []
     return [
       {
         kind: 'unindexed-foreign-key' as const,
@@ -219,25 +220,4 @@ function usable(target: Target, link: Link, column: string, place: number): bool
   const own = tables.get(link.pointing)?.columns.get(column)?.type ?? 'text'
   const far = tables.get(link.pointed)?.columns.get(link.references[place] ?? '')?.type ?? 'text'
   return indexable(far, own)
-}
-
-/** The index begins with these columns in any order; the type column of a polymorphic pair may stand before them. */
-function serves(
-  index: CatalogueTable['indexes'][number],
-  columns: readonly string[],
-  when: Link['when'],
-): boolean {
-  const begins = (wanted: readonly string[]) => {
-    const head = index.columns.slice(0, wanted.length)
-    return head.length === wanted.length && wanted.every((column) => head.includes(column))
-  }
-  const fits = begins(columns) || (when !== undefined && begins([...columns, when.column]))
-  if (!fits || index.predicate === null) return fits
-  const implied = columns.map((column) => `(${column} IS NOT NULL)`)
-  const equal = when === undefined ? null : `(${when.column} = '${when.equals}'`
-  const { predicate } = index
-  return (
-    implied.includes(predicate) ||
-    (equal !== null && predicate.startsWith(equal) && !/ (AND|OR) /.test(predicate.slice(equal.length)))
-  )
 }

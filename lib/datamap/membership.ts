@@ -2,9 +2,10 @@
  * SQL conditions that say whether row `alias` of a table belongs to roots. One renderer serves two uses: "of this batch"
  * (roots by parameters) and "of root row `root`" (a correlated condition).
  *
- * Inner rows are fetched as arrays (`= ANY (ARRAY(SELECT …))`) on purpose: an OR of several such conditions becomes a
- * BitmapOr of index scans, where an OR of IN or EXISTS would read the whole table for every batch.
+ * Inner rows are fetched as arrays (`= ANY (ARRAY(SELECT …))`) on purpose: that always becomes an index scan, where a
+ * join may become a read of the whole table for every batch, and an OR of IN or EXISTS always does.
  */
+import { indexed, matches, rowAddress } from './access.ts'
 import { castColumn, castValue, comparable } from './compare.ts'
 import type { Link } from './model.ts'
 import { sqlColumn, sqlIdentifier, sqlLiteral, sqlTable, type TableKey } from './names.ts'
@@ -105,33 +106,31 @@ export function membership(target: Target): Membership {
     const entry = target.reached.get(table)
     if (entry === undefined) return 'false'
     const links = entry.links.filter((link) => only(link) && !path.includes(link.to))
-    const branches = links.map((link) => {
-      const condition =
-        links.length > 1 ? alone(link, alias, roots, path, only) : joined(link, alias, roots, path, only)
-      const sole = roots.by === 'batch' ? otherOwnersGone(entry, link, alias, roots, path) : []
-      return [condition, ...sole].join(' AND ')
-    })
-    const direct = anyOf(branches)
+    const branch = (link: Link, name: string) =>
+      [
+        joined(link, name, roots, path, only),
+        ...(roots.by === 'batch' ? otherOwnersGone(entry, link, name, roots, path) : []),
+      ].join(' AND ')
+    const branches = links.map((link) => branch(link, alias))
+    const address = rowAddress(entry.mapped.table)
+    const simple = branches.every((condition) => !condition.includes('SELECT '))
+    // Several ways, and one of them through other rows: each is looked up by itself. As an OR over the table, one
+    // branch that matches many rows would make PostgreSQL read the whole table and try the other on every row.
+    const direct =
+      links.length < 2 || simple || address === null
+        ? anyOf(branches)
+        : matches(
+            address(alias),
+            links
+              .map(
+                (link) =>
+                  `SELECT ${address('x').join(', ')} FROM ${tableSql(table)} x WHERE ${branch(link, 'x')}`,
+              )
+              .join(' UNION ALL '),
+          )
     return entry.self.length === 0 || branches.length === 0
       ? direct
       : anyOf([direct, ...trees(entry, alias, roots, path)])
-  }
-
-  /**
-   * The condition as one of several: a row comparison inside an OR can't use an index, so its rows are found by
-   * themselves and named by their place. Partitions don't share places: there it stays as it is.
-   */
-  function alone(
-    link: Link,
-    alias: string,
-    roots: Roots,
-    path: readonly TableKey[],
-    only: (link: Link) => boolean,
-  ): string {
-    const { kind } = target.model.catalogue.tables.get(link.from) ?? { kind: 'foreign' }
-    if (link.columns.length === 1 || kind !== 'table') return joined(link, alias, roots, path, only)
-    const from = `${tableSql(link.from)} x WHERE ${joined(link, 'x', roots, path, only)}`
-    return `${alias}.ctid = ANY (ARRAY(SELECT x.ctid FROM ${from}))`
   }
 
   /** A shared row goes only when each other owner is nobody or goes in the same batch. */
@@ -192,9 +191,14 @@ export function membership(target: Target): Membership {
     return castValue(sqlColumn(alias, other), columnType(link.to, other), columnType(link.from, name))
   }
 
+  /** With an index, by an array (see above); without one the table is read once, and a hash is better than an array. */
   function within(link: Link, alias: string, near: readonly string[], from: string): string {
     const own = near.map((_, place) => column(link, alias, place))
-    if (own.length === 1) return `${own[0]} = ANY (ARRAY(SELECT ${near[0]} FROM ${from}))`
+    const [names] = sides(link)
+    const table = target.model.catalogue.tables.get(link.from)
+    const when = link.pointing === link.from ? link.when : undefined
+    if (own.length === 1 && table !== undefined && indexed(table, names, when))
+      return `${own[0]} = ANY (ARRAY(SELECT ${near[0]} FROM ${from}))`
     return `(${own.join(', ')}) IN (SELECT ${near.join(', ')} FROM ${from})`
   }
 

@@ -1,4 +1,5 @@
 /** The SQL of each step. Shapes only: values come as parameters, or stand in the map. */
+import { matches, rowAddress } from './access.ts'
 import { bareType } from './compare.ts'
 import type { CatalogueTable, ForeignKey } from './catalogue.ts'
 import { anyOf, fromTable, type Membership, type Roots, type Scope } from './membership.ts'
@@ -284,20 +285,6 @@ function unlike(link: Link, repoint: readonly string[]): string {
 
 function keyColumn(table: CatalogueTable | undefined, name: string): KeyColumn {
   return { name, type: table?.columns.get(name)?.type ?? 'text' }
-}
-
-/** How a row is found again: a primary key of one column, else its place (ctid), which partitions don't share. */
-function rowAddress(table: CatalogueTable): ((alias: string) => string[]) | null {
-  const key = table.primaryKey
-  if (key !== null && (key.length === 1 || table.kind !== 'table'))
-    return (alias) => key.map((column) => sqlColumn(alias, column))
-  return table.kind === 'table' ? (alias) => [`${alias}.ctid`] : null
-}
-
-function matches(address: readonly string[], inner: string): string {
-  return address.length === 1
-    ? `${address[0]} = ANY (ARRAY(${inner}))`
-    : `(${address.join(', ')}) IN (${inner})`
 }
 
 /**
