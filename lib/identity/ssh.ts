@@ -82,7 +82,7 @@ export async function verifySsh(
   }
 }
 
-/** The version of OpenSSH, or null where ssh-keygen isn't there or can't sign (before 8.2). */
+/** False where ssh-keygen isn't there or is too old to sign (before OpenSSH 8.2). */
 export async function sshKeygenWorks(): Promise<boolean> {
   try {
     // Without a file to look into it fails; an ssh-keygen that knows no -Y says "unknown option" instead.
