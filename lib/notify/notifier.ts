@@ -41,7 +41,10 @@ export function createNotifier(config: Config, log: Logger = createLogger({ name
         post({ url: config.secret(webhook.url), secret: config.secret(webhook.secret) }, message),
     }
   if (channel === 'smtp' && smtp !== undefined)
-    return { channel, deliver: async (message) => mail({ url: config.secret(smtp.url), from: smtp.from }, message) }
+    return {
+      channel,
+      deliver: async (message) => mail({ url: config.secret(smtp.url), from: smtp.from }, message),
+    }
   return {
     channel: 'log',
     deliver: (message) => {
