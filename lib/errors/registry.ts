@@ -213,6 +213,43 @@ export const registry = {
     true,
     'Check that the channel answers; undelivered warnings are sent again.',
   ),
+
+  // retention
+  E_ALREADY_RUNNING: entry(11, false, 'Look at the run that is there; decide or cancel it first.'),
+  E_APPRAISAL: entry(12, false, 'Look at the policy and give an appraisal that fits it.'),
+  E_APPROVAL_FORGED: entry(
+    13,
+    false,
+    'Treat it as an incident: someone changed the control database. Then propose again.',
+  ),
+  E_APPROVAL_MISSING: entry(13, false, 'Propose again: `lethe retention run POLICY`.'),
+  E_GROWTH: entry(12, false, 'Look at what grew, then propose again: `lethe retention run POLICY`.'),
+  E_HOLD_KEY: entry(2, false, 'See `lethe hold add --help` for what each level needs.'),
+  E_LIMITS: entry(12, false, 'If the figures are right, approve with `--override NAME` (role cto).'),
+  E_NO_CONTACT: entry(12, false, 'Give the subject a contact in the map.'),
+  E_NOTIFY: entry(20, true, 'Look at the notification channel: `lethe doctor`.'),
+  E_PLAN_CHANGED: entry(12, false, 'Look at the new plan and propose again: `lethe retention run POLICY`.'),
+  E_POLICY_CLOCK: entry(
+    2,
+    false,
+    'Give a clock that is a timestamptz, a date, or a timestamp in a declared zone.',
+  ),
+  E_POLICY_SQL: entry(2, false, 'Mend the expression in the policy; `lethe retention plan POLICY` tries it.'),
+  E_PROPOSAL_DECIDED: entry(
+    12,
+    false,
+    'Look at the run: `lethe runs list`; the next occurrence proposes again.',
+  ),
+  E_STORE_WITHOUT_ERASER: entry(
+    12,
+    false,
+    'Wait for the eraser of that store, or take the store out of the subject in the map.',
+  ),
+  E_VERIFY: entry(
+    30,
+    false,
+    'See runbooks/wrong-deletion.md for what to look at; a trigger or rule may keep rows back.',
+  ),
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof registry

@@ -54,7 +54,7 @@ function ownTables(schema: string, rights: Readonly<Record<string, TableRights>>
 function planned(plans: readonly DeletionPlan[], names: Names): string[] {
   const worker = quote(names.worker)
   const operator = quote(names.operator)
-  const tables = collect(plans)
+  const tables = neededRights(plans)
   if (tables.size === 0) return []
   const views = plans.flatMap((plan) => plan.materialisedViews.map((entry) => name(entry.view)))
   const schemas = [...new Set([...tables.values()].map((entry) => entry.table.schema))].sort()
@@ -85,13 +85,13 @@ function planned(plans: readonly DeletionPlan[], names: Names): string[] {
   ]
 }
 
-interface Needed {
+export interface Needed {
   table: TableName
   rights: Set<string>
 }
 
 /** Every table the plans name, with the rights its steps need, in a fixed order. */
-function collect(plans: readonly DeletionPlan[]): Map<string, Needed> {
+export function neededRights(plans: readonly DeletionPlan[]): Map<string, Needed> {
   const found = new Map<string, Needed>()
   const need = (table: TableName, rights: readonly string[]) => {
     const entry = found.get(name(table)) ?? { table, rights: new Set<string>() }
@@ -113,7 +113,7 @@ function rightsOf(step: PlanStep): readonly string[] {
   return ['SELECT', 'UPDATE']
 }
 
-function name(table: TableName): string {
+export function name(table: TableName): string {
   return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.table)}`
 }
 

@@ -48,6 +48,7 @@ export const targetRights: Readonly<Record<string, TableRights>> = {
   holds: { worker: own, operator: own, auditor: [] },
   warnings: { worker: write, operator: read, auditor: [] },
   kept_roots: { worker: own, operator: read, auditor: [] },
-  exemptions: { worker: read, operator: own, auditor: [] },
+  // a decision to extend or preserve is carried out by the worker, from the record it can't change
+  exemptions: { worker: write, operator: read, auditor: [] },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }

@@ -21,14 +21,15 @@ CREATE TABLE lethe.batches (
   PRIMARY KEY (run_id, number)
 );
 
--- What a proposal found. A root that was removed leaves this table in the same transaction.
+-- What a proposal found. A root that was removed is marked erased in the same transaction; its key leaves this table once
+-- its absence was read back.
 CREATE TABLE lethe.population (
   proposal_id uuid NOT NULL,
   ordinal bigint NOT NULL,
   root_key text[] NOT NULL,
   clock_at timestamptz,
   weight bigint NOT NULL DEFAULT 0,
-  state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'locked', 'removing', 'skipped', 'blocked')),
+  state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'locked', 'removing', 'erased', 'skipped', 'blocked')),
   reason text,
   PRIMARY KEY (proposal_id, ordinal)
 );

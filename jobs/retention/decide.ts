@@ -1,0 +1,306 @@
+/** Decisions about a proposal, by a verified person or by a standing appraisal a person once gave. */
+import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
+import { newId } from '../../lib/clock/index.ts'
+import type { ResolvedPolicy } from '../../lib/config/index.ts'
+import type { Queryable } from '../../lib/db/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import {
+  authorise,
+  parseStatement,
+  verifySsh,
+  type Attested,
+  type Decided,
+} from '../../lib/identity/index.ts'
+import { appendEvent, wakeRun, type NewEvent } from '../../lib/ledger/index.ts'
+import type { Context } from '../context.ts'
+import { findPolicy, policyVersion } from './policy.ts'
+import { getProposal, insertApproval, setProposalState, type Approval, type Proposal } from './proposal.ts'
+import { appraisalStatement, decisionStatement } from './statements.ts'
+
+export interface Decision {
+  proposalId: string
+  /** destroy; extend until an instant; preserve for good; reject: nothing happens, the next occurrence proposes again. */
+  outcome: 'destroy' | 'extend' | 'preserve' | 'reject'
+  until?: Date
+  /** Names of exceeded limits that this decision overrides: rows, share, median. Needs the role cto. */
+  overrides: readonly string[]
+  reason: string
+}
+
+/**
+ * Records the decision with the signed statement and wakes the run. Throws E_NOT_FOUND; E_PROPOSAL_DECIDED where someone
+ * was faster or it expired; E_LIMITS while an exceeded limit isn't named; what `authorise` throws.
+ */
+export async function decide(context: Context, decision: Decision, by: Attested): Promise<Proposal> {
+  const { control } = context
+  const proposal = await control.transaction(
+    async (tx) => {
+      const found = await getProposal(tx, decision.proposalId, true)
+      const policy = findPolicy(context, found.policy)
+      authorise(by.identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+      refuseDecided(found)
+      if (decision.outcome === 'extend' && decision.until === undefined)
+        throw new LetheError('E_USAGE', {
+          message: 'To extend a retention, say until when.',
+          next: 'Add --until DATE.',
+        })
+      if (decision.outcome === 'destroy') checkOverrides(found, decision.overrides, by)
+      const id = newId()
+      await insertApproval(tx, found.id, {
+        id,
+        outcome: decision.outcome,
+        extendUntil: decision.until ?? null,
+        overrides: [...decision.overrides],
+        reason: decision.reason,
+        actor: by.identity.name,
+        method: by.identity.method,
+        statement: by.statement,
+        signature: by.signature,
+        appraisalId: null,
+      })
+      await setProposalState(tx, found.id, decision.outcome === 'reject' ? 'rejected' : 'approved')
+      await appendEvent(tx, {
+        ...eventOf(found, id, decision, by),
+        runId: found.runId,
+        actor: by.identity.name,
+      })
+      return found
+    },
+    { retry: true },
+  )
+  await wakeRun(control, proposal.runId)
+  return getProposal(control, proposal.id)
+}
+
+/** The limits of a proposal that stop it, with their figures and the command that overrides them by name. */
+export function limitsError(proposal: Proposal, missing: readonly string[]): LetheError {
+  const lines = proposal.limits
+    .filter((limit) => missing.includes(limit.name))
+    .map((limit) => `${limit.name}: ${round(limit.value)}, the limit is ${round(limit.limit)}`)
+  return new LetheError('E_LIMITS', {
+    message: `Proposal ${proposal.id} of policy ${proposal.policy} passes its blast radius: ${lines.join('; ')}.`,
+    next: `If the figures are right: lethe retention approve ${proposal.id} --override ${missing.join(',')} --reason … (role cto).`,
+    facts: { proposal: proposal.id, limits: proposal.limits },
+  })
+}
+
+export function exceeded(proposal: Proposal): string[] {
+  return proposal.limits.filter((limit) => limit.exceeded).map((limit) => limit.name)
+}
+
+function refuseDecided(proposal: Proposal): void {
+  if (proposal.state === 'waiting') return
+  throw new LetheError('E_PROPOSAL_DECIDED', {
+    message: `Proposal ${proposal.id} doesn't wait for a decision: it is ${proposal.state}.`,
+    facts: { proposal: proposal.id, state: proposal.state },
+  })
+}
+
+function checkOverrides(proposal: Proposal, overrides: readonly string[], by: Attested): void {
+  const missing = exceeded(proposal).filter((name) => !overrides.includes(name))
+  if (missing.length > 0) throw limitsError(proposal, missing)
+  if (overrides.length > 0) authorise(by.identity, ['cto'], { secondFactor: false })
+}
+
+function eventOf(proposal: Proposal, approval: string, decision: Decision, by: Attested): NewEvent {
+  const { method } = by.identity
+  const data = { proposal: proposal.id, approval, method }
+  if (decision.outcome === 'destroy')
+    return { type: 'proposal.approved', data: { ...data, overrides: [...decision.overrides] } }
+  if (decision.outcome === 'extend' && decision.until !== undefined)
+    return { type: 'proposal.extended', data: { ...data, until: decision.until.toISOString() } }
+  return decision.outcome === 'preserve'
+    ? { type: 'proposal.preserved', data }
+    : { type: 'proposal.rejected', data }
+}
+
+/**
+ * A row in a table is not yet an approval: the process that destroys builds the statement again, compares it with what
+ * was signed, and checks the signature. A token can't be checked again once it has expired: then the statement alone is.
+ * Throws E_APPROVAL_FORGED, and what verifySsh throws.
+ */
+export async function verifyApproval(
+  context: Context,
+  policy: ResolvedPolicy,
+  proposal: Proposal,
+  approval: Approval,
+): Promise<void> {
+  const forged = (what: string) =>
+    new LetheError('E_APPROVAL_FORGED', {
+      message: `The decision on proposal ${proposal.id} is not what a verified person agreed to: ${what}.`,
+      facts: { proposal: proposal.id, approval: approval.id },
+    })
+  if (approval.statement === null || approval.signature === null)
+    throw forged('it carries no signed statement')
+  const stated = parseStatement(approval.statement)
+  const expected =
+    approval.appraisalId === null
+      ? expectedDecision(proposal, approval)
+      : await expectedAppraisal(context, policy, approval.appraisalId)
+  const differs = (['verb', 'object', 'facts', 'reason'] as const).filter(
+    (name) => !isDeepStrictEqual(stated[name], expected[name]),
+  )
+  if (differs.length > 0) throw forged(`the statement differs in ${differs.join(', ')}`)
+  if (approval.method === 'oidc') return
+  const identity = await verifySsh(approval.statement, approval.signature, context.config.file.identities)
+  if (identity.name !== approval.actor) throw forged('another person signed it')
+  authorise(identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+}
+
+function expectedDecision(proposal: Proposal, approval: Approval): Decided {
+  const { outcome, overrides, reason, extendUntil } = approval
+  return decisionStatement(proposal, {
+    outcome,
+    overrides,
+    reason,
+    ...(extendUntil === null ? {} : { until: extendUntil }),
+  })
+}
+
+async function expectedAppraisal(context: Context, policy: ResolvedPolicy, id: string): Promise<Decided> {
+  const [row] = await context.control.query(
+    z.object({ ceiling: z.coerce.number(), valid_until: z.date(), reason: z.string() }),
+    `SELECT ceiling_subjects AS ceiling, valid_until, reason FROM lethe_control.appraisals WHERE id = $1`,
+    [id],
+  )
+  if (row === undefined) throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id}.` })
+  return appraisalStatement(policy, {
+    policy: policy.name,
+    ceiling: row.ceiling,
+    validUntil: row.valid_until,
+    reason: row.reason,
+  })
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
+
+export interface NewAppraisal {
+  policy: string
+  /** Subjects in one run at most; a larger proposal waits for a person. */
+  ceiling: number
+  validUntil: Date
+  reason: string
+}
+
+/** One decision for a class of records, for at most twelve months (the database refuses longer). Returns its id. */
+export async function addAppraisal(context: Context, appraisal: NewAppraisal, by: Attested): Promise<string> {
+  const policy = findPolicy(context, appraisal.policy)
+  authorise(by.identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+  if (policy.approval !== 'standing')
+    throw new LetheError('E_APPRAISAL', {
+      message: `Policy ${policy.name} demands an approval for each run.`,
+      next: 'Set approval: standing in the policy first, and arm it again.',
+    })
+  const [fits] = await context.control.query(
+    z.object({ fits: z.boolean() }),
+    `SELECT $1::timestamptz > now() AND $1::timestamptz <= now() + interval '12 months' AS fits`,
+    [appraisal.validUntil],
+  )
+  if (fits?.fits !== true)
+    throw new LetheError('E_APPRAISAL', {
+      message: 'A standing appraisal ends in the future, and within twelve months.',
+      next: 'Give an earlier --until.',
+    })
+  const id = newId()
+  const version = policyVersion(policy)
+  await context.control.transaction(
+    async (tx) => {
+      await tx.execute(
+        `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until, reason,
+           actor, method, statement, signature) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+        [
+          id,
+          policy.name,
+          version,
+          policy.records_class,
+          appraisal.ceiling,
+          appraisal.validUntil,
+          appraisal.reason,
+          by.identity.name,
+          by.identity.method,
+          by.statement,
+          by.signature,
+        ],
+      )
+      await appendEvent(tx, {
+        type: 'appraisal.added',
+        actor: by.identity.name,
+        data: {
+          appraisal: id,
+          policy: policy.name,
+          version,
+          ceiling: appraisal.ceiling,
+          validUntil: appraisal.validUntil.toISOString(),
+          method: by.identity.method,
+        },
+      })
+    },
+    { retry: true },
+  )
+  return id
+}
+
+/** Throws E_NOT_FOUND where there is none in force. */
+export async function revokeAppraisal(context: Context, id: string, by: Attested): Promise<void> {
+  authorise(by.identity, ['records', 'cto'], { secondFactor: false })
+  const revoked = await context.control.execute(
+    `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2 WHERE id::text = $1 AND revoked_at IS NULL`,
+    [id, by.identity.name],
+  )
+  if (revoked === 0) throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
+  await appendEvent(context.control, {
+    type: 'appraisal.revoked',
+    actor: by.identity.name,
+    data: { appraisal: id, method: by.identity.method },
+  })
+}
+
+const appraisalRow = z.object({
+  id: z.string(),
+  actor: z.string(),
+  reason: z.string(),
+  statement: z.string(),
+  signature: z.string(),
+  method: z.string(),
+})
+
+/** Approves the proposal by the policy's appraisal in force, if it covers it: same version, under the ceiling, no limit passed. */
+export async function approveByAppraisal(
+  tx: Queryable,
+  policy: ResolvedPolicy,
+  proposal: Proposal,
+): Promise<boolean> {
+  if (policy.approval !== 'standing' || exceeded(proposal).length > 0) return false
+  const [appraisal] = await tx.query(
+    appraisalRow,
+    `SELECT id, actor, reason, statement, signature, method FROM lethe_control.appraisals
+     WHERE policy = $1 AND policy_version = $2 AND revoked_at IS NULL AND valid_until > now() AND ceiling_subjects >= $3
+     ORDER BY created_at DESC LIMIT 1`,
+    [policy.name, proposal.policyVersion, proposal.population],
+  )
+  if (appraisal === undefined) return false
+  const id = newId()
+  await insertApproval(tx, proposal.id, {
+    id,
+    outcome: 'destroy',
+    extendUntil: null,
+    overrides: [],
+    reason: appraisal.reason,
+    actor: appraisal.actor,
+    method: appraisal.method,
+    statement: appraisal.statement,
+    signature: appraisal.signature,
+    appraisalId: appraisal.id,
+  })
+  await setProposalState(tx, proposal.id, 'approved')
+  await appendEvent(tx, {
+    type: 'proposal.approved',
+    runId: proposal.runId,
+    actor: appraisal.actor,
+    data: { proposal: proposal.id, approval: id, method: 'standing-appraisal', overrides: [] },
+  })
+  return true
+}

@@ -1,0 +1,33 @@
+/** What the retention flow offers: its job kinds, and the verbs people use. */
+import type { JobKind } from '../kind.ts'
+import { sweep } from './sweep.ts'
+import { warn } from './warn.ts'
+
+export const retentionKinds: readonly JobKind[] = [sweep, warn]
+
+export { policyMode, setMode, type Mode, type PolicyMode } from './arm.ts'
+export { addAppraisal, decide, revokeAppraisal, type Decision, type NewAppraisal } from './decide.ts'
+export {
+  addHold,
+  holdKinds,
+  holdLevels,
+  listHolds,
+  releaseHold,
+  type Hold,
+  type HoldAdded,
+  type NewHold,
+} from './holds.ts'
+export { loadPlan, loadPolicyPlan, planTarget, storeZone } from './plan.ts'
+export { effectivePeriod, findPolicy, policyVersion } from './policy.ts'
+export { getProposal, listProposals, trailingMedian, type Proposal } from './proposal.ts'
+export { judgeLimits, preview } from './propose.ts'
+export { getReport, renderReport, type Report } from './report.ts'
+export { startSweep } from './start.ts'
+export {
+  appraisalStatement,
+  armStatement,
+  decisionStatement,
+  holdStatement,
+  releaseStatement,
+  revocationStatement,
+} from './statements.ts'

@@ -1,0 +1,103 @@
+/** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
+import { databaseNow } from '../../lib/db/index.ts'
+import { populationStates } from '../../lib/erasers/index.ts'
+import { batchCounters, countLiveErasures, openScope } from '../../lib/ledger/index.ts'
+import type { Cursor } from './cursor.ts'
+import type { Work } from './execute.ts'
+import { effectivePeriod } from './policy.ts'
+import { approvalOf } from './proposal.ts'
+import { storeReport, type Report } from './report.ts'
+
+/** Idempotent until the population is forgotten. Returns what it stored. */
+export async function writeReport(work: Work, cursor: Cursor, outcome: string): Promise<Report> {
+  const { context, run, policy, plan, proposal, target } = work
+  const { control } = context
+  const counters = await batchCounters(control, run.id)
+  const states = await populationStates(target, proposal.id)
+  const approval = await approvalOf(control, proposal.id)
+  const executed = Object.keys(counters).length > 0
+  const { period, clamped } = effectivePeriod(policy)
+  const reasons = (state: string): Record<string, number> =>
+    Object.fromEntries(
+      states
+        .filter((entry) => entry.state === state)
+        .map((entry) => [entry.reason ?? 'unknown', entry.count]),
+    )
+  const count = (state: string) =>
+    states.filter((entry) => entry.state === state).reduce((sum, entry) => sum + entry.count, 0)
+  const report: Report = {
+    format: 'lethe-retention-report-1',
+    run: run.id,
+    policy: policy.name,
+    policyVersion: proposal.policyVersion,
+    recordsClass: policy.records_class,
+    store: plan.store,
+    outcome,
+    mapVersion: proposal.mapVersion,
+    planHash: proposal.planHash,
+    proposal: proposal.id,
+    cutoff: proposal.cutoff.toISOString(),
+    period,
+    clamped,
+    oldest: proposal.oldest?.toISOString() ?? null,
+    newest: proposal.newest?.toISOString() ?? null,
+    population: proposal.population,
+    proposedRows: proposal.rows,
+    excluded: proposal.excluded,
+    limits: proposal.limits,
+    approval:
+      approval === null
+        ? null
+        : {
+            outcome: approval.outcome,
+            actor: approval.actor,
+            method:
+              approval.appraisalId === null ? approval.method : `standing appraisal, ${approval.method}`,
+            reason: approval.reason,
+            at: approval.at.toISOString(),
+            overrides: approval.overrides,
+          },
+    subjects: {
+      erased: counters['subjects'] ?? 0,
+      kept: counters['kept'] ?? 0,
+      skipped: reasons('skipped'),
+      locked: count('locked'),
+      blocked: reasons('blocked'),
+    },
+    rows: {
+      removed: named(counters, 'removed.'),
+      pseudonymised: named(counters, 'pseudonymised.'),
+      detached: named(counters, 'detached.'),
+    },
+    batches: counters['batches'] ?? 0,
+    throttledSeconds: cursor.throttled,
+    verification: executed ? { checked: cursor.checked, left: cursor.left } : null,
+    tidied: cursor.tidied,
+    ledgerEntries: executed
+      ? await countLiveErasures(
+          control,
+          await openScope(control, {
+            runId: run.id,
+            store: plan.store,
+            subjectKind: plan.subject,
+            mapVersion: plan.mapVersion,
+            planHash: plan.hash,
+          }),
+        )
+      : 0,
+    startedAt: (run.startedAt ?? run.createdAt).toISOString(),
+    finishedAt: (await databaseNow(control)).toISOString(),
+    notCovered: [...plan.notCovered],
+  }
+  await storeReport(control, report)
+  return report
+}
+
+/** The counters under a prefix, without it. */
+export function named(counters: Readonly<Record<string, number>>, prefix: string): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counters)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, count]) => [name.slice(prefix.length), count]),
+  )
+}

@@ -1,0 +1,214 @@
+/** A proposal as the control database holds it: what was found, who decided, what became of it. No row keys. */
+import { z } from 'zod'
+import type { Queryable } from '../../lib/db/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+
+export const limitVerdict = z.object({
+  name: z.enum(['rows', 'share', 'median']),
+  value: z.number(),
+  limit: z.number(),
+  exceeded: z.boolean(),
+})
+export type LimitVerdict = z.infer<typeof limitVerdict>
+
+const states = ['observed', 'waiting', 'approved', 'rejected', 'expired', 'executed', 'cancelled'] as const
+
+const proposalRow = z
+  .object({
+    id: z.string(),
+    run_id: z.string(),
+    policy: z.string(),
+    policy_version: z.string(),
+    map_version: z.string(),
+    plan_hash: z.string(),
+    store: z.string(),
+    cutoff: z.date(),
+    population: z.coerce.number(),
+    rows: z.record(z.string(), z.number()),
+    excluded: z.record(z.string(), z.number()),
+    oldest: z.date().nullable(),
+    newest: z.date().nullable(),
+    limits: z.array(limitVerdict),
+    state: z.enum(states),
+    expires_at: z.date(),
+    created_at: z.date(),
+    decided_at: z.date().nullable(),
+  })
+  .transform((row) => ({
+    id: row.id,
+    runId: row.run_id,
+    policy: row.policy,
+    policyVersion: row.policy_version,
+    mapVersion: row.map_version,
+    planHash: row.plan_hash,
+    store: row.store,
+    cutoff: row.cutoff,
+    /** Subjects (roots) found due and free to go. */
+    population: row.population,
+    /** Rows that would go with them, by table. */
+    rows: row.rows,
+    /** Subjects that are due but stay, by the first reason. */
+    excluded: row.excluded,
+    oldest: row.oldest,
+    newest: row.newest,
+    limits: row.limits,
+    state: row.state,
+    expiresAt: row.expires_at,
+    createdAt: row.created_at,
+    decidedAt: row.decided_at,
+  }))
+export type Proposal = z.infer<typeof proposalRow>
+
+export type NewProposal = Omit<Proposal, 'createdAt' | 'decidedAt' | 'expiresAt'> & { days: number }
+
+const columns = `id, run_id, policy, policy_version, map_version, plan_hash, store, cutoff, population, rows, excluded,
+  oldest, newest, limits, state, expires_at, created_at, decided_at`
+
+/** Throws E_NOT_FOUND. */
+export async function getProposal(control: Queryable, id: string, lock = false): Promise<Proposal> {
+  const [found] = z.uuid().safeParse(id).success
+    ? await control.query(
+        proposalRow,
+        `SELECT ${columns} FROM lethe_control.proposals WHERE id = $1${lock ? ' FOR UPDATE' : ''}`,
+        [id],
+      )
+    : []
+  if (found !== undefined) return found
+  throw new LetheError('E_NOT_FOUND', {
+    message: `There is no proposal ${id}.`,
+    next: 'See `lethe retention list` for those that wait.',
+  })
+}
+
+export async function listProposals(
+  control: Queryable,
+  filter: { policy?: string; waiting?: boolean; limit?: number } = {},
+): Promise<Proposal[]> {
+  return control.query(
+    proposalRow,
+    `SELECT ${columns} FROM lethe_control.proposals
+     WHERE ($1::text IS NULL OR policy = $1) AND (NOT $2 OR state = 'waiting') ORDER BY created_at DESC LIMIT $3`,
+    [filter.policy ?? null, filter.waiting ?? false, filter.limit ?? 50],
+  )
+}
+
+export async function insertProposal(control: Queryable, proposal: NewProposal): Promise<void> {
+  await control.execute(
+    `INSERT INTO lethe_control.proposals (id, run_id, policy, policy_version, map_version, plan_hash, store, cutoff,
+       population, rows, excluded, oldest, newest, limits, state, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, now() + make_interval(days => $16))`,
+    [
+      proposal.id,
+      proposal.runId,
+      proposal.policy,
+      proposal.policyVersion,
+      proposal.mapVersion,
+      proposal.planHash,
+      proposal.store,
+      proposal.cutoff,
+      proposal.population,
+      proposal.rows,
+      proposal.excluded,
+      proposal.oldest,
+      proposal.newest,
+      JSON.stringify(proposal.limits),
+      proposal.state,
+      proposal.days,
+    ],
+  )
+}
+
+export async function setProposalState(
+  control: Queryable,
+  id: string,
+  state: Proposal['state'],
+): Promise<void> {
+  await control.execute(
+    `UPDATE lethe_control.proposals SET state = $2, decided_at = coalesce(decided_at, now()) WHERE id = $1`,
+    [id, state],
+  )
+}
+
+/** Median population of the policy's last ten executed proposals; null before there are three: too few to judge by. */
+export async function trailingMedian(control: Queryable, policy: string): Promise<number | null> {
+  const [row] = await control.query(
+    z.object({ median: z.number().nullable(), runs: z.coerce.number() }),
+    `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY population) AS median, count(*) AS runs FROM (
+       SELECT population FROM lethe_control.proposals WHERE policy = $1 AND state = 'executed' AND population > 0
+       ORDER BY created_at DESC LIMIT 10) AS last`,
+    [policy],
+  )
+  return row === undefined || row.runs < 3 ? null : row.median
+}
+
+export async function countWaiting(control: Queryable): Promise<number> {
+  const [row] = await control.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM lethe_control.proposals WHERE state = 'waiting'`,
+  )
+  return row?.n ?? 0
+}
+
+/** When each policy last finished a sweep, whatever its outcome. */
+export async function lastSuccesses(control: Queryable): Promise<{ policy: string; at: Date }[]> {
+  return control.query(
+    z.object({ policy: z.string(), at: z.date() }),
+    `SELECT scope AS policy, max(finished_at) AS at FROM lethe_control.runs
+     WHERE kind = 'retention.sweep' AND state = 'succeeded' GROUP BY scope`,
+  )
+}
+
+const approvalRow = z
+  .object({
+    id: z.string(),
+    outcome: z.enum(['destroy', 'extend', 'preserve', 'reject']),
+    extend_until: z.date().nullable(),
+    overrides: z.array(z.string()),
+    reason: z.string(),
+    actor: z.string(),
+    method: z.string(),
+    statement: z.string().nullable(),
+    signature: z.string().nullable(),
+    appraisal_id: z.string().nullable(),
+    at: z.date(),
+  })
+  .transform(({ extend_until: extendUntil, appraisal_id: appraisalId, ...row }) => ({
+    ...row,
+    extendUntil,
+    appraisalId,
+  }))
+export type Approval = z.infer<typeof approvalRow>
+
+export async function approvalOf(control: Queryable, proposalId: string): Promise<Approval | null> {
+  const [found] = await control.query(
+    approvalRow,
+    `SELECT id, outcome, extend_until, overrides, reason, actor, method, statement, signature, appraisal_id, at
+     FROM lethe_control.approvals WHERE proposal_id = $1 ORDER BY at DESC LIMIT 1`,
+    [proposalId],
+  )
+  return found ?? null
+}
+
+export async function insertApproval(
+  control: Queryable,
+  proposalId: string,
+  approval: Omit<Approval, 'at'>,
+): Promise<void> {
+  await control.execute(
+    `INSERT INTO lethe_control.approvals (id, proposal_id, outcome, extend_until, overrides, reason, actor, method, statement,
+       signature, appraisal_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      approval.id,
+      proposalId,
+      approval.outcome,
+      approval.extendUntil,
+      approval.overrides,
+      approval.reason,
+      approval.actor,
+      approval.method,
+      approval.statement,
+      approval.signature,
+      approval.appraisalId,
+    ],
+  )
+}

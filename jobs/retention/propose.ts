@@ -1,0 +1,205 @@
+/**
+ * Finds what a policy would remove, and says it in figures: one transaction on the target with a cutoff fixed by the
+ * target's clock. The roots' keys stay in the target (lethe.population); only figures leave it.
+ */
+import pg from 'pg'
+import { z } from 'zod'
+import type { ResolvedPolicy } from '../../lib/config/index.ts'
+import type { Database, Transaction } from '../../lib/db/index.ts'
+import type { DeletionPlan, TableName } from '../../lib/datamap/index.ts'
+import { firstReason, fullGuard, type FullGuard } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { requireRights } from '../../lib/grants/index.ts'
+import type { LimitVerdict } from './proposal.ts'
+import { checkExpressions, clockSql, cutoffNow, guardFor, rootKeySql, rootTableSql } from './rules.ts'
+
+/** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
+const PROPOSAL_TIMEOUT_MS = 3_600_000
+
+export interface Found {
+  cutoff: Date
+  population: number
+  rows: Record<string, number>
+  excluded: Record<string, number>
+  oldest: Date | null
+  newest: Date | null
+  /** Rows of the root table, for the share. */
+  rootRows: number
+}
+
+/** Stores the population under `proposalId` and returns the figures. Repeatable: what an earlier try stored is replaced. */
+export async function propose(
+  target: Database,
+  policy: ResolvedPolicy,
+  plan: DeletionPlan,
+  proposalId: string,
+  zone: string | undefined,
+): Promise<Found> {
+  await requireRights(target, plan)
+  await checkExpressions(target, policy, plan, zone)
+  return target.transaction(
+    async (tx) => {
+      await tx.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
+      return find(tx, policy, plan, (due) => storePopulation(tx, plan, proposalId, due))
+    },
+    { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', retry: true },
+  )
+}
+
+/** The same figures in a read-only transaction: changes nothing. `sample` root keys are for the caller's terminal only. */
+export async function preview(
+  target: Database,
+  policy: ResolvedPolicy,
+  plan: DeletionPlan,
+  zone: string | undefined,
+  sample: number,
+): Promise<{ found: Found; sample: string[][] }> {
+  await checkExpressions(target, policy, plan, zone)
+  return target.transaction(
+    async (tx) => {
+      const found = await find(tx, policy, plan, (due) => countPopulation(tx, plan, due))
+      const guard = await fullGuard(tx, plan, guardFor(policy, plan, found.cutoff.toISOString()))
+      const keys = await tx.query(
+        z.object({ key: z.array(z.string()) }),
+        `SELECT ${rootKeySql(plan)} AS key FROM ${rootTableSql(plan)} AS root
+         WHERE ${freeToGo(guard)} ORDER BY ${clockSql(policy)} LIMIT $1`,
+        [sample],
+      )
+      return { found, sample: keys.map((row) => row.key) }
+    },
+    { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', readOnly: true, retry: true },
+  )
+}
+
+/** The blast radius: each limit with its figures. Without three runs to compare with, the median says nothing. */
+export function judgeLimits(
+  found: Found,
+  limits: ResolvedPolicy['limits'],
+  median: number | null,
+): LimitVerdict[] {
+  const rows = Object.values(found.rows).reduce((sum, n) => sum + n, 0)
+  const share = found.rootRows === 0 ? 0 : found.population / found.rootRows
+  const verdict = (name: LimitVerdict['name'], value: number, limit: number): LimitVerdict => ({
+    name,
+    value,
+    limit,
+    exceeded: value > limit,
+  })
+  return [
+    verdict('rows', rows, limits.rows),
+    verdict('share', share, limits.share),
+    ...(median === null ? [] : [verdict('median', found.population, limits.median_multiple * median)]),
+  ]
+}
+
+interface DueQuery {
+  /** SELECT of the due and free roots: root_key, clock_at, and one count c0, c1, … for each table of the plan. */
+  sql: string
+}
+type Counted = Pick<Found, 'population' | 'rows' | 'oldest' | 'newest'>
+
+async function find(
+  tx: Transaction,
+  policy: ResolvedPolicy,
+  plan: DeletionPlan,
+  count: (due: DueQuery) => Promise<Counted>,
+): Promise<Found> {
+  await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
+  const cutoff = await cutoffNow(tx, policy)
+  const guard = await fullGuard(tx, plan, guardFor(policy, plan, cutoff.toISOString()))
+  const counted = await count(dueQuery(policy, plan, guard))
+  const [size] = await tx.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM ${rootTableSql(plan)}`,
+  )
+  return { cutoff, ...counted, excluded: await excluded(tx, plan, guard), rootRows: size?.n ?? 0 }
+}
+
+function dueQuery(policy: ResolvedPolicy, plan: DeletionPlan, guard: FullGuard): DueQuery {
+  const counts = plan.tables.map(
+    (entry, i) => `(SELECT count(*) FROM ${tableSql(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
+  )
+  return {
+    sql: `SELECT ${[`${rootKeySql(plan)} AS root_key`, `${clockSql(policy)} AS clock_at`, ...counts].join(', ')}
+          FROM ${rootTableSql(plan)} AS root WHERE ${freeToGo(guard)}`,
+  }
+}
+
+/**
+ * Numbered in key order: neighbours in the table go together, which halves the pages a batch touches. The weight is the
+ * rows that go with a root, so that a batch can be cut by rows.
+ */
+async function storePopulation(
+  tx: Transaction,
+  plan: DeletionPlan,
+  proposalId: string,
+  due: DueQuery,
+): Promise<Counted> {
+  const weight = ['1', ...plan.tables.map((_, i) => `c${i}`)].join(' + ')
+  return summed(
+    tx,
+    plan,
+    `due AS MATERIALIZED (${due.sql}), stored AS (
+       INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
+       SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due)`,
+    [proposalId],
+  )
+}
+
+async function countPopulation(tx: Transaction, plan: DeletionPlan, due: DueQuery): Promise<Counted> {
+  return summed(tx, plan, `due AS (${due.sql})`, [])
+}
+
+async function summed(
+  tx: Transaction,
+  plan: DeletionPlan,
+  ctes: string,
+  values: readonly unknown[],
+): Promise<Counted> {
+  const sums = plan.tables.map((_, i) => `coalesce(sum(c${i}), 0)`)
+  const [row] = await tx.query(
+    z.object({
+      population: z.coerce.number(),
+      oldest: z.date().nullable(),
+      newest: z.date().nullable(),
+      sums: z.array(z.coerce.number()),
+    }),
+    `WITH ${ctes} SELECT count(*) AS population, min(clock_at) AS oldest, max(clock_at) AS newest,
+       ARRAY[${sums.join(', ')}]::float8[] AS sums FROM due`,
+    values,
+  )
+  if (row === undefined) throw new LetheError('E_INTERNAL', { message: 'The proposal counted nothing.' })
+  const rows: Record<string, number> = { [label(plan.root)]: row.population }
+  plan.tables.forEach((entry, i) => {
+    const n = row.sums[i] ?? 0
+    if (n > 0) rows[label(entry.table)] = (rows[label(entry.table)] ?? 0) + n
+  })
+  return { population: row.population, oldest: row.oldest, newest: row.newest, rows }
+}
+
+/** Due roots that stay, by the first reason that holds. */
+async function excluded(
+  tx: Transaction,
+  plan: DeletionPlan,
+  guard: FullGuard,
+): Promise<Record<string, number>> {
+  const found = await tx.query(
+    z.object({ reason: z.string(), n: z.coerce.number() }),
+    `SELECT reason, count(*) AS n FROM (
+       SELECT ${firstReason(guard)} AS reason FROM ${rootTableSql(plan)} AS root WHERE ${guard.due}
+     ) AS due WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason`,
+  )
+  return Object.fromEntries(found.map((row) => [row.reason, row.n]))
+}
+
+function freeToGo(guard: FullGuard): string {
+  return [`(${guard.due})`, ...guard.clear.map(({ sql }) => `(${sql}) IS NOT TRUE`)].join(' AND ')
+}
+
+function tableSql(table: TableName): string {
+  return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.table)}`
+}
+
+function label(table: TableName): string {
+  return `${table.schema}.${table.table}`
+}

@@ -1,0 +1,199 @@
+/** What a sweep found, who decided and what was done: JSON for machines, Markdown for the file. No personal data. */
+import { z } from 'zod'
+import type { Queryable } from '../../lib/db/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { limitVerdict } from './proposal.ts'
+
+const counts = z.record(z.string(), z.number())
+
+/** Additive only: a key is never renamed or dropped. */
+export const reportSchema = z.object({
+  format: z.literal('lethe-retention-report-1'),
+  run: z.string(),
+  policy: z.string(),
+  policyVersion: z.string(),
+  recordsClass: z.string(),
+  store: z.string(),
+  outcome: z.string(),
+  mapVersion: z.string(),
+  planHash: z.string(),
+  proposal: z.string(),
+  cutoff: z.string(),
+  period: z.string(),
+  clamped: z.string().nullable(),
+  oldest: z.string().nullable(),
+  newest: z.string().nullable(),
+  population: z.number(),
+  proposedRows: counts,
+  excluded: counts,
+  limits: z.array(limitVerdict),
+  approval: z
+    .object({
+      outcome: z.string(),
+      actor: z.string(),
+      method: z.string(),
+      reason: z.string(),
+      at: z.string(),
+      overrides: z.array(z.string()),
+    })
+    .nullable(),
+  subjects: z.object({
+    erased: z.number(),
+    kept: z.number(),
+    skipped: counts,
+    locked: z.number(),
+    blocked: counts,
+  }),
+  rows: z.object({ removed: counts, pseudonymised: counts, detached: counts }),
+  batches: z.number(),
+  throttledSeconds: counts,
+  verification: z.object({ checked: z.number(), left: counts }).nullable(),
+  tidied: z
+    .object({
+      refreshed: z.array(z.string()),
+      vacuumed: z.array(z.string()),
+      refused: z.array(z.object({ object: z.string(), code: z.string() })),
+    })
+    .nullable(),
+  ledgerEntries: z.number(),
+  startedAt: z.string(),
+  finishedAt: z.string(),
+  notCovered: z.array(z.string()),
+})
+export type Report = z.infer<typeof reportSchema>
+
+/** Idempotent: the last report of a run stands. */
+export async function storeReport(control: Queryable, report: Report): Promise<void> {
+  await control.execute(
+    `INSERT INTO lethe_control.reports (run_id, report) VALUES ($1, $2)
+     ON CONFLICT (run_id) DO UPDATE SET report = EXCLUDED.report, created_at = now()`,
+    [report.run, JSON.stringify(report)],
+  )
+}
+
+/** Throws E_NOT_FOUND. */
+export async function getReport(control: Queryable, runId: string): Promise<Report> {
+  const [row] = await control.query(
+    z.object({ report: reportSchema }),
+    `SELECT report FROM lethe_control.reports WHERE run_id::text = $1`,
+    [runId],
+  )
+  if (row !== undefined) return row.report
+  throw new LetheError('E_NOT_FOUND', {
+    message: `Run ${runId} has no report (yet).`,
+    next: `See \`lethe runs show ${runId}\`.`,
+  })
+}
+
+export function renderReport(report: Report): string {
+  const lines = [
+    `# Retention report: ${report.policy}`,
+    '',
+    `${report.recordsClass}. Outcome: **${report.outcome}**.`,
+    '',
+    ...table(
+      ['', ''],
+      [
+        ['run', report.run],
+        ['proposal', report.proposal],
+        ['policy version', report.policyVersion.slice(0, 16)],
+        ['map version', report.mapVersion.slice(0, 16)],
+        ['plan hash', report.planHash.slice(0, 16)],
+        [
+          'cutoff',
+          `${report.cutoff} (${report.period}${report.clamped === null ? '' : `; ${report.clamped}`})`,
+        ],
+        ['oldest, newest', `${report.oldest ?? '–'}, ${report.newest ?? '–'}`],
+        ['from, to', `${report.startedAt}, ${report.finishedAt}`],
+      ],
+    ),
+    '',
+    '## Decision',
+    '',
+    report.approval === null
+      ? 'None: nothing was destroyed.'
+      : `${report.approval.outcome} by ${report.approval.actor} (${report.approval.method}) at ${report.approval.at}: ${report.approval.reason}` +
+        (report.approval.overrides.length > 0 ? ` Overrides: ${report.approval.overrides.join(', ')}.` : ''),
+    '',
+    '## Subjects',
+    '',
+    ...table(
+      ['', 'subjects'],
+      [
+        ['due and free to go', report.population],
+        ['erased', report.subjects.erased],
+        ['of these kept as a pseudonym, because rows must stay', report.subjects.kept],
+        ['locked by others to the end', report.subjects.locked],
+        ...pairs(report.subjects.blocked, (name) => `blocked by ${name}`),
+        ...pairs(report.subjects.skipped, (reason) => `stayed at execution: ${reason}`),
+        ...pairs(report.excluded, (reason) => `stayed at proposal: ${reason}`),
+      ],
+    ),
+    '',
+    '## Rows',
+    '',
+    ...table(
+      ['table', 'proposed', 'removed', 'pseudonymised', 'detached'],
+      [
+        ...new Set(
+          [report.proposedRows, report.rows.removed, report.rows.pseudonymised, report.rows.detached].flatMap(
+            Object.keys,
+          ),
+        ),
+      ]
+        .toSorted()
+        .map((name) => [
+          name,
+          report.proposedRows[name] ?? 0,
+          report.rows.removed[name] ?? 0,
+          report.rows.pseudonymised[name] ?? 0,
+          report.rows.detached[name] ?? 0,
+        ]),
+    ),
+    '',
+    '## Proof',
+    '',
+    report.verification === null
+      ? 'Nothing was removed, so nothing was read back.'
+      : `${report.verification.checked} subjects read back after their removal; rows still found: ${total(report.verification.left)}.`,
+    `${report.ledgerEntries} ledger entries stand (keyed hashes, no identity). ${report.batches} batches.`,
+    ...(report.tidied === null
+      ? []
+      : [
+          `Refreshed: ${list(report.tidied.refreshed)}. Vacuumed: ${list(report.tidied.vacuumed)}. Not permitted: ${list(report.tidied.refused.map(({ object, code }) => `${object} (${code})`))}.`,
+        ]),
+    ...(Object.keys(report.throttledSeconds).length > 0
+      ? [
+          `Waited: ${Object.entries(report.throttledSeconds)
+            .map(([reason, seconds]) => `${seconds.toFixed(1)} s for ${reason}`)
+            .join(', ')}.`,
+        ]
+      : []),
+    '',
+    '## Not covered',
+    '',
+    ...(report.notCovered.length === 0
+      ? ['Nothing is left out.']
+      : report.notCovered.map((line) => `- ${line}`)),
+    '',
+  ]
+  return lines.join('\n')
+}
+
+function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] {
+  const line = (cells: readonly (string | number)[]) =>
+    `| ${cells.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en') : cell)).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)]
+}
+
+function pairs(values: Readonly<Record<string, number>>, name: (key: string) => string): [string, number][] {
+  return Object.entries(values).map(([key, value]) => [name(key), value])
+}
+
+function total(values: Readonly<Record<string, number>>): number {
+  return Object.values(values).reduce((sum, value) => sum + value, 0)
+}
+
+function list(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ')
+}

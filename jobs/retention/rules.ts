@@ -1,0 +1,114 @@
+/**
+ * What a policy means in SQL: when a root row is due, and each reason for which it must stay all the same. The conditions
+ * stand over the alias `root` and carry their values as literals, so the same text serves the proposal, the recheck under
+ * the row lock and the deleting statement.
+ */
+import pg from 'pg'
+import { z } from 'zod'
+import type { ResolvedPolicy } from '../../lib/config/index.ts'
+import type { Queryable } from '../../lib/db/index.ts'
+import type { DeletionPlan } from '../../lib/datamap/index.ts'
+import { keptIsDue, mergedCondition, type Guard } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { effectivePeriod } from './policy.ts'
+
+/** The root's key as a text array: how a subject is named inside the target database. */
+export function rootKeySql(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): string {
+  return `ARRAY[${plan.key.map((column) => `${alias}.${pg.escapeIdentifier(column.name)}::text`).join(', ')}]`
+}
+
+export function rootTableSql(plan: Pick<DeletionPlan, 'root'>): string {
+  return `${pg.escapeIdentifier(plan.root.schema)}.${pg.escapeIdentifier(plan.root.table)}`
+}
+
+/** The clock as an instant; dates and timestamps without a zone are read in the session's TimeZone (plan.timeZone). */
+export function clockSql(policy: ResolvedPolicy): string {
+  return `(${policy.clock})::timestamptz`
+}
+
+/**
+ * What the executor's own checks (holds, legal minimums, kept roots) are put around. `cutoff`: an ISO instant fixed at the
+ * proposal by the target's clock. A null clock is never due; a root once pseudonymised is, when its ground has ended.
+ */
+export function guardFor(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
+  const byClock = `(${clockSql(policy)} <= ${pg.escapeLiteral(cutoff)}::timestamptz)`
+  return {
+    due: plan.keptCondition === null ? byClock : `(${byClock} OR ${keptIsDue(plan)})`,
+    clear: [
+      ...(plan.alias === null ? [] : [{ reason: 'merged', sql: mergedCondition(plan) }]),
+      ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
+      { reason: 'exempted', sql: exempted(policy, plan) },
+      ...unwarned(policy, plan),
+    ],
+    values: [],
+  }
+}
+
+/** The instant before which a clock must lie, by the target's own clock. */
+export async function cutoffNow(target: Queryable, policy: ResolvedPolicy): Promise<Date> {
+  const [row] = await target.query(z.object({ cutoff: z.date() }), `SELECT now() - $1::interval AS cutoff`, [
+    effectivePeriod(policy).period,
+  ])
+  if (row === undefined) throw new LetheError('E_INTERNAL', { message: 'The target gave no clock.' })
+  return row.cutoff
+}
+
+/**
+ * Has PostgreSQL parse every expression of the policy against the live root. Throws E_POLICY_SQL naming the key that
+ * fails, and E_POLICY_CLOCK where the clock isn't an instant or has no zone and the store names none.
+ */
+export async function checkExpressions(
+  target: Queryable,
+  policy: ResolvedPolicy,
+  plan: DeletionPlan,
+  storeZone: string | undefined,
+): Promise<void> {
+  const table = rootTableSql(plan)
+  const parse = async (key: string, sql: string) => {
+    try {
+      await target.execute(`SELECT ${sql} FROM ${table} AS root LIMIT 0`)
+    } catch (error) {
+      if (!(error instanceof LetheError) || error.code === 'E_DATABASE_UNAVAILABLE') throw error
+      throw new LetheError('E_POLICY_SQL', {
+        message: `Policy ${policy.name}: PostgreSQL refuses its ${key} (${String(error.facts['sqlstate'] ?? error.code)}).`,
+        facts: { policy: policy.name, key },
+        cause: error,
+      })
+    }
+  }
+  await parse('clock', `(${policy.clock})`)
+  for (const { name, sql } of policy.unless) await parse(`unless ${name}`, `(${sql})::boolean`)
+  const [found] = await target.query(
+    z.object({ type: z.string() }),
+    `SELECT pg_typeof((SELECT ${policy.clock} FROM ${table} AS root LIMIT 1))::text AS type`,
+  )
+  const type = found?.type ?? 'unknown'
+  const known = ['timestamp with time zone', 'timestamp without time zone', 'date']
+  if (!known.includes(type))
+    throw new LetheError('E_POLICY_CLOCK', {
+      message: `Policy ${policy.name}: its clock gives ${type}, not an instant or a date.`,
+    })
+  if (type === 'timestamp without time zone' && storeZone === undefined)
+    throw new LetheError('E_POLICY_CLOCK', {
+      message: `Policy ${policy.name}: its clock is a timestamp without a time zone, and store ${policy.store} names none.`,
+      next: `Set time_zone of store ${policy.store} to the zone its timestamps are written in.`,
+    })
+}
+
+function exempted(policy: ResolvedPolicy, plan: DeletionPlan): string {
+  return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE e.policy = ${pg.escapeLiteral(policy.name)}
+    AND e.root_key = ${rootKeySql(plan)} AND (e.until IS NULL OR e.until > now()))`
+}
+
+/**
+ * No purge without delivered warnings: each for the present value of the clock (new activity voids them), and each as
+ * many days ago as it promised.
+ */
+function unwarned(policy: ResolvedPolicy, plan: DeletionPlan): { reason: string; sql: string }[] {
+  return policy.warnings.map((days) => ({
+    reason: `unwarned:${days}-days`,
+    sql: `NOT EXISTS (SELECT 1 FROM lethe.warnings w WHERE w.policy = ${pg.escapeLiteral(policy.name)}
+      AND w.root_key = ${rootKeySql(plan)} AND w.clock_at = ${clockSql(policy)} AND w.days = ${days}
+      AND w.delivered_at <= now() - interval '${days} days')`,
+  }))
+}

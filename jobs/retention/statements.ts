@@ -1,0 +1,79 @@
+/**
+ * What exactly a person signs for each decision, built in one place: the command line has it signed, the verb checks who
+ * signed, and the process that destroys builds it again and compares.
+ */
+import type { ResolvedPolicy } from '../../lib/config/index.ts'
+import type { Decided } from '../../lib/identity/index.ts'
+import type { Context } from '../context.ts'
+import type { Decision, NewAppraisal } from './decide.ts'
+import type { NewHold } from './holds.ts'
+import { policyVersion } from './policy.ts'
+import type { Proposal } from './proposal.ts'
+
+export function decisionStatement(proposal: Proposal, decision: Omit<Decision, 'proposalId'>): Decided {
+  return {
+    verb: decision.overrides.length > 0 ? 'proposal.override' : 'proposal.approve',
+    object: proposal.id,
+    facts: {
+      policy: proposal.policy,
+      policyVersion: proposal.policyVersion,
+      mapVersion: proposal.mapVersion,
+      planHash: proposal.planHash,
+      population: proposal.population,
+      outcome: decision.outcome,
+      until: decision.until?.toISOString() ?? null,
+      overrides: [...decision.overrides].toSorted(),
+    },
+    reason: decision.reason,
+  }
+}
+
+export function appraisalStatement(policy: ResolvedPolicy, appraisal: NewAppraisal): Decided {
+  return {
+    verb: 'appraisal.add',
+    object: policy.name,
+    facts: {
+      policyVersion: policyVersion(policy),
+      recordsClass: policy.records_class,
+      ceiling: appraisal.ceiling,
+      validUntil: appraisal.validUntil.toISOString(),
+    },
+    reason: appraisal.reason,
+  }
+}
+
+export function revocationStatement(appraisalId: string, reason: string): Decided {
+  return { verb: 'appraisal.revoke', object: appraisalId, facts: {}, reason }
+}
+
+export function armStatement(policy: ResolvedPolicy, mode: 'observe' | 'armed', reason: string): Decided {
+  return {
+    verb: mode === 'armed' ? 'policy.arm' : 'policy.disarm',
+    object: policy.name,
+    facts: { policyVersion: policyVersion(policy) },
+    reason,
+  }
+}
+
+/** The key stands in it as a keyed hash: a statement is kept for ever. */
+export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): Decided {
+  return {
+    verb: 'hold.add',
+    object: `${hold.level} ${hold.subject ?? hold.table ?? hold.store}`,
+    facts: {
+      store: hold.store,
+      kind: hold.kind,
+      owner: hold.owner,
+      reviewAt: hold.reviewAt,
+      key:
+        hold.key === undefined
+          ? null
+          : context.vault.subjectHash(hold.store, `hold:${hold.level}`, hold.key).toString('hex'),
+    },
+    reason: hold.reason,
+  }
+}
+
+export function releaseStatement(holdId: string, reason: string): Decided {
+  return { verb: 'hold.release', object: holdId, facts: {}, reason }
+}

@@ -1,0 +1,366 @@
+/**
+ * The retention sweep, a run of one policy: propose → a person or a standing appraisal decides → execute → read back →
+ * tidy up → report. Each phase is made of steps that end within seconds; killed anywhere, the next worker goes on.
+ */
+import { z } from 'zod'
+import { newId } from '../../lib/clock/index.ts'
+import { databaseNow, openDatabase } from '../../lib/db/index.ts'
+import { populationStates, readBackErased, tidy, type Pass } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { batchCounters, markVerified, recordStep, type NewEvent, type Run } from '../../lib/ledger/index.ts'
+import type { Context } from '../context.ts'
+import type { JobKind, StepResult } from '../kind.ts'
+import { policyMode } from './arm.ts'
+import { cursorSchema, type Cursor } from './cursor.ts'
+import { approveByAppraisal, exceeded, limitsError, verifyApproval } from './decide.ts'
+import { executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
+import { exemptPopulation, forgetPopulation } from './exemptions.ts'
+import { countOverdueHolds, projectHolds } from './holds.ts'
+import { named, writeReport } from './outcome.ts'
+import { loadPolicyPlan, storeZone } from './plan.ts'
+import { findPolicy, policyVersion } from './policy.ts'
+import {
+  approvalOf,
+  countWaiting,
+  getProposal,
+  insertProposal,
+  lastSuccesses,
+  setProposalState,
+  trailingMedian,
+  type Proposal,
+} from './proposal.ts'
+import { judgeLimits, propose } from './propose.ts'
+
+const payload = z.strictObject({ policy: z.string() })
+
+export const sweep: JobKind = {
+  kind: 'retention.sweep',
+  queue: 'retention',
+  payload,
+  maxAttempts: 8,
+  scope: (given) => payload.parse(given).policy,
+  step,
+  windUp,
+  schedules: (config) =>
+    Object.values(config.policies).flatMap(({ name, schedule }) =>
+      schedule === undefined
+        ? []
+        : [
+            {
+              id: `sweep:${name}`,
+              payload: { policy: name },
+              cron: schedule.cron,
+              timeZone: schedule.time_zone,
+              catchUp: schedule.catch_up,
+            },
+          ],
+    ),
+  observe,
+}
+
+async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
+  const cursor = cursorSchema.parse(run.cursor)
+  if (cursor.phase === 'propose') return proposing(context, run, cursor)
+  const work = await workOf(context, run, cursor, signal)
+  if (cursor.phase === 'decide') return deciding(work, cursor)
+  if (cursor.phase === 'light' || cursor.phase === 'heavy' || cursor.phase === 'locked')
+    return executing(work, cursor, cursor.phase)
+  if (cursor.phase === 'verify') return verifying(work, cursor)
+  if (cursor.phase === 'tidy') return tidying(work, cursor)
+  return ending(work, cursor, 'executed', 'executed')
+}
+
+async function proposing(context: Context, run: Run, cursor: Cursor): Promise<StepResult> {
+  const policy = findPolicy(context, payload.parse(run.payload).policy)
+  const { control } = context
+  if (cursor.proposal === undefined) {
+    await recordStep(control, run, { name: 'begin', cursor: { ...cursor, proposal: newId() } })
+    return { kind: 'more' }
+  }
+  const startedAt = await databaseNow(control)
+  const target = await context.target(policy.store)
+  await projectHolds(context, policy.store, target)
+  const plan = await loadPolicyPlan(context, policy)
+  const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
+  const mode = await policyMode(control, policy)
+  const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))
+  const state = mode.mode === 'observe' ? 'observed' : found.population === 0 ? 'executed' : 'waiting'
+  const { rootRows: _rootRows, ...figures } = found
+  const proposal = {
+    id: cursor.proposal,
+    runId: run.id,
+    policy: policy.name,
+    policyVersion: mode.version,
+    mapVersion: plan.mapVersion,
+    planHash: plan.hash,
+    store: policy.store,
+    ...figures,
+    limits,
+    state,
+    days: policy.proposal_days,
+  } as const
+  const {
+    id,
+    runId: _run,
+    store: _store,
+    cutoff: _cutoff,
+    oldest: _oldest,
+    newest: _newest,
+    limits: _limits,
+    days: _days,
+    ...told
+  } = proposal
+  await recordStep(
+    control,
+    run,
+    {
+      name: 'propose',
+      note: `${found.population} subjects, ${sum(found.rows)} rows`,
+      counters: { proposed: found.population, 'proposed-rows': sum(found.rows) },
+      cursor: { ...cursor, phase: 'decide' },
+      events: [{ type: 'proposal.created', data: { proposal: id, ...told } }],
+      startedAt,
+    },
+    async (tx) => {
+      await insertProposal(tx, proposal)
+      if (state === 'waiting') await approveByAppraisal(tx, policy, await getProposal(tx, proposal.id))
+    },
+  )
+  return { kind: 'more' }
+}
+
+/** From the decision on, what executes must be what was decided about: same plan, same map, same policy. */
+async function workOf(context: Context, run: Run, cursor: Cursor, signal: AbortSignal): Promise<Work> {
+  const policy = findPolicy(context, payload.parse(run.payload).policy)
+  const proposal = await getProposal(context.control, cursor.proposal ?? '')
+  const target = await context.target(policy.store)
+  const plan = await loadPolicyPlan(context, policy)
+  return { context, run, policy, plan, proposal, target, signal }
+}
+
+async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
+  const { context, policy, proposal, run } = work
+  if (proposal.state === 'observed') return ending(work, cursor, 'observed')
+  if (proposal.population === 0) return ending(work, cursor, 'nothing-due')
+  if (proposal.state === 'rejected') return ending(work, cursor, 'rejected')
+  if (proposal.state === 'waiting') {
+    if ((await databaseNow(context.control)) < proposal.expiresAt)
+      return { kind: 'wait', for: 'approval', until: proposal.expiresAt }
+    return ending(work, cursor, 'expired', 'expired', [
+      { type: 'proposal.expired', data: { proposal: proposal.id } },
+    ])
+  }
+  const approval = await approvalOf(context.control, proposal.id)
+  if (approval === null)
+    throw new LetheError('E_APPROVAL_MISSING', {
+      message: `Proposal ${proposal.id} is ${proposal.state}, but no decision is recorded.`,
+    })
+  await verifyApproval(context, policy, proposal, approval)
+  if (approval.outcome === 'extend' || approval.outcome === 'preserve') {
+    await exemptPopulation(work.target, proposal, approval)
+    return ending(work, cursor, approval.outcome === 'extend' ? 'extended' : 'preserved', 'executed')
+  }
+  refuseChanged(work)
+  const open = exceeded(proposal).filter((name) => !approval.overrides.includes(name))
+  if (open.length > 0) throw limitsError(proposal, open)
+  await recordStep(context.control, run, {
+    name: 'begin-execution',
+    cursor: { ...cursor, phase: 'light' },
+  })
+  return { kind: 'more' }
+}
+
+function refuseChanged(work: Pick<Work, 'plan' | 'policy' | 'proposal' | 'run'>): void {
+  const { plan, policy, proposal } = work
+  const changed = [
+    ...(plan.mapVersion === proposal.mapVersion ? [] : ['the data map']),
+    ...(plan.hash === proposal.planHash ? [] : ['the plan (map or database schema)']),
+    ...(policyVersion(policy) === proposal.policyVersion ? [] : ['the policy']),
+  ]
+  if (changed.length === 0) return
+  throw new LetheError('E_PLAN_CHANGED', {
+    message: `Proposal ${proposal.id} was approved before this changed: ${changed.join(', ')}.`,
+    left: 'What was removed before the change is recorded; nothing more goes under this approval.',
+    next: `Look at the new plan and propose again: lethe retention run ${policy.name}.`,
+    facts: { proposal: proposal.id, changed },
+  })
+}
+
+const nextPhase = { light: 'heavy', heavy: 'locked', locked: 'verify' } as const
+
+async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepResult> {
+  const { context, run } = work
+  refuseChanged(work)
+  const done = await executeSome(work, pass)
+  const throttled = { ...cursor.throttled }
+  for (const [reason, seconds] of Object.entries(done.throttled))
+    throttled[reason] = (throttled[reason] ?? 0) + seconds
+  await recordStep(context.control, run, {
+    name: `execute-${pass}`,
+    counters: done.counters,
+    cursor: {
+      ...cursor,
+      throttled,
+      phase: done.finished ? nextPhase[pass] : pass,
+    },
+    ...(done.heldBack === null
+      ? {}
+      : {
+          events: [
+            {
+              type: 'throttle.changed',
+              data: { reason: done.heldBack.reason, waitSeconds: Math.round(done.heldBack.waitMs / 1000) },
+            },
+          ],
+        }),
+  })
+  if (done.heldBack !== null && !done.indivisible && !signalled(work)) {
+    const now = await databaseNow(context.control)
+    return { kind: 'wait', for: done.heldBack.reason, until: new Date(now.getTime() + done.heldBack.waitMs) }
+  }
+  return { kind: 'more', indivisible: done.indivisible }
+}
+
+const VERIFY_PAGE = 2_000
+
+/** Reads back every subject that went, page by page; only then does its key leave the target. */
+async function verifying(work: Work, cursor: Cursor): Promise<StepResult> {
+  const { context, run, plan, proposal, target } = work
+  const page = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
+  const left = { ...cursor.left }
+  for (const [table, count] of Object.entries(page.left)) left[table] = (left[table] ?? 0) + count
+  const checked = cursor.checked + page.checked
+  if (page.checked > 0) {
+    await recordStep(context.control, run, {
+      name: 'verify',
+      counters: { verified: checked },
+      cursor: { ...cursor, checked, left },
+    })
+    return { kind: 'more' }
+  }
+  await voidRemaining(work)
+  const events: NewEvent[] = [{ type: 'erasure.verified', data: { store: plan.store, left } }]
+  if (sum(left) > 0) {
+    await recordStep(context.control, run, { name: 'verify', counters: { left: sum(left) }, events })
+    throw new LetheError('E_VERIFY', {
+      message: `Run ${run.id}: ${sum(left)} rows of removed subjects are still there: ${Object.entries(left)
+        .map(([table, n]) => `${table} ${n}`)
+        .join(', ')}.`,
+      left: 'The other rows are gone and recorded; the ledger keeps the entries as not verified.',
+      facts: { run: run.id, left },
+    })
+  }
+  const scope = await scopeOf(work)
+  await recordStep(
+    context.control,
+    run,
+    {
+      name: 'verify',
+      note: `${checked} subjects read back, nothing left`,
+      cursor: { ...cursor, phase: 'tidy', checked, left },
+      events,
+    },
+    async (tx) => markVerified(tx, scope),
+  )
+  return { kind: 'more' }
+}
+
+async function tidying(work: Work, cursor: Cursor): Promise<StepResult> {
+  const { context, plan, policy, run } = work
+  // a vacuum takes as long as it takes: a connection of its own, without a statement timeout
+  const db = openDatabase(context.config.storeUrl(policy.store), {
+    name: policy.store,
+    applicationName: 'lethe tidy',
+    max: 1,
+    statementTimeoutMs: 0,
+  })
+  const removed = named(await batchCounters(context.control, run.id), 'removed.')
+  const tidied = await tidy(db, plan, removed).finally(() => db.close())
+  await recordStep(context.control, run, {
+    name: 'tidy',
+    cursor: { ...cursor, phase: 'report', tidied },
+    events: [
+      {
+        type: 'tidy.done',
+        data: {
+          refreshed: tidied.refreshed.length,
+          vacuumed: tidied.vacuumed.length,
+          refused: tidied.refused.length,
+        },
+      },
+    ],
+  })
+  return { kind: 'more' }
+}
+
+/** The report, the proposal's last state, and the population's keys out of the target. */
+async function ending(
+  work: Work,
+  cursor: Cursor,
+  outcome: string,
+  state?: Proposal['state'],
+  events: readonly NewEvent[] = [],
+): Promise<StepResult> {
+  const { context, run, proposal, target } = work
+  await writeReport(work, cursor, outcome)
+  await forgetPopulation(target, proposal.id)
+  await recordStep(
+    context.control,
+    run,
+    {
+      name: 'report',
+      cursor: { ...cursor, phase: 'report' },
+      events: [...events, { type: 'report.written', data: {} }],
+    },
+    async (tx) => {
+      if (state !== undefined) await setProposalState(tx, proposal.id, state)
+    },
+  )
+  return { kind: 'done', outcome }
+}
+
+/** A cancel finishes the subject that was begun, reads back what went, voids the entries of what stays, and reports. */
+async function windUp(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
+  const cursor = cursorSchema.parse(run.cursor)
+  if (cursor.proposal === undefined || cursor.phase === 'propose')
+    return { kind: 'done', outcome: 'cancelled' }
+  const work = await workOf(context, { ...run, request: null }, cursor, signal)
+  const begun = (await populationStates(work.target, work.proposal.id)).some(
+    (entry) => entry.state === 'removing',
+  )
+  if (begun) {
+    const done = await executeSome(work, 'heavy', true)
+    await recordStep(context.control, run, { name: 'finish-subject', counters: done.counters, cursor })
+    return { kind: 'more' }
+  }
+  const page = await readBackErased(work.target, work.plan, work.proposal.id, VERIFY_PAGE)
+  if (page.checked > 0) {
+    const left = { ...cursor.left }
+    for (const [table, count] of Object.entries(page.left)) left[table] = (left[table] ?? 0) + count
+    await recordStep(context.control, run, {
+      name: 'verify',
+      cursor: { ...cursor, checked: cursor.checked + page.checked, left },
+    })
+    return { kind: 'more' }
+  }
+  if (work.proposal.state === 'approved') await voidRemaining(work)
+  await writeReport(work, cursor, 'cancelled')
+  await forgetPopulation(work.target, work.proposal.id)
+  await setProposalState(context.control, work.proposal.id, 'cancelled')
+  return { kind: 'done', outcome: 'cancelled' }
+}
+
+function signalled(work: Work): boolean {
+  return work.signal.aborted
+}
+
+async function observe({ control, metrics }: Context): Promise<void> {
+  metrics.proposalsWaiting.set(await countWaiting(control))
+  metrics.holdsOverdue.set(await countOverdueHolds(control))
+  for (const { policy, at } of await lastSuccesses(control))
+    metrics.lastSuccessTimestampSeconds.set({ policy }, at.getTime() / 1000)
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((all, count) => all + count, 0)
+}

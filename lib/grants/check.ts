@@ -1,0 +1,45 @@
+/** Before anything is proposed: may this role carry the plan out to its end? */
+import { z } from 'zod'
+import type { Queryable } from '../db/index.ts'
+import type { DeletionPlan } from '../datamap/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { name, neededRights } from './grants.ts'
+
+export interface MissingRight {
+  table: string
+  rights: string[]
+}
+
+/** What the connected role lacks on the plans' tables; schemas it may not use count as all of their tables' rights. */
+export async function missingRights(db: Queryable, plans: readonly DeletionPlan[]): Promise<MissingRight[]> {
+  const wanted = [...neededRights(plans).values()].flatMap(({ table, rights }) =>
+    [...rights].map((right) => ({ schema: table.schema, table: name(table), right })),
+  )
+  const missing = await db.query(
+    z.object({ table: z.string(), rights: z.array(z.string()) }),
+    `SELECT w."table", array_agg(w."right" ORDER BY w."right") AS rights
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS w(schema, "table", "right")
+     WHERE CASE WHEN has_schema_privilege(w.schema, 'USAGE') THEN NOT has_table_privilege(w."table", w."right") ELSE true END
+     GROUP BY w."table" ORDER BY w."table"`,
+    [
+      wanted.map((entry) => entry.schema),
+      wanted.map((entry) => entry.table),
+      wanted.map((entry) => entry.right),
+    ],
+  )
+  return missing
+}
+
+/** Throws E_DATABASE_PRIVILEGE with the whole list and the statements that mend it. */
+export async function requireRights(db: Queryable, plan: DeletionPlan): Promise<void> {
+  const missing = await missingRights(db, [plan])
+  if (missing.length === 0) return
+  const lines = missing.map(
+    ({ table, rights }) => `  GRANT ${rights.join(', ')} ON ${table} TO <the worker's role>;`,
+  )
+  throw new LetheError('E_DATABASE_PRIVILEGE', {
+    message: `Store ${plan.store}: the connected role can't carry out the plan of ${plan.subject}; it lacks rights on ${missing.map((entry) => entry.table).join(', ')}.`,
+    next: `As the owner of the tables:\n${lines.join('\n')}\nor run what \`lethe grants --sql\` prints.`,
+    facts: { store: plan.store, missing },
+  })
+}
