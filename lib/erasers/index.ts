@@ -9,7 +9,7 @@ export type {
   Subject,
 } from './stores/postgres/batch.ts'
 export { runBatch } from './stores/postgres/execute.ts'
-export { mergedCondition } from './stores/postgres/guard.ts'
+export { firstReason, fullGuard, mergedCondition, type FullGuard } from './stores/postgres/guard.ts'
 export { holdsCondition, shareHoldLock, takeHoldLock } from './stores/postgres/holds.ts'
 export { keptCondition, keptIsDue, keptRootsDue } from './stores/postgres/kept.ts'
 export {
@@ -27,3 +27,16 @@ export {
   type StoredTargetBatch,
 } from './stores/postgres/progress.ts'
 export { expandSubjects, prepareSubjects } from './stores/postgres/subjects.ts'
+export { drainPopulation, type DrainOptions, type DrainStep } from './stores/postgres/drain.ts'
+export { postgresEraser, type PostgresEraserOptions } from './stores/postgres/eraser.ts'
+export { readSignals, type Signals, type Window } from './stores/postgres/signals.ts'
+export { batchSize, takeFitting, type BatchSize } from './stores/postgres/sizing.ts'
+export {
+  startThrottle,
+  type Throttle,
+  type ThrottleLimits,
+  type Verdict,
+} from './stores/postgres/throttle.ts'
+export { tidy, type Tidied } from './stores/postgres/tidy.ts'
+export { locateRows, verifyKeys, weighRoots } from './stores/postgres/verify.ts'
+export { readBackErased, type ReadBack } from './stores/postgres/readback.ts'

@@ -89,6 +89,13 @@ export interface SmallClinic {
   /** Puts people into a new population, in this order; weights by id where they differ from 7. */
   propose(ids: readonly number[], weights?: Record<number, number>): Promise<string>
   count(table: string, where?: string): Promise<number>
+  /** Rows of the tables that a subject is made of. */
+  counts(): Promise<Record<string, number>>
+  /** Ordinal → state and reason of what is left of a population. */
+  population(proposal: string): Promise<Record<string, string>>
+  hold(hold: { level: 'subject' | 'table'; key?: readonly string[]; table?: string }): Promise<void>
+  /** Every table, ours and theirs. */
+  empty(): Promise<void>
   /** A new run with its fence raised, and batches for it. */
   run(): Promise<SmallRun>
   again(): Promise<DeletionPlan>
@@ -107,6 +114,13 @@ export async function openSmallClinic(): Promise<SmallClinic> {
   for (const statement of schema.split(';')) await db.execute(statement)
   const again = async () =>
     planDeletion(map, 'main', { subject: 'person' }, await loadCatalogue(db, ['public']))
+  const count: SmallClinic['count'] = async (table, where = 'true') => {
+    const [row] = await db.query(
+      z.object({ n: z.coerce.number() }),
+      `SELECT count(*) AS n FROM ${table} t WHERE ${where}`,
+    )
+    return row?.n ?? 0
+  }
   return {
     url: database.url,
     db,
@@ -137,12 +151,32 @@ export async function openSmallClinic(): Promise<SmallClinic> {
       )
       return proposal
     },
-    async count(table, where = 'true') {
-      const [row] = await db.query(
-        z.object({ n: z.coerce.number() }),
-        `SELECT count(*) AS n FROM ${table} t WHERE ${where}`,
+    count,
+    async counts() {
+      const tables = ['people', 'addresses', 'visits', 'samples', 'invoices']
+      return Object.fromEntries(
+        await Promise.all(tables.map(async (table) => [table, await count(table)] as const)),
       )
-      return row?.n ?? 0
+    },
+    async population(proposal) {
+      const rows = await db.query(
+        z.object({ ordinal: z.string(), state: z.string(), reason: z.string().nullable() }),
+        `SELECT ordinal, state, reason FROM lethe.population WHERE proposal_id = $1`,
+        [proposal],
+      )
+      return Object.fromEntries(rows.map((row) => [row.ordinal, [row.state, row.reason].join(' ').trim()]))
+    },
+    async hold({ level, key, table }) {
+      await db.execute(
+        `INSERT INTO lethe.holds (id, level, subject_kind, table_name, key, kind) VALUES ($1, $2, $3, $4, $5, 'complaint')`,
+        [newId(), level, level === 'subject' ? 'person' : null, table ?? null, key ?? null],
+      )
+    },
+    async empty() {
+      await db.execute(
+        `TRUNCATE people, addresses, visits, samples, invoices, app_holds, loose_holds, lethe.population, lethe.holds,
+           lethe.kept_roots, lethe.removing`,
+      )
     },
     async run() {
       const id = newId()
@@ -167,5 +201,28 @@ export async function openSmallClinic(): Promise<SmallClinic> {
       await db.close()
       await database.drop()
     },
+  }
+}
+
+/** Something that one part of a test waits for and another opens. */
+export function latch(): { opened: Promise<void>; open: () => void } {
+  let open = () => undefined as void
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+/** Resolves when a session of this database waits for a lock (on this table, where one is named). */
+export async function untilWaiting(db: Database, table?: string): Promise<void> {
+  for (;;) {
+    const rows = await db.query(
+      z.object({ pid: z.number() }),
+      `SELECT DISTINCT w.pid FROM pg_locks w JOIN pg_stat_activity a ON a.pid = w.pid
+       WHERE NOT w.granted AND a.datname = current_database() AND ($1::text IS NULL OR EXISTS (
+         SELECT FROM pg_locks t WHERE t.pid = w.pid AND t.relation = to_regclass($1)))`,
+      [table ?? null],
+    )
+    if (rows.length > 0) return
   }
 }

@@ -130,8 +130,7 @@ async function evaluate(
         plan,
         flat.map((entry) => entry.key),
       ),
-      flat.map((entry) => entry.merged),
-      ...(decided ? [] : guard.values),
+      ...(decided ? [] : [flat.map((entry) => entry.merged), ...guard.values]),
     ],
   )
   return new Map(rows.map((row) => [row.ord, row]))

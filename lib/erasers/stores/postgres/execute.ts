@@ -4,7 +4,7 @@
  * Killed anywhere, nothing of it happened; the ledger entries written before are voided or used by whoever goes on.
  */
 import { monotonicMs } from '../../../clock/index.ts'
-import { tableKey, type DeletionPlan } from '../../../datamap/index.ts'
+import type { DeletionPlan } from '../../../datamap/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { Database, Transaction } from '../../../db/index.ts'
 import type { Batch, BatchHooks, BatchOutcome, Subject } from './batch.ts'
@@ -12,12 +12,12 @@ import { decide, type Candidate } from './candidates.ts'
 import { fullGuard, type FullGuard } from './guard.ts'
 import { shareHoldLock } from './holds.ts'
 import { forgetKeptRoots, recordKeptRoots } from './kept.ts'
-import { beginRemoval, endRemoval, removalsBegun, removePiece } from './pieces.ts'
+import { beginRemoval, endRemoval, removalsBegun, removePiece, undoPiece } from './pieces.ts'
 import { settlePopulation } from './population.ts'
 import { holdProgress, recordBatch, type BatchRecord } from './progress.ts'
 import { keyId } from './root-sql.ts'
 import { searchSubjects, type SearchResult } from './search.ts'
-import { noTotals, type StepTotals } from './steps.ts'
+import type { StepTotals } from './steps.ts'
 import { prepareSubjects } from './subjects.ts'
 
 const LOCK_TIMEOUT_MS = 200
@@ -84,8 +84,8 @@ async function removeSubjects(
     const part = subjects.filter((subject) => begun.has(subject) === decided)
     if (part.length === 0) continue
     const decisions = await decideWithin(tx, run, part, decided)
-    for (const subject of decisions.locked) settle(outcome, subject, 'locked')
-    for (const { subject, reason } of decisions.skipped) settle(outcome, subject, 'skipped', reason)
+    for (const subject of decisions.locked) settle(outcome, subject, decided, 'locked')
+    for (const { subject, reason } of decisions.skipped) settle(outcome, subject, decided, 'skipped', reason)
     if (batch.pieceRows !== null) {
       for (const candidate of decisions.go)
         await removeOversized(tx, run, outcome, candidate, decided, batch.pieceRows)
@@ -94,7 +94,7 @@ async function removeSubjects(
     const found = await searchSubjects(tx, plan, decided ? null : guard, decisions.go, {
       untilMs: run.locksFrom + (batch.searchMs ?? 400),
     })
-    await settleFound(tx, run, outcome, found)
+    await settleFound(tx, run, outcome, found, decided)
     if (decided)
       await endRemoval(
         tx,
@@ -128,46 +128,25 @@ async function removeOversized(
   limit: number,
 ): Promise<void> {
   const { plan, batch, guard } = run
-  const piece = await removePiece(tx, plan, candidate.subject.keys, limit)
-  if (piece.kind === 'locked') {
-    settle(outcome, candidate.subject, 'locked')
-    if (begun) moveTo(outcome, 'removing')
-    return
-  }
-  if (piece.kind === 'blocked') {
-    settle(outcome, candidate.subject, 'blocked', piece.constraint)
-    return
-  }
-  addTotals(outcome, piece.totals)
+  const { subject } = candidate
+  const piece = await removePiece(tx, plan, subject.keys, limit)
+  if (piece.kind === 'locked') return settle(outcome, subject, begun, 'locked')
+  if (piece.kind === 'blocked') return settle(outcome, subject, begun, 'blocked', piece.constraint)
   if (!piece.finished) {
-    if (!begun) await beginRemoval(tx, plan, batch.runId, candidate.subject)
-    outcome.removing.push(...candidate.subject.ordinals)
+    if (!begun) await beginRemoval(tx, plan, batch.runId, subject)
+    addTotals(outcome, piece.totals)
+    outcome.removing.push(...subject.ordinals)
     outcome.more = true
     return
   }
-  // The rest is small: the ordinary statements end it. From the second piece on the decision is final: no guard.
+  // The rest is small: the ordinary statements end it. Once a piece is committed the decision is final: no guard.
   const found = await searchSubjects(tx, plan, begun ? null : guard, [candidate], { untilMs: 0 })
-  await settleFound(tx, run, outcome, found)
-  if (found.done.length > 0) await endRemoval(tx, plan, [candidate.subject])
-  else if (begun || piece.totals.rows > 0) {
-    // Its rows are going: whoever was skipped or locked here stays in removing, and is tried again.
-    if (!begun) await beginRemoval(tx, plan, batch.runId, candidate.subject)
-    if (found.blocked.length === 0) moveTo(outcome, 'removing')
-  }
-}
-
-/** A subject that has lost rows is neither skipped nor given up as locked: it stays the one that is being removed. */
-function moveTo(outcome: BatchOutcome, _state: 'removing'): void {
-  outcome.removing.push(
-    ...outcome.locked,
-    ...outcome.skipped.map((entry) => entry.ordinal),
-    ...outcome.deferred,
-  )
-  outcome.locked = []
-  outcome.skipped = []
-  outcome.deferred = []
-  outcome.notErased = []
-  outcome.more = true
+  const done = found.done.length > 0
+  // It went in one piece after all and its guard turned, or something refused: then nothing of it goes.
+  if (!done && !begun) await undoPiece(tx)
+  else addTotals(outcome, piece.totals)
+  await settleFound(tx, run, outcome, found, begun)
+  if (done) await endRemoval(tx, plan, [subject])
 }
 
 async function settleFound(
@@ -175,6 +154,7 @@ async function settleFound(
   run: Running,
   outcome: BatchOutcome,
   found: SearchResult,
+  begun: boolean,
 ): Promise<void> {
   const { plan, batch } = run
   addTotals(outcome, found.totals)
@@ -186,11 +166,12 @@ async function settleFound(
       for (const ordinal of candidate.subject.ordinals)
         outcome.kept.push({ ordinal, until: candidate.keptUntil })
   }
-  for (const { candidate, reason } of found.turned) settle(outcome, candidate.subject, 'skipped', reason)
-  for (const candidate of found.locked) settle(outcome, candidate.subject, 'locked')
+  for (const { candidate, reason } of found.turned)
+    settle(outcome, candidate.subject, begun, 'skipped', reason)
+  for (const candidate of found.locked) settle(outcome, candidate.subject, begun, 'locked')
   for (const { candidate, constraint } of found.blocked)
-    settle(outcome, candidate.subject, 'blocked', constraint)
-  for (const candidate of found.deferred) settle(outcome, candidate.subject, 'deferred')
+    settle(outcome, candidate.subject, begun, 'blocked', constraint)
+  for (const candidate of found.deferred) settle(outcome, candidate.subject, begun, 'deferred')
   const until = new Map(
     found.done.flatMap((candidate) =>
       candidate.subject.keys.map((key) => [keyId(key), candidate.keptUntil] as const),
@@ -205,19 +186,25 @@ async function settleFound(
   await forgetKeptRoots(tx, plan, found.totals.deletedRoots)
 }
 
+/**
+ * What did not go. A subject that has begun to go has lost rows for good: it is neither passed over nor given up as
+ * locked, it stays the one that is being removed, and its ledger entry stands.
+ */
 function settle(
   outcome: BatchOutcome,
   subject: Subject,
+  begun: boolean,
   what: 'locked' | 'skipped' | 'blocked' | 'deferred',
   why = '',
 ): void {
   for (const ordinal of subject.ordinals) {
-    if (what === 'locked') outcome.locked.push(ordinal)
-    else if (what === 'deferred') outcome.deferred.push(ordinal)
+    if (what === 'blocked') outcome.blocked.push({ ordinal, constraint: why })
+    else if (begun) outcome.removing.push(ordinal)
+    else if (what === 'locked') outcome.locked.push(ordinal)
     else if (what === 'skipped') outcome.skipped.push({ ordinal, reason: why })
-    else outcome.blocked.push({ ordinal, constraint: why })
+    else outcome.deferred.push(ordinal)
   }
-  outcome.notErased.push(...subject.keys)
+  if (!begun) outcome.notErased.push(...subject.keys)
 }
 
 function emptyOutcome(number: bigint): BatchOutcome {

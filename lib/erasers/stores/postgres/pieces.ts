@@ -45,6 +45,11 @@ export async function removePiece(
   }
 }
 
+/** Takes the last piece of this transaction back. */
+export async function undoPiece(tx: Transaction): Promise<void> {
+  await tx.execute('ROLLBACK TO SAVEPOINT lethe_piece')
+}
+
 /** The subjects whose removal has begun, in this run or an earlier one. */
 export async function removalsBegun(
   tx: Transaction,

@@ -14,7 +14,7 @@ export interface PopulationRoot {
   ordinal: bigint
   key: RootKey
   weight: bigint
-  state: 'pending' | 'locked' | 'removing' | 'skipped' | 'blocked'
+  state: 'pending' | 'locked' | 'removing' | 'erased' | 'skipped' | 'blocked'
 }
 
 const populationRow = z
@@ -22,7 +22,7 @@ const populationRow = z
     ordinal: z.coerce.bigint(),
     root_key: z.array(z.string()),
     weight: z.coerce.bigint(),
-    state: z.enum(['pending', 'locked', 'removing', 'skipped', 'blocked']),
+    state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
   })
   .transform((row): PopulationRoot => ({
     ordinal: row.ordinal,
@@ -35,7 +35,7 @@ const columns = 'ordinal, root_key, weight, state'
 /** A weight of 0 means nobody counted: it passes for light. */
 const wheres: Record<Pass, string> = {
   light: `state = 'pending' AND weight <= $2 AND ordinal > $3`,
-  heavy: `(state = 'removing' OR (state = 'pending' AND weight > $2)) AND ordinal > $3`,
+  heavy: `(state = 'removing' OR (state IN ('pending', 'locked') AND weight > $2)) AND ordinal > $3`,
   locked: `state = 'locked' AND weight <= $2 AND ordinal > $3`,
 }
 const orders: Record<Pass, string> = {
@@ -70,7 +70,7 @@ export async function remainingRoots(
 ): Promise<PopulationRoot[]> {
   return db.query(
     populationRow,
-    `SELECT ${columns} FROM lethe.population WHERE proposal_id = $1 AND ordinal > $2 ORDER BY ordinal LIMIT $3`,
+    `SELECT ${columns} FROM lethe.population WHERE proposal_id = $1 AND state <> 'erased' AND ordinal > $2 ORDER BY ordinal LIMIT $3`,
     [proposalId, after.toString(), limit],
   )
 }
@@ -82,7 +82,7 @@ export async function populationStates(
 ): Promise<{ state: PopulationRoot['state']; reason: string | null; count: number }[]> {
   return db.query(
     z.object({
-      state: z.enum(['pending', 'locked', 'removing', 'skipped', 'blocked']),
+      state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
       reason: z.string().nullable(),
       count: z.coerce.number(),
     }),

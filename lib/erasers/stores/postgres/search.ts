@@ -108,10 +108,11 @@ export function subjectRefusal(
   error: unknown,
 ): { kind: 'locked' } | { kind: 'blocked'; constraint: string } | null {
   if (!(error instanceof LetheError)) return null
-  const state = String(error.facts['sqlstate'] ?? '')
+  const { sqlstate, constraint } = error.facts
+  const state = typeof sqlstate === 'string' ? sqlstate : ''
   if (error.code === 'E_LOCK_TIMEOUT' || state === '40P01') return { kind: 'locked' }
   if (state.startsWith('23') || state === 'P0001')
-    return { kind: 'blocked', constraint: String(error.facts['constraint'] ?? `sqlstate-${state}`) }
+    return { kind: 'blocked', constraint: typeof constraint === 'string' ? constraint : `sqlstate-${state}` }
   return null
 }
 

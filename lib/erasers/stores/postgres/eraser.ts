@@ -1,0 +1,149 @@
+/** PostgreSQL behind the one interface of everything that holds data: erasure requests and replay come through here. */
+import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
+import type { Database } from '../../../db/index.ts'
+import { LetheError } from '../../../errors/index.ts'
+import type { ErasePage, Eraser, EraseRequest, SubjectRef } from '../../eraser.ts'
+import type { Batch, BatchHooks, BatchOutcome } from './batch.ts'
+import { runBatch } from './execute.ts'
+import { readProgress } from './progress.ts'
+import { locateRows, verifyKeys, weighRoots } from './verify.ts'
+
+export interface PostgresEraserOptions {
+  /** Secret of keyed pseudonyms in this store (vault.pseudonymKey). */
+  pseudonymKey: string
+  /** Resolves when the ledger entries of these keys are durable. */
+  beforeDestruction(keys: readonly RootKey[]): Promise<void>
+  /** Voids the entries of what did not go after all. */
+  afterBatch?(outcome: BatchOutcome): Promise<void>
+  /** What the asker still wants rechecked, such as a restriction; null: holds and legal minimums only. */
+  guard?: Batch['guard']
+}
+
+/** The run's fence must have been raised in this database (raiseFence) before `erase` is called. */
+export function postgresEraser(db: Database, options: PostgresEraserOptions): Eraser<DeletionPlan> {
+  const hooks: BatchHooks = { beforeDestruction: (keys) => options.beforeDestruction(keys) }
+  return {
+    store: db.name,
+    capabilities: {
+      bulk: 1000,
+      ratePerMinute: null,
+      reversible: false,
+      verifiable: true,
+      sideEffects: [
+        'triggers of the application fire',
+        'materialised views stay stale until they are refreshed',
+      ],
+      irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
+    },
+    async locate(subjects, plan, signal) {
+      signal.throwIfAborted()
+      return { counts: await locateRows(db, plan, keysOf(subjects, plan)) }
+    },
+    async verify(subjects, plan, signal) {
+      signal.throwIfAborted()
+      return verifyKeys(db, plan, keysOf(subjects, plan))
+    },
+    async erase(subjects, plan, page, signal) {
+      const keys = keysOf(subjects, plan)
+      const parts = await weighedParts(db, plan, keys, page.limit)
+      const outcomes: BatchOutcome[] = []
+      let rows = 0
+      let number = (await readProgress(db, page.runId))?.batch ?? 0n
+      for (const part of parts) {
+        // Those that stay (held, kept, blocked) cost nothing, so they never keep the others from their turn.
+        if (rows >= page.limit) break
+        signal.throwIfAborted()
+        number += 1n
+        const outcome = await runBatch(db, plan, batchOf(page, number, part, options), hooks)
+        await options.afterBatch?.(outcome)
+        outcomes.push(outcome)
+        rows += outcome.rows
+      }
+      const { retained } = await verifyKeys(db, plan, keys)
+      return pageOf(outcomes, retained, outcomes.length < parts.length)
+    },
+  }
+}
+
+interface Part {
+  roots: { ordinal: bigint; key: RootKey }[]
+  pieceRows: number | null
+}
+
+/** Subjects that have rows, in order, in parts of at most `limit` rows; one that is larger goes in pieces, alone. */
+async function weighedParts(
+  db: Database,
+  plan: DeletionPlan,
+  keys: readonly RootKey[],
+  limit: number,
+): Promise<Part[]> {
+  const weights = await weighRoots(db, plan, keys)
+  const parts: Part[] = []
+  let open: { part: Part; rows: number } | null = null
+  for (const [place, key] of keys.entries()) {
+    const weight = weights[place] ?? 0
+    if (weight === 0) continue
+    const root = { ordinal: BigInt(place), key }
+    if (weight > limit) {
+      parts.push({ roots: [root], pieceRows: limit })
+      open = null
+    } else if (open !== null && open.rows + weight <= limit) {
+      open.part.roots.push(root)
+      open.rows += weight
+    } else {
+      open = { part: { roots: [root], pieceRows: null }, rows: weight }
+      parts.push(open.part)
+    }
+  }
+  return parts
+}
+
+function batchOf(page: EraseRequest, number: bigint, part: Part, options: PostgresEraserOptions): Batch {
+  return {
+    runId: page.runId,
+    fence: page.fence,
+    number,
+    proposalId: null,
+    roots: part.roots,
+    guard: options.guard ?? null,
+    wait: true,
+    pieceRows: part.pieceRows,
+    pseudonymKey: options.pseudonymKey,
+  }
+}
+
+function pageOf(
+  outcomes: readonly BatchOutcome[],
+  retained: ErasePage['retained'],
+  unvisited: boolean,
+): ErasePage {
+  const removed: Record<string, number> = {}
+  const words = new Map<string, number>()
+  const say = (word: string) => words.set(word, (words.get(word) ?? 0) + 1)
+  for (const outcome of outcomes) {
+    for (const bucket of [outcome.removed, outcome.pseudonymised, outcome.detached])
+      for (const [place, count] of Object.entries(bucket)) removed[place] = (removed[place] ?? 0) + count
+    // a kept root is reported by `retained`, with its ground and end
+    for (const { reason } of outcome.skipped) if (reason !== 'kept') say(`left alone: ${reason}`)
+    for (const { constraint } of outcome.blocked) say(`refused by ${constraint}`)
+    if (outcome.locked.length > 0) say('waiting for a lock of another session')
+  }
+  const unfinished = (outcome: BatchOutcome) =>
+    outcome.more || outcome.locked.length + outcome.deferred.length + outcome.removing.length > 0
+  return {
+    removed,
+    retained,
+    pending: [],
+    messages: [...words].map(([word, count]) => `${count} ${word}.`),
+    more: unvisited || outcomes.some(unfinished),
+  }
+}
+
+function keysOf(subjects: readonly SubjectRef[], plan: DeletionPlan): RootKey[] {
+  return subjects.map((subject) => {
+    if (subject.kind === plan.subject && subject.key.length === plan.key.length) return subject.key
+    throw new LetheError('E_INTERNAL', {
+      message: `A ${subject.kind} with a key of ${subject.key.length} was given to the plan of ${plan.subject}.`,
+    })
+  })
+}
