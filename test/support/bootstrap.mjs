@@ -1,7 +1,8 @@
 // Makes a fresh clone able to run a script: installs the packages when they are missing or older than the lock file, then
 // runs the script on Node 24 from node_modules where it is there, else on this Node. Plain JavaScript without packages.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
+import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -27,12 +28,16 @@ if (major < 22 || (major === 22 && minor < 18))
   fail(`Node ${major}.${minor} is too old: install Node 22.18 or newer.`)
 
 const path = `${root}node_modules/.bin:${process.env.PATH ?? ''}`
-const child = spawnSync(node, [script, ...args], {
+const child = spawn(node, [script, ...args], {
   stdio: 'inherit',
   env: { ...process.env, PATH: path },
   cwd: root,
 })
-process.exitCode = child.status ?? 130
+// A signal that only this process gets (a CI's time limit) must end what it started.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+child.once('exit', (code, signal) => {
+  process.exitCode = code ?? 128 + constants.signals[signal]
+})
 
 function fail(message) {
   process.stderr.write(`${message}\n`)

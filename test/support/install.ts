@@ -1,13 +1,10 @@
 /** Finds a server's program; installs it where that can be done (root on Debian); otherwise says exactly what to install. */
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
-import { access, readdir, rm, writeFile } from 'node:fs/promises'
+import { access, readdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
 
-const run = promisify(execFile)
 const postgresRoot = '/usr/lib/postgresql'
-const startPolicy = '/usr/sbin/policy-rc.d'
 
 /** Path of `program`; `packageName` is Debian's. Throws an error naming what to install. */
 export async function findProgram(program: string, packageName: string): Promise<string> {
@@ -23,50 +20,71 @@ async function locate(program: string): Promise<string | undefined> {
   ]
   for (const folder of folders) {
     const path = join(folder, program)
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path
+    if (await exists(path, constants.X_OK)) return path
   }
   return undefined
 }
 
-let installing: Promise<unknown> = Promise.resolve()
-
 async function install(program: string, packageName: string): Promise<string> {
   const advice = `${program} is missing: install Debian's package ${packageName} (apt-get install ${packageName}), start a Docker engine, or give an address in the environment (see test/support/servers.ts).`
-  const debian = await access('/etc/debian_version').then(
-    () => true,
-    () => false,
-  )
-  if (process.getuid?.() !== 0 || !debian) throw new Error(advice)
-  installing = installing.then(() => aptInstall(packageName))
-  await installing
+  if (process.getuid?.() !== 0 || !(await exists('/usr/bin/apt-get', constants.X_OK))) throw new Error(advice)
+  process.stderr.write(`installing ${packageName}\n`)
+  const output = await aptInstall(packageName)
   const found = await locate(program)
-  if (found === undefined) throw new Error(advice)
+  if (found === undefined) throw new Error(`${advice} apt-get said: ${output.slice(-1000)}`)
   return found
 }
 
-/** Debian starts a service as it installs it; a start policy says no for the time of the installation. */
-async function aptInstall(packageName: string): Promise<void> {
-  process.stderr.write(`installing ${packageName}\n`)
-  const ours = await writeFile(startPolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(
+/**
+ * One shell script under one lock, in its own session: it finishes and puts back what it changed even when this process
+ * is killed half-way, and two test files that both miss a server wait for each other. Debian would start a service as it
+ * installs it and make a cluster of its own: a start policy and createcluster.conf say no for the time of the installation.
+ */
+const script = `
+set -eu
+policy=/usr/sbin/policy-rc.d
+cluster=/etc/postgresql-common/createcluster.conf
+restore() {
+  [ -z "\${made_policy:-}" ] || rm -f "$policy"
+  [ ! -e "$cluster.lethe-saved" ] || mv -f "$cluster.lethe-saved" "$cluster"
+}
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\\nexit 101\\n' >"$policy"; made_policy=yes; chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+# another apt may hold the lock (an unattended upgrade): wait for it
+apt() { apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
+get() { apt install -y --no-install-recommends "$1"; }
+apt update
+if [ "$1" = postgresql ]; then
+  get postgresql-common
+  cp -p "$cluster" "$cluster.lethe-saved"
+  echo 'create_main_cluster = false' >>"$cluster"
+fi
+get "$1"
+`
+
+/** Resolves with what it printed, whether or not it could. */
+async function aptInstall(packageName: string): Promise<string> {
+  const child = spawn('flock', ['/run/lock/lethe-test-install', 'sh', '-c', script, 'sh', packageName], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text))
+  await new Promise((resolve) => {
+    child.once('close', resolve)
+    child.once('error', resolve)
+  })
+  return output
+}
+
+async function exists(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
     () => true,
     () => false,
   )
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  // another apt may hold the lock (a second test file, an unattended upgrade): wait for it
-  const wait = ['-o', 'DPkg::Lock::Timeout=300']
-  try {
-    await run('apt-get', [...wait, 'update', '-qq'], { env, maxBuffer: 1 << 26 })
-    await run('apt-get', [...wait, 'install', '-y', '-qq', '--no-install-recommends', packageName], {
-      env,
-      maxBuffer: 1 << 26,
-    })
-  } finally {
-    if (ours) await rm(startPolicy, { force: true })
-  }
 }

@@ -1,15 +1,14 @@
 /** A real PostgreSQL: given by the environment, in a container, or an installed server on a free port with its own folder. */
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import pg from 'pg'
-import { chooseSource, startContainer, type Source } from './containers.ts'
+import { startContainer, startFirst, type Source } from './containers.ts'
 import { findProgram } from './install.ts'
 import {
   freePort,
   makeFolder,
   removeFolder,
+  runProcess,
   startProcess,
   unprivileged,
   untilReady,
@@ -37,24 +36,31 @@ export interface PostgresServer {
 }
 
 export interface PostgresOptions {
-  /** True: fsync and synchronous commit as in production (benches). Default false. */
+  /** True: survives a loss of power as in production (benches). Default false: survives its own crash only. */
   durable?: boolean
+  /** True: not the environment's server, because the test restarts it or counts on `settings`. Default false. */
+  own?: boolean
+  /** Added to the command line; a server from the environment keeps its own. */
   settings?: Readonly<Record<string, string>>
   /** The program to start instead of the newest `postgres` found (a wrapper such as faketime). */
   wrapper?: readonly string[]
 }
 
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const source = await chooseSource('LETHE_TEST_POSTGRES_URL')
   const settings = {
     max_connections: '200',
     wal_level: 'logical',
-    ...(options.durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    // Commits stay synchronous: without them a crash of the server loses what it had confirmed.
+    ...(options.durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
     ...options.settings,
   }
-  if (source === 'environment') return fromUrl(source, process.env['LETHE_TEST_POSTGRES_URL'] ?? '')
-  if (source === 'container') return inContainer(settings)
-  return installed(settings, options.wrapper ?? [])
+  return startFirst({
+    variable: 'LETHE_TEST_POSTGRES_URL',
+    own: options.own ?? false,
+    environment: async (url) => fromUrl('environment', url),
+    container: () => inContainer(settings),
+    installed: () => installed(settings, options.wrapper ?? []),
+  })
 }
 
 async function installed(
@@ -66,13 +72,11 @@ async function installed(
   const user = unprivileged('postgres')
   const folder = makeFolder('postgres', user)
   const data = join(folder, 'data')
-  await promisify(execFile)(
+  await runProcess(
     initdb,
     ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
-    {
-      cwd: folder,
-      ...(user ? { uid: user.uid, gid: user.gid } : {}),
-    },
+    folder,
+    user,
   )
   const port = await freePort()
   const all = {
@@ -95,9 +99,8 @@ async function installed(
     return server
   }
   let server = await launch()
-  const base = fromUrl('installed', url)
   return {
-    ...base,
+    ...fromUrl('installed', url),
     get pid() {
       return server.pid
     },
@@ -120,16 +123,16 @@ async function inContainer(settings: Readonly<Record<string, string>>): Promise<
     environment: { POSTGRES_PASSWORD: password },
     command: ['postgres', ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
   })
-  const address = () => `postgres://postgres:${password}@${container.host}:${container.port()}/postgres`
-  await ready(address())
-  const base = fromUrl('container', address())
+  const url = `postgres://postgres:${password}@${container.host}:${container.port}/postgres`
+  await ready(url)
   return {
-    ...base,
-    async restart() {
-      await container.restart()
-      await ready(address())
+    ...fromUrl('container', url),
+    async restart(mode = 'fast') {
+      await container.end(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+      await container.start()
+      await ready(url)
     },
-    stop: () => container.stop(),
+    stop: () => container.remove(),
   }
 }
 
@@ -142,7 +145,8 @@ function fromUrl(source: Source, url: string): PostgresServer {
     port: Number(port || 5432),
     pid: null,
     createDatabase: (name) => createTestDatabase(url, name),
-    restart: () => Promise.reject(new Error('a server given by the environment is not restarted')),
+    restart: () =>
+      Promise.reject(new Error('a server given by the environment is not restarted: ask for your own')),
     stop: () => Promise.resolve(),
   }
 }

@@ -1,8 +1,10 @@
 /**
  * A wire proxy that breaks things between a worker and its servers: it counts the client's protocol messages, can act
- * before any of them is passed on, cuts connections, or swallows bytes while the sockets stay open.
+ * before any of them is passed on, cuts connections, or swallows bytes while the sockets stay open. Plain text only: a
+ * client that asks for TLS is told by the server, not by us, and encrypted bytes count as one message for each chunk.
  */
 import { createServer, connect, type Socket } from 'node:net'
+import { splitter, type Protocol } from './frames.ts'
 
 /** Shared by several proxies, so that "the k-th message of a run" counts over all its servers. */
 export interface MessageCounter {
@@ -12,61 +14,83 @@ export interface MessageCounter {
 }
 
 export interface ProxyOptions {
-  protocol: 'postgres' | 'redis' | 'raw'
+  /** What is one message: PostgreSQL's, a RESP command, or each chunk as it comes. */
+  protocol: Protocol
   counter?: MessageCounter
 }
 
 export interface FaultProxy {
   host: string
   port: number
+  /** The counter given, or the proxy's own. */
+  counter: MessageCounter
+  /** Whether an open connection has lost bytes, in a black hole or after a cut. */
+  readonly lostBytes: boolean
   /** `url` with the proxy's address in place of the server's. */
   rewrite(url: string): string
-  /** Destroys every connection and refuses new ones. */
+  /** Ends every connection and refuses new ones. What was passed on before still reaches the server. */
   cut(): void
   /** Discards bytes in both directions while the sockets stay open: a half-open path. */
   blackhole(): void
+  /** Lets everything through again. Connections that lost bytes are ended: what follows a gap is not the protocol. */
   heal(): void
   close(): Promise<void>
 }
 
+interface Pair {
+  client: Socket
+  upstream: Socket
+  lostBytes: boolean
+}
+
 export async function startProxy(host: string, port: number, options: ProxyOptions): Promise<FaultProxy> {
-  const sockets = new Set<Socket>()
+  const pairs = new Set<Pair>()
+  const counter = options.counter ?? { count: 0 }
   let mode: 'open' | 'cut' | 'blackhole' = 'open'
+
   const server = createServer((client) => {
-    if (mode === 'cut') return void client.destroy()
-    const upstream = connect(port, host)
-    const frames = splitter(options.protocol)
-    for (const socket of [client, upstream]) {
-      sockets.add(socket)
-      socket.setNoDelay(true)
-      socket.on('error', () => undefined)
-      socket.on('close', () => {
-        sockets.delete(socket)
-        client.destroy()
-        upstream.destroy()
-      })
+    if (mode === 'cut') {
+      client.resetAndDestroy()
+      return
     }
+    const pair: Pair = { client, upstream: connect(port, host), lostBytes: false }
+    pairs.add(pair)
+    const frames = splitter(options.protocol)
+    joinEnds(pair, () => pairs.delete(pair))
     client.on('data', (chunk) => {
       for (const frame of frames(chunk)) {
-        const passed = options.counter === undefined || count(options.counter)
-        if (!passed) cut()
-        if (mode === 'open') upstream.write(frame)
+        // A message that was swallowed or came after the cut is not one of the run's messages.
+        if (mode === 'open' && !passes(counter)) cut()
+        if (mode === 'open') forward(frame, client, pair.upstream)
+        else pair.lostBytes = true
       }
     })
-    upstream.on('data', (chunk) => {
-      if (mode === 'open') client.write(chunk)
+    pair.upstream.on('data', (chunk) => {
+      if (mode === 'open') forward(chunk, pair.upstream, client)
+      else pair.lostBytes = true
     })
   })
+
   const cut = () => {
     mode = 'cut'
-    for (const socket of sockets) socket.destroy()
+    for (const { client, upstream } of pairs) {
+      client.destroy()
+      upstream.destroySoon()
+    }
   }
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
   return {
     host: '127.0.0.1',
     port: address.port,
+    counter,
+    get lostBytes() {
+      return [...pairs].some((pair) => pair.lostBytes)
+    },
     rewrite(url) {
       const changed = new URL(url)
       changed.hostname = '127.0.0.1'
@@ -79,57 +103,42 @@ export async function startProxy(host: string, port: number, options: ProxyOptio
     },
     heal() {
       mode = 'open'
+      for (const pair of pairs) if (pair.lostBytes) pair.client.destroy()
     },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve))
-      for (const socket of sockets) socket.destroy()
+      for (const { client, upstream } of pairs) {
+        client.destroy()
+        upstream.destroy()
+      }
       await closed
     },
   }
 }
 
-function count(counter: MessageCounter): boolean {
+/** Ends the other side when one ends, after what is still on its way: a server's last words reach the client. */
+function joinEnds(pair: Pair, ended: () => void): void {
+  for (const [socket, other] of [
+    [pair.client, pair.upstream],
+    [pair.upstream, pair.client],
+  ] as const) {
+    socket.setNoDelay(true)
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      ended()
+      other.destroySoon()
+    })
+  }
+}
+
+/** Without the pause a large COPY through the proxy would pile up in memory. */
+function forward(bytes: Buffer, from: Socket, to: Socket): void {
+  if (to.write(bytes) || from.isPaused()) return
+  from.pause()
+  to.once('drain', () => from.resume())
+}
+
+function passes(counter: MessageCounter): boolean {
   counter.count += 1
   return counter.onMessage?.(counter.count) ?? true
-}
-
-/** Cuts a byte stream into whole protocol messages, so that a kill falls between two of them. */
-function splitter(protocol: ProxyOptions['protocol']): (chunk: Buffer) => Buffer[] {
-  if (protocol === 'raw') return (chunk) => [chunk]
-  let rest = Buffer.alloc(0)
-  let started = false
-  return (chunk) => {
-    rest = Buffer.concat([rest, chunk])
-    const frames: Buffer[] = []
-    for (;;) {
-      const length = protocol === 'redis' ? redisCommand(rest) : postgresMessage(rest, started)
-      if (length === 0 || length > rest.length) return frames
-      if (protocol === 'postgres') started = true
-      frames.push(rest.subarray(0, length))
-      rest = rest.subarray(length)
-    }
-  }
-}
-
-/** Length of the first message, 0 when it isn't known yet. The start-up message has no type byte. */
-function postgresMessage(buffer: Buffer, started: boolean): number {
-  const offset = started ? 1 : 0
-  return buffer.length < offset + 4 ? 0 : buffer.readInt32BE(offset) + offset
-}
-
-/** Length of the first RESP array of bulk strings, 0 when it isn't whole yet. */
-function redisCommand(buffer: Buffer): number {
-  const line = (from: number) => {
-    const end = buffer.indexOf('\r\n', from)
-    return end < 0 ? undefined : { number: Number(buffer.toString('latin1', from + 1, end)), next: end + 2 }
-  }
-  const head = line(0)
-  if (head === undefined) return 0
-  let at = head.next
-  for (let i = 0; i < head.number; i++) {
-    const bulk = line(at)
-    if (bulk === undefined) return 0
-    at = bulk.next + bulk.number + 2
-  }
-  return at > buffer.length ? 0 : at
 }

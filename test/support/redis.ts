@@ -1,6 +1,6 @@
 /** A real Redis: given by the environment, in a container, or an installed server on a free port with its own folder. */
 import { Redis } from 'ioredis'
-import { chooseSource, startContainer, type Source } from './containers.ts'
+import { startContainer, startFirst, type Source } from './containers.ts'
 import { findProgram } from './install.ts'
 import {
   freePort,
@@ -19,17 +19,18 @@ export interface RedisServer {
   pid: number | null
   /** Ends the server as kill -9 does; `restart` brings it back. */
   kill(): Promise<void>
-  /** Starts it again on the same port; without append-only file it is empty. */
+  /** Kills it where it still runs and starts it again on the same port; without append-only file it is empty. */
   restart(): Promise<void>
   stop(): Promise<void>
 }
 
 export interface RedisOptions {
   appendonly?: boolean
+  /** True: not the environment's server, because the test empties, kills or restarts it. Default false. */
+  own?: boolean
 }
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const source = await chooseSource('LETHE_TEST_REDIS_URL')
   const flags = [
     '--maxmemory-policy',
     'noeviction',
@@ -38,8 +39,13 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     '--appendonly',
     options.appendonly ? 'yes' : 'no',
   ]
-  if (source === 'environment') return given(process.env['LETHE_TEST_REDIS_URL'] ?? '')
-  return source === 'container' ? inContainer(flags) : installed(flags)
+  return startFirst({
+    variable: 'LETHE_TEST_REDIS_URL',
+    own: options.own ?? false,
+    environment: async (url) => given(url),
+    container: () => inContainer(flags),
+    installed: () => installed(flags),
+  })
 }
 
 async function installed(flags: readonly string[]): Promise<RedisServer> {
@@ -84,40 +90,42 @@ async function inContainer(flags: readonly string[]): Promise<RedisServer> {
     environment: {},
     command: ['redis-server', '--protected-mode', 'no', ...flags],
   })
-  const up = async () => {
-    const deadline = performance.now() + 30_000
-    while (
-      !(await ping(`redis://${container.host}:${container.port()}`).then(
-        () => true,
-        () => false,
-      ))
-    ) {
-      if (performance.now() > deadline) throw new Error('the Redis container did not come up in 30 s')
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
-  }
-  await up()
+  const url = `redis://${container.host}:${container.port}`
+  await up(url)
   return {
     source: 'container',
-    get url() {
-      return `redis://${container.host}:${container.port()}`
-    },
+    url,
     host: container.host,
-    get port() {
-      return container.port()
-    },
+    port: container.port,
     pid: null,
-    kill: () => container.kill(),
+    kill: () => container.end('SIGKILL'),
     async restart() {
-      await container.restart()
-      await up()
+      await container.end('SIGKILL')
+      await container.start()
+      await up(url)
     },
-    stop: () => container.stop(),
+    stop: () => container.remove(),
+  }
+}
+
+async function up(url: string): Promise<void> {
+  const deadline = performance.now() + 30_000
+  const answers = () =>
+    ping(url).then(
+      () => true,
+      () => false,
+    )
+  while (!(await answers())) {
+    if (performance.now() > deadline) throw new Error('the Redis container did not come up in 30 s')
+    await new Promise((resolve) => setTimeout(resolve, 200))
   }
 }
 
 function given(url: string): RedisServer {
-  const refuse = () => Promise.reject(new Error('a server given by the environment is not restarted'))
+  const refuse = () =>
+    Promise.reject(
+      new Error('a server given by the environment is neither killed nor restarted: ask for your own'),
+    )
   const { hostname, port } = new URL(url)
   return {
     source: 'environment',

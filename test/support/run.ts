@@ -1,5 +1,10 @@
-/** What `npm test` runs: formatter, linter and type check, then every test. Ends with the plain line CI reads. */
-import { spawnSync } from 'node:child_process'
+/**
+ * What `npm test [-- VITEST ARGUMENTS]` runs: formatter, linter and type check, then the tests. Each check counts as one
+ * test, and the last line is the plain `N passed, N failed` that CI reads.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 
 const checks = [
   ['format', 'prettier', ['--check', '--log-level', 'warn', '.']],
@@ -7,29 +12,58 @@ const checks = [
   ['types', 'tsc', ['--noEmit']],
 ] as const
 
-const only = process.argv.slice(2)
+let current: ChildProcess | undefined
+let stopped = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => {
+    stopped = true
+    current?.kill(signal)
+  })
+
+let passed = 0
 let failed = 0
-// a run narrowed to some files is for working on them
-if (only.length === 0) {
-  for (const [name, command, args] of checks) {
-    const start = performance.now()
-    const ok = spawnSync(command, args, { stdio: 'inherit' }).status === 0
-    process.stderr.write(
-      `${name}: ${ok ? 'passed' : 'FAILED'} in ${((performance.now() - start) / 1000).toFixed(1)} s\n`,
-    )
-    if (!ok) failed += 1
-  }
+let rest = ''
+for (const [name, command, args] of checks) {
+  if (await run(name, command, args)) passed += 1
+  else failed += 1
 }
-const tests = spawnSync('vitest', ['run', ...only], {
-  stdio: ['inherit', 'pipe', 'inherit'],
-  encoding: 'utf8',
-  maxBuffer: 1 << 28,
+// Asked for by name, so that another reporter on the command line doesn't replace it.
+const reporter = process.argv.some((argument) => argument.startsWith('--reporter'))
+  ? ['--reporter=./test/support/reporter.ts']
+  : []
+const before = failed
+const ok = await run('tests', 'vitest', ['run', ...reporter, ...process.argv.slice(2)], (line) => {
+  const closing = /^(\d+) passed, (\d+) failed(.*)$/.exec(line)
+  if (closing === null) return process.stdout.write(`${line}\n`)
+  passed += Number(closing[1])
+  failed += Number(closing[2])
+  rest = closing[3] ?? ''
+  return true
 })
-const closing = /^(\d+) passed, (\d+) failed(.*)$/m.exec(tests.stdout)
-process.stdout.write(closing === null ? tests.stdout : tests.stdout.replace(closing[0], ''))
-if (closing === null) failed += 1
-const passed = only.length === 0 ? checks.length - failed : 0
-process.stdout.write(
-  `${Number(closing?.[1] ?? 0) + passed} passed, ${Number(closing?.[2] ?? 0) + failed} failed${closing?.[3] ?? ''}\n`,
-)
-process.exitCode = failed === 0 && tests.status === 0 ? 0 : 1
+// Vitest can fail without a failed test: it found none, its servers didn't start, or it was stopped.
+if (!ok && failed === before) failed += 1
+process.stdout.write(`${passed} passed, ${failed} failed${rest}\n`)
+process.exitCode = failed === 0 ? 0 : 1
+
+/** Whether `command` succeeded. Its output passes through `onLine` where that is given. After a signal nothing starts. */
+async function run(
+  name: string,
+  command: string,
+  args: readonly string[],
+  onLine?: (line: string) => void,
+): Promise<boolean> {
+  if (stopped) return false
+  const begin = performance.now()
+  const child = spawn(command, args, { stdio: ['ignore', onLine ? 'pipe' : 'inherit', 'inherit'] })
+  current = child
+  const exit = once(child, 'exit').then(
+    ([code]) => code === 0,
+    () => false,
+  )
+  if (child.stdout !== null && onLine !== undefined)
+    for await (const line of createInterface({ input: child.stdout })) onLine(line)
+  const good = await exit
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1)
+  process.stderr.write(`${name}: ${good ? 'passed' : 'FAILED'} in ${seconds} s\n`)
+  return good
+}

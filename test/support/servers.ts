@@ -1,16 +1,21 @@
 /**
  * Real servers for tests, demo and benches. Chosen in this order: an address in the environment
- * (LETHE_TEST_POSTGRES_URL, LETHE_TEST_REDIS_URL), a container where a Docker engine answers, an installed program, a
- * program we install (root on Debian), else an error that names what to install. LETHE_TEST_SERVERS=installed|container
- * skips the search. Everything runs on a free port with its own folder and is gone when the process is, however it ends.
+ * (LETHE_TEST_POSTGRES_URL, a superuser's; LETHE_TEST_REDIS_URL), a container where a Docker engine answers, an installed
+ * program, a program we install (root on Debian), else an error that names what to install.
+ * LETHE_TEST_SERVERS=installed|container skips the search. What we start runs on a free port with its own folder and is
+ * gone when this process is, however it ends.
  *
- *   const postgres = await startPostgres()
- *   const database = await postgres.createDatabase()
- *   … database.url …
+ *   const postgres = await startPostgres()             // own: true where the test restarts it or needs its settings
+ *   const database = await postgres.createDatabase()   // database.url, database.drop()
+ *   const proxy = await startProxy(postgres.host, postgres.port, { protocol: 'postgres', counter })
+ *   … proxy.rewrite(database.url) …
+ *   await proxy.close()
  *   await postgres.stop()
+ *
+ * One server for a whole test run: cluster.ts and shared.ts.
  */
 export { startPostgres, type PostgresOptions, type PostgresServer, type TestDatabase } from './postgres.ts'
 export { startRedis, type RedisOptions, type RedisServer } from './redis.ts'
 export { startPgBouncer, type PgBouncer } from './pgbouncer.ts'
-export { startProxy, type FaultProxy, type MessageCounter } from './proxy.ts'
+export { startProxy, type FaultProxy, type MessageCounter, type ProxyOptions } from './proxy.ts'
 export { findProgram } from './install.ts'
