@@ -1,7 +1,7 @@
 /** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
 import { databaseNow } from '../../lib/db/index.ts'
 import { populationStates } from '../../lib/erasers/index.ts'
-import { batchCounters, countLiveErasures, openScope } from '../../lib/ledger/index.ts'
+import { batchCounters, countBatches, countLiveErasures, openScope } from '../../lib/ledger/index.ts'
 import type { Cursor } from './cursor.ts'
 import type { Work } from './execute.ts'
 import { effectivePeriod } from './policy.ts'
@@ -69,7 +69,7 @@ export async function writeReport(work: Work, cursor: Cursor, outcome: string): 
       pseudonymised: named(counters, 'pseudonymised.'),
       detached: named(counters, 'detached.'),
     },
-    batches: counters['batches'] ?? 0,
+    batches: await countBatches(control, run.id),
     throttledSeconds: cursor.throttled,
     verification: executed ? { checked: cursor.checked, left: cursor.left } : null,
     tidied: cursor.tidied,

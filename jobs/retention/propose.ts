@@ -11,7 +11,7 @@ import { firstReason, fullGuard, type FullGuard } from '../../lib/erasers/index.
 import { LetheError } from '../../lib/errors/index.ts'
 import { requireRights } from '../../lib/grants/index.ts'
 import type { LimitVerdict } from './proposal.ts'
-import { checkExpressions, clockSql, cutoffNow, guardFor, rootKeySql, rootTableSql } from './rules.ts'
+import { checkExpressions, clockSql, cutoffNow, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
 
 /** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
 const PROPOSAL_TIMEOUT_MS = 3_600_000
@@ -58,7 +58,7 @@ export async function preview(
   return target.transaction(
     async (tx) => {
       const found = await find(tx, policy, plan, (due) => countPopulation(tx, plan, due))
-      const guard = await fullGuard(tx, plan, guardFor(policy, plan, found.cutoff.toISOString()))
+      const guard = await fullGuard(tx, plan, proposalGuard(policy, plan, found.cutoff.toISOString()))
       const keys = await tx.query(
         z.object({ key: z.array(z.string()) }),
         `SELECT ${rootKeySql(plan)} AS key FROM ${rootTableSql(plan)} AS root
@@ -106,7 +106,7 @@ async function find(
 ): Promise<Found> {
   await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
   const cutoff = await cutoffNow(tx, policy)
-  const guard = await fullGuard(tx, plan, guardFor(policy, plan, cutoff.toISOString()))
+  const guard = await fullGuard(tx, plan, proposalGuard(policy, plan, cutoff.toISOString()))
   const counted = await count(dueQuery(policy, plan, guard))
   const [size] = await tx.query(
     z.object({ n: z.coerce.number() }),

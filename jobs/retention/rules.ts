@@ -27,21 +27,39 @@ export function clockSql(policy: ResolvedPolicy): string {
 }
 
 /**
- * What the executor's own checks (holds, legal minimums, kept roots) are put around. `cutoff`: an ISO instant fixed at the
- * proposal by the target's clock. A null clock is never due; a root once pseudonymised is, when its ground has ended.
+ * For the executor, which puts holds, legal minimums, kept roots and merged rows around it. `due` is asked of the root
+ * alone, `clear` also of the rows merged into it. `cutoff`: an ISO instant fixed at the proposal by the target's clock.
  */
 export function guardFor(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
-  const byClock = `(${clockSql(policy)} <= ${pg.escapeLiteral(cutoff)}::timestamptz)`
+  const warned = unwarned(policy, plan).map(({ sql }) => `(${sql}) IS NOT TRUE`)
   return {
-    due: plan.keptCondition === null ? byClock : `(${byClock} OR ${keptIsDue(plan)})`,
-    clear: [
-      ...(plan.alias === null ? [] : [{ reason: 'merged', sql: mergedCondition(plan) }]),
-      ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
-      { reason: 'exempted', sql: exempted(policy, plan) },
-      ...unwarned(policy, plan),
-    ],
+    due: [dueSql(policy, plan, cutoff), ...warned].join(' AND '),
+    clear: stays(policy, plan),
     values: [],
   }
+}
+
+/** For the proposal: the same conditions, each with its reason, so that a subject that stays can be told why. */
+export function proposalGuard(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
+  const merged = plan.alias === null ? [] : [{ reason: 'merged', sql: mergedCondition(plan) }]
+  return {
+    due: dueSql(policy, plan, cutoff),
+    clear: [...merged, ...stays(policy, plan), ...unwarned(policy, plan)],
+    values: [],
+  }
+}
+
+/** A null clock is never due; a root once pseudonymised is, when its ground has ended. */
+function dueSql(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): string {
+  const byClock = `(${clockSql(policy)} <= ${pg.escapeLiteral(cutoff)}::timestamptz)`
+  return plan.keptCondition === null ? byClock : `(${byClock} OR ${keptIsDue(plan)})`
+}
+
+function stays(policy: ResolvedPolicy, plan: DeletionPlan): Guard['clear'] {
+  return [
+    ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
+    { reason: 'exempted', sql: exempted(policy, plan) },
+  ]
 }
 
 /** The instant before which a clock must lie, by the target's own clock. */

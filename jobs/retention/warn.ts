@@ -15,7 +15,7 @@ import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { loadPolicyPlan } from './plan.ts'
 import { effectivePeriod, findPolicy } from './policy.ts'
-import { clockSql, guardFor, rootKeySql, rootTableSql } from './rules.ts'
+import { clockSql, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
 
 const payload = z.strictObject({ policy: z.string() })
 /** Deliveries in one step, so that a pause or a stop is obeyed soon. */
@@ -103,7 +103,7 @@ async function dueWarnings(
     async (tx) => {
       await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
       // who stays for another reason is not frightened: the same conditions, without the warnings themselves
-      const guard = await fullGuard(tx, plan, guardFor({ ...policy, warnings: [] }, plan, 'infinity'))
+      const guard = await fullGuard(tx, plan, proposalGuard({ ...policy, warnings: [] }, plan, 'infinity'))
       const free = guard.clear.map(({ sql }) => `(${sql}) IS NOT TRUE`)
       return tx.query(
         z.object({

@@ -160,6 +160,7 @@ async function connect(pool: pg.Pool, name: string): Promise<pg.PoolClient> {
  * Settings are SET after connecting, not sent as start-up parameters, which poolers refuse; and only after the pooler
  * check, because on a shared server connection they would leak into other applications' sessions.
  * row_security = off: a policy that silently hid rows would make "nothing left" a lie, so PostgreSQL raises instead.
+ * jit = off: a plan's conditions are long, and compiling them takes seconds where running them takes milliseconds.
  * synchronous_commit is only ever raised: the erasure ledger must be durable when its write returns.
  */
 async function prepareConnection(client: pg.ClientBase, url: string, options: OpenOptions): Promise<void> {
@@ -170,6 +171,7 @@ async function prepareConnection(client: pg.ClientBase, url: string, options: Op
       `SET lock_timeout = ${options.lockTimeoutMs ?? 10_000}`,
       `SET idle_in_transaction_session_timeout = 30000`,
       `SET row_security = off`,
+      `SET jit = off`,
       `SET TimeZone = 'UTC'`,
       `SET DateStyle = 'ISO, YMD'`,
       `SET default_transaction_read_only = ${options.readOnly === true ? 'on' : 'off'}`,

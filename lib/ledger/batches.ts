@@ -91,6 +91,15 @@ export async function batchCounters(control: Queryable, runId: string): Promise<
   return Object.fromEntries(rows.map((row) => [row.name, row.total]))
 }
 
+export async function countBatches(control: Queryable, runId: string): Promise<number> {
+  const [row] = await control.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM lethe_control.batches WHERE run_id = $1`,
+    [runId],
+  )
+  return row?.n ?? 0
+}
+
 export async function batchesOf(control: Queryable, runId: string, limit: number): Promise<StoredBatch[]> {
   return control.query(
     batchRow,

@@ -33,7 +33,14 @@ export {
   type QueueAge,
 } from './probes.ts'
 export { beatWorker, forgetWorker, liveWorkers, type WorkerEntry } from './workers.ts'
-export { batchCounters, copyBatches, lastBatchCopied, type Batch, type StoredBatch } from './batches.ts'
+export {
+  batchCounters,
+  copyBatches,
+  countBatches,
+  lastBatchCopied,
+  type Batch,
+  type StoredBatch,
+} from './batches.ts'
 export {
   countLiveErasures,
   liveErasures,
