@@ -2,12 +2,10 @@
 -- Row keys stand here and nowhere else; they never leave the target.
 CREATE SCHEMA IF NOT EXISTS lethe;
 
--- One row a run: the fence that a worker must hold, and where the work stands.
+-- One row a run: the fence that a worker must hold. Where the work stands is the sum of its batches.
 CREATE TABLE lethe.progress (
   run_id uuid PRIMARY KEY,
   fence bigint NOT NULL,
-  batch bigint NOT NULL DEFAULT 0,
-  counters jsonb NOT NULL DEFAULT '{}',
   updated_at timestamptz NOT NULL DEFAULT now()
 );
 

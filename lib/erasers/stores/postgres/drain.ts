@@ -1,7 +1,7 @@
 /**
- * Works a population off, batch by batch, until the caller stops asking. While one batch runs, the roots of the next are
- * read, expanded and entered in the ledger: entries may be ahead of destruction by one batch, destruction is never ahead
- * of its entries. Memory holds two batches and one page of keys, however many are due.
+ * Works a population off, batch by batch, until the caller stops asking. Two batches of different subjects run side by
+ * side in the light pass: while one waits for its ledger entries or its commit, the other deletes. Memory holds those and
+ * one page of keys, however many are due.
  */
 import type { DeletionPlan } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
@@ -10,7 +10,6 @@ import { runBatch } from './execute.ts'
 import { nextRoots, type Pass, type PopulationRoot } from './population.ts'
 import { readProgress } from './progress.ts'
 import { batchSize, takeFitting, type BatchSize } from './sizing.ts'
-import { prepareSubjects } from './subjects.ts'
 import type { Throttle } from './throttle.ts'
 
 const PAGE = 2000
@@ -40,10 +39,13 @@ export type DrainStep =
   /** Nothing was done; ask again after this time. The first reason, as the throttle names it. */
   | { kind: 'throttled'; reason: string; waitMs: number }
 
+/** More would only wait for each other: a batch is one busy backend. */
+const LANES = 2
+
 /**
- * One step for each `next()`. Ends when the pass has nothing left. May be left at any point (`return()`): entries that
- * were written ahead for a batch that did not run then stand without an erasure, and the caller voids those of the
- * remaining population when the run ends (remainingRoots), or uses them when it goes on.
+ * One step for each `next()`. Ends when the pass has nothing left. May be left at any point (`return()`): what runs then
+ * is waited for, and is in the database's record; entries written for a batch that did not run stand without an erasure,
+ * and the caller voids those of the remaining population when the run ends (remainingRoots), or uses them when it goes on.
  */
 export async function* drainPopulation(
   db: Database,
@@ -52,50 +54,58 @@ export async function* drainPopulation(
 ): AsyncGenerator<DrainStep, void, void> {
   const size = options.size ?? batchSize(options)
   const source = new Source(db, options, size)
+  const lanes = options.pass === 'light' && options.wait !== true ? LANES : 1
+  const running = new Map<bigint, Promise<Ended>>()
   let number = (await readProgress(db, options.runId))?.batch ?? 0n
-  let next = await source.take()
-  while (next !== null) {
-    const verdict = options.throttle?.verdict() ?? null
-    if (verdict !== null) {
-      yield { kind: 'throttled', ...verdict }
-      continue
-    }
+  let unfinished: Roots | null = null
+
+  const start = (roots: Roots) => {
     number += 1n
-    const current = next
-    // Both must have ended before anything is decided: a failed look-ahead must not leave a batch running behind it.
-    const [ran, ahead] = await Promise.allSettled([
-      runBatch(db, plan, batchOf(options, number, current), options.hooks),
-      lookAhead(db, plan, source, options, current),
-    ])
-    if (ran.status === 'rejected') throw ran.reason
-    const outcome = ran.value
-    size.learn(outcome.rows, outcome.lockMs)
-    options.throttle?.spent(outcome.rows)
-    source.settled(outcome)
-    yield { kind: 'batch', outcome }
-    if (ahead.status === 'rejected') throw ahead.reason
-    next = outcome.more ? current : (ahead.value ?? (await source.take()))
+    const id = number
+    const ran = runBatch(db, plan, batchOf(options, id, roots), options.hooks)
+    running.set(
+      id,
+      ran.then((outcome) => ({ id, roots, outcome })),
+    )
   }
+
+  try {
+    for (;;) {
+      const verdict = options.throttle?.verdict() ?? null
+      while (verdict === null && running.size < lanes) {
+        const roots: Roots | null = unfinished ?? (await source.take(running.size === 0))
+        unfinished = null
+        if (roots === null) break
+        start(roots)
+      }
+      if (running.size === 0) {
+        if (verdict === null) return
+        yield { kind: 'throttled', ...verdict }
+        continue
+      }
+      const { id, roots, outcome } = await Promise.race(running.values())
+      running.delete(id)
+      size.learn(outcome.rows, outcome.lockMs)
+      options.throttle?.spent(outcome.rows)
+      source.settled(outcome)
+      if (outcome.more) unfinished = roots
+      yield { kind: 'batch', outcome }
+    }
+  } finally {
+    // Nothing may run on behind the caller's back: it copies the record next.
+    await Promise.allSettled(running.values())
+  }
+}
+
+interface Ended {
+  id: bigint
+  roots: Roots
+  outcome: BatchOutcome
 }
 
 interface Roots {
   roots: readonly BatchRoot[]
   oversized: boolean
-}
-
-async function lookAhead(
-  db: Database,
-  plan: DeletionPlan,
-  source: Source,
-  options: DrainOptions,
-  current: Roots,
-): Promise<Roots | null> {
-  // Whether an oversized subject is finished is known only after its piece.
-  if (current.oversized) return null
-  const next = await source.take()
-  if (next !== null)
-    await prepareSubjects(db, plan, next.roots, (keys) => options.hooks.beforeDestruction(keys))
-  return next
 }
 
 function batchOf(options: DrainOptions, number: bigint, next: Roots): Batch {
@@ -129,8 +139,9 @@ class Source {
     this.#size = size
   }
 
-  async take(): Promise<Roots | null> {
-    return this.#options.pass === 'heavy' ? this.#takeHeavy() : this.#takeLight()
+  /** `alone`: no batch runs, so what was put off can be looked at again without meeting it twice. */
+  async take(alone: boolean): Promise<Roots | null> {
+    return this.#options.pass === 'heavy' ? this.#takeHeavy() : this.#takeLight(alone)
   }
 
   /** What a batch put off is still pending: the pass goes over the population once more. */
@@ -138,10 +149,10 @@ class Source {
     if (outcome.deferred.length > 0) this.#deferred = true
   }
 
-  async #takeLight(): Promise<Roots | null> {
+  async #takeLight(alone: boolean): Promise<Roots | null> {
     if (this.#page.length === 0 && !this.#ended) await this.#read()
     if (this.#page.length === 0) {
-      if (!this.#deferred) return null
+      if (!this.#deferred || !alone) return null
       this.#deferred = false
       this.#ended = false
       this.#after = -1n

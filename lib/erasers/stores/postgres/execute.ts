@@ -40,14 +40,14 @@ export async function runBatch(
   const guard = await fullGuard(db, plan, batch.guard)
   const run: Running = { plan, batch, guard, locksFrom: started }
   const outcome = await db.transaction(async (tx) => {
-    const before = await holdProgress(tx, batch)
+    await holdProgress(tx, batch)
     await shareHoldLock(tx)
     await prepareTransaction(tx, plan, batch)
     run.locksFrom = monotonicMs()
     const made = await removeSubjects(tx, run, subjects)
     if (batch.proposalId !== null) await settlePopulation(tx, batch.proposalId, made)
     made.lockMs = monotonicMs() - run.locksFrom
-    await recordBatch(tx, batch, before, batchEvent(made))
+    await recordBatch(tx, batch, batchEvent(made))
     await hooks.inTransaction?.(tx, made)
     return made
   })

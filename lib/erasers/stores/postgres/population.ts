@@ -99,10 +99,10 @@ export async function settlePopulation(
   outcome: BatchOutcome,
 ): Promise<void> {
   if (outcome.done.length > 0)
-    await tx.execute(`DELETE FROM lethe.population WHERE proposal_id = $1 AND ordinal = ANY ($2::bigint[])`, [
-      proposalId,
-      outcome.done.map(String),
-    ])
+    await tx.execute(
+      `UPDATE lethe.population SET state = 'erased', reason = NULL WHERE proposal_id = $1 AND ordinal = ANY ($2::bigint[])`,
+      [proposalId, outcome.done.map(String)],
+    )
   const changes = [
     ...outcome.skipped.map((entry) => ({ ...entry, state: 'skipped' })),
     ...outcome.blocked.map((entry) => ({

@@ -37,37 +37,31 @@ export async function raiseFence(db: Database, runId: string, fence: bigint): Pr
   if (raised === 0) throw fenced(runId)
 }
 
-/** Where the run stands in this database; null: it has not begun here. */
+/** Where the run stands in this database; null: it has not begun here. Summed over its batches. */
 export async function readProgress(db: Queryable, runId: string): Promise<Progress | null> {
   const [row] = await db.query(
     progressRow,
-    `SELECT fence, batch, counters FROM lethe.progress WHERE run_id = $1`,
+    `SELECT p.fence, coalesce((SELECT max(b.number) FROM lethe.batches b WHERE b.run_id = p.run_id), 0) AS batch,
+       coalesce((SELECT jsonb_object_agg(c.name, c.total) FROM (
+         SELECT e.key AS name, sum(e.value::numeric) AS total
+         FROM lethe.batches b, jsonb_each_text(b.event -> 'counters') e WHERE b.run_id = p.run_id GROUP BY e.key
+       ) AS c), '{}') AS counters
+     FROM lethe.progress p WHERE p.run_id = $1`,
     [runId],
   )
   return row ?? null
 }
 
 /**
- * First statement of every batch. The row stays locked until the end of the transaction, so a takeover waits for it,
- * and whoever comes with an older fence updates no row.
+ * First statement of every batch. The lock on the row is shared: two batches of one holder may run side by side, but a
+ * takeover, which updates the row, waits for both; afterwards whoever comes with an older fence finds no row to lock.
  */
-export async function holdProgress(
-  tx: Transaction,
-  batch: { runId: string; fence: bigint; number: bigint },
-): Promise<Progress> {
-  const [row] = await tx.query(
-    progressRow,
-    `UPDATE lethe.progress SET fence = $2, batch = $3, updated_at = now()
-     WHERE run_id = $1 AND fence <= $2 AND batch < $3 RETURNING fence, batch, counters`,
-    [batch.runId, batch.fence.toString(), batch.number.toString()],
-  )
-  if (row !== undefined) return row
-  const stands = await readProgress(tx, batch.runId)
-  if (stands === null || stands.fence > batch.fence) throw fenced(batch.runId)
-  throw new LetheError('E_INTERNAL', {
-    message: `Batch ${batch.number} of run ${batch.runId} is behind batch ${stands.batch}, which is committed.`,
-    facts: { run: batch.runId },
-  })
+export async function holdProgress(tx: Transaction, batch: { runId: string; fence: bigint }): Promise<void> {
+  const held = await tx.execute(`SELECT FROM lethe.progress WHERE run_id = $1 AND fence <= $2 FOR SHARE`, [
+    batch.runId,
+    batch.fence.toString(),
+  ])
+  if (held === 0) throw fenced(batch.runId)
 }
 
 export interface BatchRecord {
@@ -75,27 +69,15 @@ export interface BatchRecord {
   [name: string]: unknown
 }
 
-/** The counters and the event of a batch, in its own transaction. */
+/** The event of a batch, in its own transaction. A number that is committed already is refused by the key. */
 export async function recordBatch(
   tx: Transaction,
   batch: { runId: string; fence: bigint; number: bigint },
-  before: Progress,
   event: BatchRecord,
 ): Promise<void> {
-  const counters = { ...before.counters }
-  for (const [name, count] of Object.entries(event.counters)) counters[name] = (counters[name] ?? 0) + count
   await tx.execute(
-    `WITH counted AS (
-       UPDATE lethe.progress SET counters = $4::jsonb, updated_at = now() WHERE run_id = $1
-     )
-     INSERT INTO lethe.batches (run_id, number, fence, event) VALUES ($1, $3, $2, $5::jsonb)`,
-    [
-      batch.runId,
-      batch.fence.toString(),
-      batch.number.toString(),
-      JSON.stringify(counters),
-      JSON.stringify(event),
-    ],
+    `INSERT INTO lethe.batches (run_id, number, fence, event) VALUES ($1, $2, $3, $4::jsonb)`,
+    [batch.runId, batch.number.toString(), batch.fence.toString(), JSON.stringify(event)],
   )
 }
 
