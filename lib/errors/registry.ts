@@ -131,6 +131,7 @@ export const registry = {
     'Wait for the other rotation; if none runs, remove the .next file: it holds nothing that is in use.',
   ),
   E_KEYSTORE_CIPHER: entry(1, false, 'Restore the keystore that sealed the value, or enter the value again.'),
+  E_KEYSTORE_EXISTS: entry(12, false, 'Nothing to do; a new key is added with `lethe keystore rotate`.'),
   E_KEYSTORE_INVALID: entry(2, false, 'Restore the keystore from its backup.'),
   E_KEYSTORE_KEY_UNKNOWN: entry(
     2,

@@ -1,4 +1,3 @@
-export { verifyAgain, type About, type Recorded } from './again.ts'
 export { attest, type Evidence } from './attest.ts'
 export { authorise, type Attested, type Identity } from './identity.ts'
 export { verifyOidc, type OidcSettings } from './oidc.ts'

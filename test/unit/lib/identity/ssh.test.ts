@@ -5,7 +5,6 @@ import {
   checkStatement,
   signWithSsh,
   statementFor,
-  verifyAgain,
   verifySsh,
   type Decided,
 } from '../../../../lib/identity/index.ts'
@@ -136,51 +135,6 @@ describe('a statement', () => {
     const withoutNonce = (text: string) => text.replace(/"nonce": "[0-9a-f]+"/, '')
     expect(again).not.toBe(statement)
     expect(withoutNonce(again)).toBe(withoutNonce(statement))
-  })
-})
-
-describe('a recorded decision, checked again before anything is destroyed', () => {
-  const about = { object: decided.object, planHash: 'abc' }
-  const record = async () => ({
-    actor: 'dr-osei',
-    method: 'ssh',
-    statement,
-    signature: await signWithSsh(statement, key.file),
-  })
-
-  it('holds while the key is in the configuration', async () => {
-    await expect(
-      verifyAgain({ identities: identities([key.publicKeyLine]) }, await record(), about),
-    ).resolves.toBeUndefined()
-  })
-
-  it('falls when the key was taken out', async () => {
-    await expect(verifyAgain({ identities: identities([]) }, await record(), about)).rejects.toMatchObject({
-      code: 'E_IDENTITY_UNKNOWN',
-    })
-  })
-
-  it('does not serve for another plan, another proposal or in another name', async () => {
-    const config = { identities: identities([key.publicKeyLine]) }
-    await expect(verifyAgain(config, await record(), { ...about, planHash: 'other' })).rejects.toMatchObject({
-      code: 'E_STATEMENT_MISMATCH',
-    })
-    await expect(verifyAgain(config, await record(), { ...about, object: 'other' })).rejects.toMatchObject({
-      code: 'E_STATEMENT_MISMATCH',
-    })
-    await expect(verifyAgain(config, { ...(await record()), actor: 'someone' }, about)).rejects.toMatchObject(
-      { code: 'E_IDENTITY_UNKNOWN' },
-    )
-  })
-
-  it('that someone wrote into the table without a signature is refused', async () => {
-    await expect(
-      verifyAgain(
-        { identities: identities([key.publicKeyLine]) },
-        { ...(await record()), signature: null },
-        about,
-      ),
-    ).rejects.toMatchObject({ code: 'E_SIGNATURE_INVALID' })
   })
 })
 

@@ -1,0 +1,88 @@
+/** The control database: the record, and what it says about the rest. */
+import { z } from 'zod'
+import type { Database } from '../../lib/db/index.ts'
+import { controlRights } from '../../lib/grants/index.ts'
+import { examine, type Finding } from './finding.ts'
+import { examineRights } from './rights.ts'
+import { examineServer } from './server.ts'
+
+/** A process says that it lives every 15 s. */
+const ALIVE_SECONDS = 60
+
+export async function examineControl(control: Database): Promise<Finding[]> {
+  const server = await examineServer(control, 'control')
+  if (!server.current) return server.findings
+  const rights = await examineRights(control, 'lethe_control', controlRights)
+  if (rights.some((finding) => finding.severity === 'error')) return [...server.findings, ...rights]
+  return [
+    ...server.findings,
+    ...rights,
+    ...(await evidence(control)),
+    ...(await holds(control)),
+    ...(await processes(control)),
+  ]
+}
+
+/** Triggers refuse changes to everyone, but the owner can drop a trigger. */
+async function evidence(control: Database): Promise<Finding[]> {
+  const check = examine('append-only', 'control')
+  const [row] = await control.query(
+    z.object({ can: z.boolean(), triggers: z.coerce.number() }),
+    `SELECT bool_or(has_table_privilege(t, 'UPDATE') OR has_table_privilege(t, 'DELETE') OR has_table_privilege(t, 'TRUNCATE')) AS can,
+       (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('lethe_control.events'::regclass, 'lethe_control.erasures'::regclass)
+          AND tgname LIKE 'append_only%' AND tgenabled IN ('O', 'A')) AS triggers
+     FROM unnest(ARRAY['lethe_control.events', 'lethe_control.erasures']) AS t`,
+  )
+  if (row !== undefined && row.triggers < 4)
+    return check.error(
+      'A trigger that keeps the evidence append-only is missing or disabled.',
+      'ALTER TABLE lethe_control.events ENABLE TRIGGER ALL, the same for lethe_control.erasures; find out who disabled them.',
+    )
+  return row?.can === true
+    ? check.warning(
+        'This role could change or remove evidence (it owns the tables, or is a superuser).',
+        'Let the workers connect as a member of lethe_worker: `lethe grants --sql`. Keep the owner for `lethe migrate`.',
+      )
+    : check.ok('this role can add evidence and not change it')
+}
+
+async function holds(control: Database): Promise<Finding[]> {
+  const check = examine('holds', 'control')
+  const [row] = await control.query(
+    z.object({ pending: z.coerce.number(), overdue: z.coerce.number() }),
+    `SELECT count(*) FILTER (WHERE released_at IS NULL AND projected_at IS NULL) AS pending,
+       count(*) FILTER (WHERE released_at IS NULL AND review_at < current_date) AS overdue FROM lethe_control.holds`,
+  )
+  return [
+    ...(row !== undefined && row.pending > 0
+      ? check.error(
+          `${row.pending} hold${row.pending === 1 ? ' is' : 's are'} recorded and not yet in force in the store.`,
+          'Add the hold again, or see why its store did not answer; each sweep also projects them before it proposes.',
+        )
+      : check.ok('every hold is in force in its store')),
+    ...(row !== undefined && row.overdue > 0
+      ? examine('holds-overdue', 'control').warning(
+          `The review date of ${row.overdue} hold${row.overdue === 1 ? '' : 's'} has passed.`,
+          'See `lethe hold list --overdue`; renew or release each.',
+        )
+      : []),
+  ]
+}
+
+async function processes(control: Database): Promise<Finding[]> {
+  const check = examine('processes', 'control')
+  const [row] = await control.query(
+    z.object({ roles: z.array(z.string()) }),
+    `SELECT coalesce(array_agg(DISTINCT role), '{}') AS roles FROM lethe_control.workers w, unnest(w.roles) AS role
+     WHERE w.seen_at >= clock_timestamp() - $1 * interval '1 second'`,
+    [ALIVE_SECONDS],
+  )
+  const alive = row?.roles ?? []
+  const missing = ['dispatcher', 'retention'].filter((role) => !alive.includes(role))
+  return missing.length === 0
+    ? check.ok(`alive: ${alive.join(', ')}`)
+    : check.warning(
+        `No process has the role ${missing.join(' or ')}: nothing is ${missing.includes('dispatcher') ? 'scheduled' : 'carried out'}.`,
+        `Start one: lethe work ${missing.join(' ')}.`,
+      )
+}

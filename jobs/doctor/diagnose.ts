@@ -1,0 +1,76 @@
+/** Looks at everything Lethe stands on, in the order in which one would mend it. Reads only. */
+import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
+import { openDatabase, type Database } from '../../lib/db/index.ts'
+import { examineControl } from './control.ts'
+import { attempt, type Finding } from './finding.ts'
+import { examineKeystore, examineMachine } from './machine.ts'
+import { examinePeople, examinePolicies } from './policies.ts'
+import { examineRedis } from './redis.ts'
+import { examineTarget } from './target.ts'
+
+export interface Patient {
+  config: Config
+  /** `24.9.0`. */
+  nodeVersion: string
+  /** Whether a policy is armed; the retention flow knows. */
+  policyMode(control: Database, policy: ResolvedPolicy): Promise<{ mode: string; changed: boolean }>
+}
+
+export interface Diagnosis {
+  findings: Finding[]
+}
+
+export async function diagnose(patient: Patient): Promise<Diagnosis> {
+  const { config } = patient
+  const control = await open('control', () => config.controlUrl)
+  const findings = [
+    ...(await examineMachine(patient.nodeVersion)),
+    ...(await attempt('keystore', 'keystore', () => examineKeystore(config))),
+    ...(await attempt('redis', 'redis', () => examineRedis(config))),
+    ...control.findings,
+  ]
+  try {
+    if (control.database !== null) findings.push(...(await examineControl(control.database)))
+    for (const [store, entry] of Object.entries(config.file.stores)) {
+      if (entry.kind !== 'postgres') continue
+      const target = await open(store, () => config.storeUrl(store))
+      findings.push(...target.findings)
+      if (target.database === null) continue
+      try {
+        findings.push(...(await examineTarget(config, store, target.database, control.database)))
+      } finally {
+        await target.database.close()
+      }
+    }
+    findings.push(...examinePeople(config))
+    findings.push(...(await examinePolicies(patient, control.database)))
+  } finally {
+    await control.database?.close()
+  }
+  return { findings }
+}
+
+/** Connecting also looks for a pool in transaction mode. */
+async function open(
+  name: string,
+  url: () => string,
+): Promise<{ database: Database | null; findings: Finding[] }> {
+  let database: Database | null = null
+  const findings = await attempt('reachable', name, async () => {
+    const opened = openDatabase(url(), {
+      name,
+      applicationName: 'lethe doctor',
+      max: 2,
+      readOnly: true,
+    })
+    try {
+      await opened.ping()
+    } catch (error) {
+      await opened.close()
+      throw error
+    }
+    database = opened
+    return []
+  })
+  return { database, findings }
+}

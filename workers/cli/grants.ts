@@ -1,0 +1,69 @@
+/** `lethe grants --sql`: the least rights for each role, to read and then run as the owner. */
+import type { DeletionPlan } from '../../lib/datamap/index.ts'
+import type { Config } from '../../lib/config/index.ts'
+import { postgresStores, readConfig, usage, withStore, type AddCommands, type Session } from './session.ts'
+
+export const grantsCommands: AddCommands = (program, session) => {
+  program
+    .command('grants')
+    .description('print the least privileges for each role; runs nothing')
+    .option('--sql', 'as SQL (the only form)')
+    .option('--on <database>', 'only for control, or for this store: ready for psql')
+    .option('--worker <role>', 'name of the role that erases', 'lethe_worker')
+    .option('--operator <role>', 'name of the role that approves and holds', 'lethe_operator')
+    .option('--auditor <role>', 'name of the role that reads', 'lethe_auditor')
+    .action((options: GrantsOptions) => print(session, options))
+}
+
+interface GrantsOptions {
+  on?: string
+  worker: string
+  operator: string
+  auditor: string
+}
+
+async function print(session: Session, options: GrantsOptions): Promise<void> {
+  const { grantsSql } = await import('../../lib/grants/index.ts')
+  const config = await readConfig(session)
+  const { worker, operator, auditor } = options
+  const roles = { worker, operator, auditor }
+  const known = ['control', ...postgresStores(config)]
+  if (options.on !== undefined && !known.includes(options.on)) throw usage(`--on takes: ${known.join(', ')}.`)
+  const chosen = options.on === undefined ? known : [options.on]
+  const parts: { database: string; sql: string }[] = []
+  for (const database of chosen)
+    parts.push({
+      database,
+      sql:
+        database === 'control'
+          ? grantsSql('control', { roles })
+          : grantsSql('target', { roles, plans: await plansOf(config, database) }),
+    })
+  session.output.data(
+    parts,
+    parts
+      .map(({ database, sql }) =>
+        chosen.length === 1 ? sql : `-- ===== Run on the database of ${database} =====\n${sql}`,
+      )
+      .join('\n'),
+  )
+}
+
+/** What the policies erase from; a subject without a policy needs no rights yet. */
+async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
+  const { loadCatalogue, planDeletion } = await import('../../lib/datamap/index.ts')
+  const policies = Object.values(config.policies).filter((policy) => policy.store === store)
+  if (policies.length === 0) return []
+  const entry = config.file.stores[store]
+  const catalogue = await withStore(config, store, (database) =>
+    loadCatalogue(database, entry?.kind === 'postgres' ? entry.schemas : []),
+  )
+  return policies.map(({ subject, table }) =>
+    planDeletion(
+      config.file,
+      store,
+      table === undefined ? { subject: subject ?? '' } : { table: table.name, key: table.key },
+      catalogue,
+    ),
+  )
+}

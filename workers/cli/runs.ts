@@ -1,0 +1,91 @@
+/** `lethe runs …`: what happened, and why. */
+import type { Run, RunState } from '../../lib/ledger/index.ts'
+import { instant, table } from './output.ts'
+import { parseCount, usage, withContext, type AddCommands, type Session } from './session.ts'
+
+export const runsCommands: AddCommands = (program, session) => {
+  const runs = program.command('runs').description('runs: list, show the whole story, cancel')
+  runs
+    .command('list')
+    .description('runs, newest first')
+    .option('--state <states>', 'one or more, with commas')
+    .option('--kind <kind>', 'such as retention.sweep')
+    .option('--policy <policy>')
+    .option('--limit <n>', 'at most so many', '50')
+    .action((options: ListOptions) => list(session, options))
+  runs
+    .command('show <run>')
+    .description('who, when, what was found, decided and done, step by step')
+    .action((id: string) => show(session, id))
+  runs
+    .command('cancel <run>')
+    .description('end a run; a subject in hand is finished first')
+    .action((id: string) => cancel(session, id))
+}
+
+interface ListOptions {
+  state?: string
+  kind?: string
+  policy?: string
+  limit: string
+}
+
+async function list(session: Session, options: ListOptions): Promise<void> {
+  const { listRuns, runStates } = await import('../../lib/ledger/index.ts')
+  const states = options.state?.split(',').map((word): RunState => {
+    const state = runStates.find((known) => known === word.trim())
+    if (state === undefined) throw usage(`--state takes: ${runStates.join(', ')}.`)
+    return state
+  })
+  await withContext(session, async ({ control }) => {
+    const runs = await listRuns(control, {
+      limit: parseCount(options.limit, '--limit'),
+      ...(states === undefined ? {} : { states }),
+      ...(options.kind === undefined ? {} : { kind: options.kind }),
+      ...(options.policy === undefined ? {} : { scope: options.policy }),
+    })
+    session.output.data(
+      runs,
+      runs.length === 0
+        ? 'No runs.'
+        : table(
+            ['run', 'kind', 'of', 'state', 'outcome', 'created'],
+            runs.map((run) => [
+              run.id,
+              run.kind,
+              run.scope,
+              standing(run),
+              run.outcome ?? '',
+              instant(run.createdAt),
+            ]),
+          ),
+    )
+  })
+}
+
+function standing(run: Run): string {
+  if (run.waitingFor !== null && run.state === 'waiting') return `waiting for ${run.waitingFor}`
+  return run.request === null ? run.state : `${run.state}, ${run.request} asked`
+}
+
+async function show(session: Session, id: string): Promise<void> {
+  const { runStory } = await import('../../lib/ledger/index.ts')
+  const { storyText } = await import('./story.ts')
+  await withContext(session, async ({ control }) => {
+    const story = await runStory(control, id)
+    session.output.data(story, storyText(story, session.output.bold))
+  })
+}
+
+async function cancel(session: Session, id: string): Promise<void> {
+  const { requestRun } = await import('../../lib/ledger/index.ts')
+  await withContext(session, async ({ control }) => {
+    const run = await requestRun(control, id, 'cancel', 'command-line')
+    session.output.data(
+      { run },
+      run.state === 'cancelled'
+        ? `Run ${id} is cancelled.`
+        : `Run ${id} ends once the subject in hand is finished.`,
+    )
+  })
+}
