@@ -1,0 +1,35 @@
+/**
+ * `npm run bench [-- purge|core] [--rows N]`: starts its own servers (durable settings), measures, and ends with lines
+ * `ratio NAME VALUE`. Machines are noisy: every figure is a ratio against something else in the same run.
+ */
+import { parseArgs } from 'node:util'
+import { startPostgres, startRedis } from '../support/servers.ts'
+import { benchCore } from './core.ts'
+import { benchPurge } from './purge.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rows: { type: 'string', default: '10000000' } },
+})
+const wanted = positionals.length > 0 ? positionals : ['purge']
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+const postgres = await startPostgres({
+  durable: true,
+  settings: { shared_buffers: '1GB', max_wal_size: '8GB', checkpoint_timeout: '15min' },
+})
+const redis = await startRedis()
+const ratios: Record<string, number> = {}
+try {
+  if (wanted.includes('purge'))
+    Object.assign(
+      ratios,
+      await benchPurge({ adminUrl: postgres.url, redisUrl: redis.url }, Number(values.rows), say),
+    )
+  Object.assign(ratios, await benchCore({ adminUrl: postgres.url, redisUrl: redis.url }, say))
+} finally {
+  await redis.stop()
+  await postgres.stop()
+}
+for (const [name, value] of Object.entries(ratios))
+  process.stdout.write(`ratio ${name} ${value.toFixed(3)}\n`)
