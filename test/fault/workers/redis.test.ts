@@ -17,7 +17,7 @@ const eager = { heartbeat: '*/15 * * * * *', staleSeconds: 0 }
 const steps = 5
 
 beforeEach(async () => {
-  redis = await startRedis()
+  redis = await startRedis({ own: true })
   house = await openHouse(await freshDatabase())
   await createEffects(house.control)
 })

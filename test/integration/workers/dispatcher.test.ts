@@ -19,7 +19,7 @@ const timeouts = { socketMs: 6000, commandMs: 500 }
 const eager = { heartbeat: '*/15 * * * * *', staleSeconds: 0 }
 
 beforeAll(async () => {
-  redis = await startRedis()
+  redis = await startRedis({ own: true })
 })
 afterAll(() => redis.stop())
 beforeEach(async () => {

@@ -21,7 +21,7 @@ let queues: Queues
 const closers: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
-  server = await startRedis()
+  server = await startRedis({ own: true })
   admin = new Redis(server.url)
 })
 afterAll(async () => {
@@ -151,7 +151,7 @@ describe('a Redis that is away', () => {
   test.each(['killed', 'silent'])(
     '%s: an add fails soon, and works again when Redis is back',
     async (fault) => {
-      const own = await startRedis()
+      const own = await startRedis({ own: true })
       const proxy = await startProxy(own.host, own.port, { protocol: 'raw' })
       const timeouts = { socketMs: 6000, commandMs: 500 }
       const away = openQueues({ url: proxy.rewrite(own.url), prefix: '{test}', timeouts }, ['work'])
