@@ -91,7 +91,7 @@ export interface SmallClinic {
   count(table: string, where?: string): Promise<number>
   /** Rows of the tables that a subject is made of. */
   counts(): Promise<Record<string, number>>
-  /** Ordinal → state and reason of what is left of a population. */
+  /** Ordinal → state and reason of what is left of a population; those gone and not read back yet don't count. */
   population(proposal: string): Promise<Record<string, string>>
   hold(hold: { level: 'subject' | 'table'; key?: readonly string[]; table?: string }): Promise<void>
   /** Every table, ours and theirs. */
@@ -161,7 +161,7 @@ export async function openSmallClinic(): Promise<SmallClinic> {
     async population(proposal) {
       const rows = await db.query(
         z.object({ ordinal: z.string(), state: z.string(), reason: z.string().nullable() }),
-        `SELECT ordinal, state, reason FROM lethe.population WHERE proposal_id = $1`,
+        `SELECT ordinal, state, reason FROM lethe.population WHERE proposal_id = $1 AND state <> 'erased'`,
         [proposal],
       )
       return Object.fromEntries(rows.map((row) => [row.ordinal, [row.state, row.reason].join(' ').trim()]))

@@ -1,15 +1,16 @@
 /** Locks the roots of a batch and decides, under the lock, which subjects may go. */
 import { z } from 'zod'
-import { sqlColumn, type DeletionPlan } from '../../../datamap/index.ts'
+import { sqlColumn, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Transaction } from '../../../db/index.ts'
 import type { Subject } from './batch.ts'
 import { firstReason, mergedCondition, type FullGuard } from './guard.ts'
 import {
-  givenIsRoot,
   givenKeys,
   keyArrays,
+  keyId,
   rootFromKey,
-  rootIsMissing,
+  rootIsGiven,
+  rootKeyText,
   rootTable,
   shiftParameters,
 } from './root-sql.ts'
@@ -17,7 +18,7 @@ import {
 export interface Candidate {
   subject: Subject
   /** Keys whose root row is there; the others' rows elsewhere still go, since their keys are known. */
-  present: readonly string[][]
+  present: readonly RootKey[]
   /** When the last ground for keeping the root ends; null: open, or nothing keeps it. */
   keptUntil: Date | null
 }
@@ -56,84 +57,81 @@ export async function decide(
 
   const decisions: Decisions = { go: [], locked: [], skipped: [] }
   for (const subject of subjects) {
-    const own = flat.flatMap((entry, place) =>
-      entry.subject === subject
-        ? [{ ...entry, row: rows.get(place + 1), locked: locked.has(place + 1) }]
-        : [],
-    )
-    const present = own.filter((entry) => entry.row?.present === true)
-    const reason = own.find((entry) => (entry.row?.reason ?? null) !== null)?.row?.reason
-    if (present.some((entry) => !entry.locked) || strangers.has(subject)) decisions.locked.push(subject)
+    const present = subject.keys.filter((key) => rows.has(keyId(key)))
+    const found = present.map((key) => rows.get(keyId(key)))
+    const reason = found.find((row) => (row?.reason ?? null) !== null)?.reason ?? null
+    if (present.some((key) => !locked.has(keyId(key))) || strangers.has(subject))
+      decisions.locked.push(subject)
     else if (held.has(subject)) decisions.skipped.push({ subject, reason: 'held' })
-    else if (reason !== undefined && reason !== null) decisions.skipped.push({ subject, reason })
+    else if (reason !== null) decisions.skipped.push({ subject, reason })
     else
       decisions.go.push({
         subject,
-        present: present.map((entry) => [...entry.key]),
-        keptUntil: lastUntil(present.map((entry) => entry.row?.kept_until ?? null)),
+        present,
+        keptUntil: lastUntil(found.map((row) => row?.kept_until ?? null)),
       })
   }
   return decisions
 }
 
-/** Places (from 1) of the keys whose row is locked now. */
+/** Keys (as keyId) whose row is locked now. */
 async function lockRoots(
   tx: Transaction,
   plan: DeletionPlan,
   flat: readonly FlatKey[],
   wait: boolean,
-): Promise<Set<number>> {
+): Promise<Set<string>> {
   const rows = await tx.query(
-    z.object({ ord: z.number() }),
-    `SELECT given.ord::int AS ord FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
+    z.object({ key: z.array(z.string()) }),
+    `SELECT ${rootKeyText(plan)} AS key FROM ${rootTable(plan)} root WHERE ${rootIsGiven(plan)}
      FOR UPDATE OF root${wait ? '' : ' SKIP LOCKED'}`,
     keyArrays(
       plan,
       flat.map((entry) => entry.key),
     ),
   )
-  return new Set(rows.map((row) => row.ord))
+  return new Set(rows.map((row) => keyId(row.key)))
 }
 
 const evaluated = z.object({
-  ord: z.number(),
-  present: z.boolean(),
+  key: z.array(z.string()),
   reason: z.string().nullable(),
   kept_until: z.date().nullable(),
 })
 
+/** What the conditions say about each root row that is there, by keyId. */
 async function evaluate(
   tx: Transaction,
   plan: DeletionPlan,
   guard: FullGuard,
   flat: readonly FlatKey[],
   decided: boolean,
-): Promise<Map<number, z.infer<typeof evaluated>>> {
+): Promise<Map<string, z.infer<typeof evaluated>>> {
   const width = plan.key.length
-  const merged = `(($${width + 1}::boolean[])[given.ord])`
-  const move = (sql: string) => shiftParameters(sql, width + 1)
+  const arrays = plan.key.map((_, place) => `$${width + place + 1}::text[]`).join(', ')
+  const own = plan.key.map((column) => `${sqlColumn('root', column.name)}::text`).join(', ')
+  const merged = `((${own}) IN (SELECT * FROM unnest(${arrays})))`
+  const move = (sql: string) => shiftParameters(sql, 2 * width)
   const reason = decided
     ? 'NULL::text'
-    : `CASE WHEN ${rootIsMissing(plan)} THEN NULL
-        WHEN NOT ${merged} AND (${mergedCondition(plan)}) THEN 'merged'
+    : `CASE WHEN NOT ${merged} AND (${mergedCondition(plan)}) THEN 'merged'
         ELSE coalesce(${move(firstReason(guard))}, CASE WHEN ${merged} OR (${move(guard.due)}) THEN NULL ELSE 'not-due' END) END`
   const until =
     plan.keptUntil === null || plan.keptCondition === null
       ? 'NULL::timestamptz'
       : `CASE WHEN (${plan.keptCondition}) THEN (${plan.keptUntil})::timestamptz END`
+  const keys = (some: readonly FlatKey[]) =>
+    keyArrays(
+      plan,
+      some.map((entry) => entry.key),
+    )
   const rows = await tx.query(
     evaluated,
-    `SELECT given.ord::int AS ord, NOT (${rootIsMissing(plan)}) AS present, ${reason} AS reason, ${until} AS kept_until
-     FROM ${givenKeys(plan)} LEFT JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}`,
-    [
-      ...keyArrays(
-        plan,
-        flat.map((entry) => entry.key),
-      ),
-      ...(decided ? [] : [flat.map((entry) => entry.merged), ...guard.values]),
-    ],
+    `SELECT ${rootKeyText(plan)} AS key, ${reason} AS reason, ${until} AS kept_until
+     FROM ${rootTable(plan)} root WHERE ${rootIsGiven(plan)}`,
+    [...keys(flat), ...(decided ? [] : [...keys(flat.filter((entry) => entry.merged)), ...guard.values])],
   )
-  return new Map(rows.map((row) => [row.ord, row]))
+  return new Map(rows.map((row) => [keyId(row.key), row]))
 }
 
 /**
@@ -145,9 +143,9 @@ async function heldWithoutRoot(
   plan: DeletionPlan,
   guard: FullGuard,
   flat: readonly FlatKey[],
-  rows: ReadonlyMap<number, { present: boolean }>,
+  rows: ReadonlyMap<string, unknown>,
 ): Promise<Set<Subject>> {
-  const gone = flat.filter((_, place) => rows.get(place + 1)?.present !== true)
+  const gone = flat.filter((entry) => !rows.has(keyId(entry.key)))
   if (gone.length === 0) return new Set()
   const found = await tx.query(
     z.object({ ord: z.number() }),

@@ -12,7 +12,7 @@ import { readProgress } from './progress.ts'
 import { batchSize, takeFitting, type BatchSize } from './sizing.ts'
 import type { Throttle } from './throttle.ts'
 
-const PAGE = 2000
+const PAGE = 4000
 
 export interface DrainOptions {
   runId: string
@@ -63,16 +63,17 @@ export async function* drainPopulation(
     number += 1n
     const id = number
     const ran = runBatch(db, plan, batchOf(options, id, roots), options.hooks)
-    running.set(
-      id,
-      ran.then((outcome) => ({ id, roots, outcome })),
-    )
+    const ended = ran.then((outcome) => ({ id, roots, outcome }))
+    // It may fail while the caller is busy with another outcome: whoever asks for the next step is told.
+    ended.catch(() => undefined)
+    running.set(id, ended)
   }
 
   try {
     for (;;) {
       const verdict = options.throttle?.verdict() ?? null
-      while (verdict === null && running.size < lanes) {
+      const free = verdict === null ? lanes - running.size : 0
+      for (let lane = 0; lane < free; lane += 1) {
         const roots: Roots | null = unfinished ?? (await source.take(running.size === 0))
         unfinished = null
         if (roots === null) break
@@ -150,7 +151,8 @@ class Source {
   }
 
   async #takeLight(alone: boolean): Promise<Roots | null> {
-    if (this.#page.length === 0 && !this.#ended) await this.#read()
+    // A page never ends a batch early: the next one is read while the first still has a batch's worth of roots.
+    if (this.#page.length < PAGE / 2 && !this.#ended) await this.#read()
     if (this.#page.length === 0) {
       if (!this.#deferred || !alone) return null
       this.#deferred = false
@@ -166,13 +168,14 @@ class Source {
   }
 
   async #read(): Promise<void> {
-    this.#page = await nextRoots(this.#db, this.#options.proposalId, this.#options.pass, {
+    const found = await nextRoots(this.#db, this.#options.proposalId, this.#options.pass, {
       maxRows: this.#options.maxRows,
       after: this.#after,
       limit: PAGE,
     })
-    this.#after = this.#page.at(-1)?.ordinal ?? this.#after
-    this.#ended = this.#page.length < PAGE
+    this.#page.push(...found)
+    this.#after = found.at(-1)?.ordinal ?? this.#after
+    this.#ended = found.length < PAGE
   }
 
   /** A heavy subject that is locked or blocked stays where it is: it is tried once a pass. */

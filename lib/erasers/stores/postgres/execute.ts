@@ -67,7 +67,8 @@ async function prepareTransaction(tx: Transaction, plan: DeletionPlan, batch: Ba
   const wait = batch.lockTimeoutMs ?? (batch.wait ? WAIT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS)
   await tx.execute(
     `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-            set_config('lethe.pseudonym_key', $3, true), set_config('TimeZone', $4, true)`,
+            set_config('lethe.pseudonym_key', $3, true), set_config('TimeZone', $4, true),
+            set_config('jit', 'off', true)`,
     [String(Math.round(wait)), String(STATEMENT_TIMEOUT_MS), batch.pseudonymKey ?? '', plan.timeZone],
   )
 }

@@ -13,6 +13,15 @@ export function givenKeys(plan: DeletionPlan, first = 1): string {
   return `unnest(${arrays.join(', ')}) WITH ORDINALITY AS given(${plan.key.map((_, place) => `k${place + 1}`).join(', ')}, ord)`
 }
 
+/** Row `root` is one of those whose keys stand in the parameters from `$1` on: an index scan, however many there are. */
+export function rootIsGiven(plan: DeletionPlan): string {
+  const arrays = plan.key.map((column, place) => `$${place + 1}::text[]::${column.type}[]`)
+  const own = plan.key.map((column) => sqlColumn('root', column.name))
+  return own.length === 1
+    ? `${own[0]} = ANY (${arrays[0]})`
+    : `(${own.join(', ')}) IN (SELECT * FROM unnest(${arrays.join(', ')}))`
+}
+
 /** Row `root` is the one that `given` names; the cast stands on the parameter, so that the key's index is used. */
 export function givenIsRoot(plan: DeletionPlan): string {
   return plan.key

@@ -56,7 +56,7 @@ export async function readSignals(db: Queryable, window: Window | null): Promise
      )
      SELECT
        (SELECT CASE
-          WHEN opens IS NULL THEN 0
+          WHEN opens IS NULL OR opens = closes THEN 0
           WHEN opens <= closes AND at >= opens AND at < closes THEN 0
           WHEN opens > closes AND (at >= opens OR at < closes) THEN 0
           ELSE mod((extract(epoch FROM opens - at) + 86400)::numeric, 86400) END FROM wall) AS opens_in,

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { sqlColumn, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
 import type { BatchHooks, BatchRoot, Subject } from './batch.ts'
-import { keyId, rootTable } from './root-sql.ts'
+import { givenKeys, keyArrays, keyId, rootTable } from './root-sql.ts'
 
 const prepared = new WeakMap<readonly BatchRoot[], readonly Subject[]>()
 
@@ -33,8 +33,9 @@ export async function prepareSubjects(
 export async function expandSubjects(
   db: Queryable,
   plan: DeletionPlan,
-  roots: readonly BatchRoot[],
+  given: readonly BatchRoot[],
 ): Promise<readonly Subject[]> {
+  const roots = await canonicalKeys(db, plan, given)
   const single = roots.map((root) => ({ ordinals: [root.ordinal], keys: [root.key] }))
   const [key] = plan.key
   if (plan.alias === null || key === undefined || roots.length === 0) return single
@@ -54,6 +55,25 @@ export async function expandSubjects(
     return root === undefined || root.key[0] === row.key ? [] : [{ root, key: row.key }]
   })
   return joinMerged(roots, merged)
+}
+
+/** Keys as the database itself writes them: `007` and `7` are one subject, so they must give one hash. */
+async function canonicalKeys(
+  db: Queryable,
+  plan: DeletionPlan,
+  roots: readonly BatchRoot[],
+): Promise<BatchRoot[]> {
+  if (roots.length === 0) return []
+  const texts = plan.key.map((column, place) => `given.k${place + 1}::${column.type}::text`)
+  const rows = await db.query(
+    z.object({ key: z.array(z.string()) }),
+    `SELECT ARRAY[${texts.join(', ')}] AS key FROM ${givenKeys(plan)} ORDER BY given.ord`,
+    keyArrays(
+      plan,
+      roots.map((root) => root.key),
+    ),
+  )
+  return roots.map((root, place) => ({ ordinal: root.ordinal, key: rows[place]?.key ?? root.key }))
 }
 
 function joinMerged(

@@ -49,7 +49,7 @@ describe('a batch', () => {
     ).rejects.toBe(stop)
     expect(await clinic.count('people')).toBe(2)
     expect(await readProgress(clinic.db, run.id)).toMatchObject({ batch: 0n, counters: {} })
-    expect(await clinic.count('lethe.population')).toBe(2)
+    expect(await clinic.count('lethe.population', `state = 'pending'`)).toBe(2)
 
     await runBatch(clinic.db, clinic.plan, run.batch(1n, [1], { proposalId: proposal }), hooks)
     await runBatch(clinic.db, clinic.plan, run.batch(2n, [2], { proposalId: proposal }), hooks)
@@ -61,7 +61,7 @@ describe('a batch', () => {
     expect(batches.map((batch) => batch.number)).toEqual([1n, 2n])
     expect(batches[0]?.event).toMatchObject({ subjects: 1, rows: { 'public.samples': 3 } })
     expect(JSON.stringify(batches.map((batch) => batch.event))).not.toContain('example.invalid')
-    expect(await clinic.count('lethe.population')).toBe(0)
+    expect(await clinic.population(proposal)).toEqual({})
   })
 
   test('is refused under a number that is committed already', async () => {
@@ -69,7 +69,7 @@ describe('a batch', () => {
     const run = await clinic.run()
     await runBatch(clinic.db, clinic.plan, run.batch(1n, [1]), hooks)
     await expect(runBatch(clinic.db, clinic.plan, run.batch(1n, [2]), hooks)).rejects.toMatchObject({
-      code: 'E_INTERNAL',
+      facts: { constraint: 'batches_pkey' },
     })
     expect(await clinic.count('people')).toBe(1)
   })
@@ -345,11 +345,13 @@ describe('others at the same time', () => {
       },
     })
     await inside.opened
-    const late = clinic.db.execute(`INSERT INTO app_holds (person_id) VALUES (2)`)
+    const late = expect(
+      clinic.db.execute(`INSERT INTO app_holds (person_id) VALUES (2)`),
+    ).rejects.toMatchObject({ code: 'E_BLOCKED_BY_REFERENCE' })
     await untilWaiting(clinic.db)
     go.open()
     await running
-    await expect(late).rejects.toMatchObject({ code: 'E_BLOCKED_BY_REFERENCE' })
+    await late
   })
 
   test('a hold without a foreign key, committed while the steps run, stops the root in its own statement', async () => {
@@ -434,7 +436,7 @@ describe('others at the same time', () => {
       run.batch(1n, [1, 2, 3, 4], { lockTimeoutMs: 20, searchMs: 10_000 }),
       hooks,
     )
-    expect(outcome.done.toSorted()).toEqual([1n, 2n, 4n])
+    expect(outcome.done.toSorted((a, b) => Number(a - b))).toEqual([1n, 2n, 4n])
     expect(outcome.locked).toEqual([3n])
     release.open()
     await other

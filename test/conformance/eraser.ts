@@ -1,0 +1,194 @@
+/**
+ * What every eraser must do, whatever holds the data behind it. A new eraser comes with a fixture and nothing else:
+ * `describeEraser('name', () => openFixture())` in a test file next to this one.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Eraser, EraseRequest, ErasePage, SubjectRef } from '../../lib/erasers/index.ts'
+
+export interface EraserFixture<P> {
+  eraser: Eraser<P>
+  plan: P
+  /** Removes everything, and any obstacle that a test has put up. */
+  reset(): Promise<void>
+  /** Makes `count` subjects with at least 3 items each. */
+  seed(count: number): Promise<SubjectRef[]>
+  /** A subject that was never there. */
+  stranger: SubjectRef
+  /** A request of a run that may work; `limit` in items. */
+  request(limit: number): Promise<EraseRequest>
+  /** Makes the store claim success for this subject and keep something. */
+  lieAbout(subject: SubjectRef): Promise<void>
+  /** Makes the store refuse this subject; the function returned lets it go again. */
+  refuse(subject: SubjectRef): Promise<() => Promise<void>>
+  /** Makes an item of this subject one that must be kept until a date. */
+  retain?(subject: SubjectRef): Promise<void>
+  /** A request whose holder has been overtaken; absent where the other side knows no fence. */
+  overtaken?(): Promise<EraseRequest>
+  close(): Promise<void>
+}
+
+/** No eraser needs more calls than this for what the suite gives it: more means it never ends. */
+const CALLS = 50
+const never = new AbortController().signal
+
+export function describeEraser<P>(name: string, makeFixture: () => Promise<EraserFixture<P>>): void {
+  describe(`the eraser ${name}`, () => {
+    let fixture: EraserFixture<P>
+    beforeAll(async () => {
+      fixture = await makeFixture()
+    })
+    afterAll(() => fixture.close())
+    beforeEach(() => fixture.reset())
+
+    const verify = (subjects: readonly SubjectRef[]) => fixture.eraser.verify(subjects, fixture.plan, never)
+    const locate = async (subjects: readonly SubjectRef[]) =>
+      sum((await fixture.eraser.locate(subjects, fixture.plan, never)).counts)
+    const erase = async (subjects: readonly SubjectRef[], request: EraseRequest) =>
+      fixture.eraser.erase(subjects, fixture.plan, request, never)
+    const eraseAll = async (subjects: readonly SubjectRef[], request: EraseRequest): Promise<ErasePage[]> => {
+      const pages: ErasePage[] = []
+      do {
+        pages.push(await erase(subjects, request))
+        expect(pages.length).toBeLessThanOrEqual(CALLS)
+      } while (pages.at(-1)?.more === true)
+      return pages
+    }
+
+    test('says what it can do', () => {
+      expect(fixture.eraser.capabilities.bulk).toBeGreaterThan(0)
+      expect(fixture.eraser.capabilities.irreversibleAfter).not.toBe('')
+    })
+
+    test('locates what is there and changes nothing by it', async () => {
+      const subjects = await fixture.seed(2)
+      const before = await locate(subjects)
+      expect(before).toBeGreaterThanOrEqual(6)
+      expect(await locate(subjects)).toBe(before)
+      expect(await verify(subjects)).toMatchObject({ absent: false })
+    })
+
+    test('erases what it located, and reads back that it is absent', async () => {
+      const subjects = await fixture.seed(3)
+      const there = await locate(subjects)
+      const pages = await eraseAll(subjects, await fixture.request(1000))
+      expect(removed(pages)).toBeGreaterThanOrEqual(there)
+      expect(await verify(subjects)).toMatchObject({ absent: true, left: {} })
+      expect(await locate(subjects)).toBe(0)
+    })
+
+    test('leaves other subjects as they are', async () => {
+      const [one, ...others] = await fixture.seed(3)
+      const there = await locate(others)
+      await eraseAll(one === undefined ? [] : [one], await fixture.request(1000))
+      expect(await locate(others)).toBe(there)
+    })
+
+    test('called twice does nothing the second time, and says so', async () => {
+      const subjects = await fixture.seed(2)
+      const request = await fixture.request(1000)
+      await eraseAll(subjects, request)
+      expect(await erase(subjects, request)).toMatchObject({ removed: {}, more: false })
+    })
+
+    test('finds a subject that was never there absent, and erases nothing for it', async () => {
+      expect(await verify([fixture.stranger])).toEqual({ absent: true, left: {}, retained: [] })
+      const page = await erase([fixture.stranger], await fixture.request(1000))
+      expect(page).toMatchObject({ removed: {}, more: false })
+    })
+
+    test('does a present subject in the company of an absent one', async () => {
+      const subjects = [fixture.stranger, ...(await fixture.seed(1))]
+      await eraseAll(subjects, await fixture.request(1000))
+      expect(await verify(subjects)).toMatchObject({ absent: true })
+    })
+
+    test('given nobody does nothing', async () => {
+      expect(await erase([], await fixture.request(1000))).toMatchObject({ removed: {}, more: false })
+      expect(await verify([])).toMatchObject({ absent: true })
+    })
+
+    test('does a bounded piece a call, and says whether there is more', async () => {
+      const subjects = await fixture.seed(4)
+      const pages = await eraseAll(subjects, await fixture.request(4))
+      expect(pages.length).toBeGreaterThan(1)
+      expect(pages.slice(0, -1).every((page) => page.more)).toBe(true)
+      expect(await verify(subjects)).toMatchObject({ absent: true })
+    })
+
+    test('stopped between two pieces goes on later, by whoever comes', async () => {
+      const subjects = await fixture.seed(3)
+      await erase(subjects, await fixture.request(2))
+      expect(await verify(subjects)).toMatchObject({ absent: false })
+      await eraseAll(subjects, await fixture.request(1000))
+      expect(await verify(subjects)).toMatchObject({ absent: true })
+    })
+
+    test('does the others where one is refused, says so, and ends it when it may', async () => {
+      const [first, refused, last] = await fixture.seed(3)
+      if (first === undefined || refused === undefined || last === undefined)
+        throw new Error('three were asked for')
+      const release = await fixture.refuse(refused)
+      const request = await fixture.request(1000)
+      const page = await erase([first, refused, last], request)
+      expect(page.messages.length).toBeGreaterThan(0)
+      expect(await verify([first, last])).toMatchObject({ absent: true })
+      expect(await verify([refused])).toMatchObject({ absent: false })
+      await release()
+      await eraseAll([first, refused, last], await fixture.request(1000))
+      expect(await verify([refused])).toMatchObject({ absent: true })
+    })
+
+    test('has a lie caught by reading back: success reported, data still there', async () => {
+      const [subject] = await fixture.seed(1)
+      if (subject === undefined) throw new Error('one was asked for')
+      await fixture.lieAbout(subject)
+      await erase([subject], await fixture.request(1000))
+      const verification = await verify([subject])
+      expect(verification.absent).toBe(false)
+      expect(sum(verification.left)).toBeGreaterThan(0)
+    })
+
+    test('reports what it keeps with ground and end, and keeps it once', async () => {
+      const [subject] = await fixture.seed(1)
+      if (subject === undefined || fixture.retain === undefined) return
+      await fixture.retain(subject)
+      const request = await fixture.request(1000)
+      await eraseAll([subject], request)
+      const verification = await verify([subject])
+      expect(verification.absent).toBe(true)
+      expect(verification.retained.length).toBeGreaterThan(0)
+      for (const kept of verification.retained) {
+        expect(kept.ground).not.toBe('')
+        expect(Date.parse(kept.until ?? '')).not.toBeNaN()
+      }
+      const again = await erase([subject], request)
+      expect(again).toMatchObject({ removed: {}, more: false, retained: verification.retained })
+    })
+
+    test('refuses whoever was overtaken, with nothing done', async () => {
+      if (fixture.overtaken === undefined) return
+      const subjects = await fixture.seed(1)
+      const there = await locate(subjects)
+      await expect(erase(subjects, await fixture.overtaken())).rejects.toMatchObject({ code: 'E_FENCED' })
+      expect(await locate(subjects)).toBe(there)
+    })
+
+    test('stops before it begins where it was told to', async () => {
+      const subjects = await fixture.seed(1)
+      const there = await locate(subjects)
+      const request = await fixture.request(1000)
+      await expect(
+        fixture.eraser.erase(subjects, fixture.plan, request, AbortSignal.abort(new Error('stop'))),
+      ).rejects.toThrow('stop')
+      expect(await locate(subjects)).toBe(there)
+    })
+  })
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((all, count) => all + count, 0)
+}
+
+function removed(pages: readonly ErasePage[]): number {
+  return pages.reduce((all, page) => all + sum(page.removed), 0)
+}
