@@ -91,6 +91,23 @@ describe('counting', () => {
 })
 
 describe('faults', () => {
+  test('what was passed on before a cut reaches the server, also when the way to it was still being opened', async () => {
+    const { port } = new URL(inject('redisUrl'))
+    const counter: MessageCounter = { count: 0, onMessage: (n) => n < 2 }
+    // By name, which takes longer to connect to than the commands take to arrive.
+    const proxy = await startProxy('localhost', Number(port), { protocol: 'redis', counter })
+    closers.push(() => proxy.close())
+    const socket = connect(proxy.port, proxy.host)
+    socket.on('error', () => undefined)
+    const ended = once(socket, 'close')
+    socket.write(command('SET', 'proxy-first', '1') + command('SET', 'proxy-second', '2'))
+    await ended
+    const redis = new Redis(inject('redisUrl'))
+    await expect.poll(() => redis.mget('proxy-first', 'proxy-second')).toEqual(['1', null])
+    await redis.del('proxy-first')
+    redis.disconnect()
+  })
+
   test('a cut ends connections and refuses new ones until it heals', async () => {
     const proxy = await before(inject('postgresUrl'), { protocol: 'postgres' })
     const db = client(proxy.rewrite(inject('postgresUrl')))
