@@ -16,7 +16,8 @@ RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends openssh-client ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
+# A worker needs little memory however much it deletes; without limits the heap grows before it is collected.
+ENV NODE_ENV=production NODE_OPTIONS="--enable-source-maps --max-semi-space-size=4 --max-old-space-size=128"
 COPY --from=build /app/package.json ./package.json
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist

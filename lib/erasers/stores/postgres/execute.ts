@@ -63,12 +63,16 @@ interface Running {
   locksFrom: number
 }
 
+/**
+ * enable_seqscan = off: statistics of a table that just grew or was never analysed would have a whole table read for a few
+ * keys. Where there is no index at all the table is read all the same.
+ */
 async function prepareTransaction(tx: Transaction, plan: DeletionPlan, batch: Batch): Promise<void> {
   const wait = batch.lockTimeoutMs ?? (batch.wait ? WAIT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS)
   await tx.execute(
     `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
             set_config('lethe.pseudonym_key', $3, true), set_config('TimeZone', $4, true),
-            set_config('jit', 'off', true)`,
+            set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)`,
     [String(Math.round(wait)), String(STATEMENT_TIMEOUT_MS), batch.pseudonymKey ?? '', plan.timeZone],
   )
 }

@@ -27,10 +27,17 @@ export async function readBackErased(
     [proposalId, limit],
   )
   if (page.length === 0) return { checked: 0, left: {} }
-  const found = await verifyKeys(
-    db,
-    plan,
-    page.map((row) => row.root_key),
+  const found = await db.transaction(
+    async (tx) => {
+      // by index, whatever the statistics say of tables that have just lost rows
+      await tx.execute(`SET LOCAL enable_seqscan = off`)
+      return verifyKeys(
+        tx,
+        plan,
+        page.map((row) => row.root_key),
+      )
+    },
+    { readOnly: true, retry: true },
   )
   await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1 AND ordinal = ANY ($2::bigint[])`, [
     proposalId,
