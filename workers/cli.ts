@@ -37,7 +37,13 @@ async function main(args: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   process.on('SIGINT', () => {
     if (!session.interruptible) return
-    output.error(new LetheError('E_INTERRUPTED', { message: 'Interrupted.', left: session.left }))
+    output.error(
+      new LetheError('E_INTERRUPTED', {
+        message: 'Interrupted.',
+        left: session.left,
+        ...(session.next === undefined ? {} : { next: session.next }),
+      }),
+    )
     process.exit(130)
   })
   try {
@@ -115,6 +121,9 @@ async function report(session: Session, error: unknown): Promise<number> {
 }
 
 function sentence(message: string): string {
-  const text = message.replace(/^error: /, '').trim()
+  const text = message
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+    .trim()
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`
 }

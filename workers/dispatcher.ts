@@ -50,7 +50,7 @@ export interface Round {
   failures: string[]
 }
 
-const leaseName = 'dispatcher'
+export const leaseName = 'dispatcher'
 const postgresParts = ['schedules', 'leases', 'waiting']
 /** A job that is active this many times `staleSeconds` without a claim belongs to a worker that hangs. */
 const hangs = 5

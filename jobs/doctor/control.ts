@@ -9,18 +9,21 @@ import { examineServer } from './server.ts'
 /** A process says that it lives every 15 s. */
 const ALIVE_SECONDS = 60
 
-export async function examineControl(control: Database): Promise<Finding[]> {
+/** `readable`: Lethe's schema is current and this role may read it, so that others may ask it too. */
+export async function examineControl(control: Database): Promise<{ findings: Finding[]; readable: boolean }> {
   const server = await examineServer(control, 'control')
-  if (!server.current) return server.findings
+  if (!server.current) return { findings: server.findings, readable: false }
   const rights = await examineRights(control, 'lethe_control', controlRights)
-  if (rights.some((finding) => finding.severity === 'error')) return [...server.findings, ...rights]
-  return [
+  if (rights.some((finding) => finding.severity === 'error'))
+    return { findings: [...server.findings, ...rights], readable: false }
+  const findings = [
     ...server.findings,
     ...rights,
     ...(await evidence(control)),
     ...(await holds(control)),
     ...(await processes(control)),
   ]
+  return { findings, readable: true }
 }
 
 /** Triggers refuse changes to everyone, but the owner can drop a trigger. */

@@ -30,7 +30,12 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
     ...control.findings,
   ]
   try {
-    if (control.database !== null) findings.push(...(await examineControl(control.database)))
+    let record: Database | null = null
+    if (control.database !== null) {
+      const examined = await examineControl(control.database)
+      findings.push(...examined.findings)
+      if (examined.readable) record = control.database
+    }
     for (const [store, entry] of Object.entries(config.file.stores)) {
       if (entry.kind !== 'postgres') continue
       const target = await open(store, () => config.storeUrl(store))
@@ -43,7 +48,7 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
       }
     }
     findings.push(...examinePeople(config))
-    findings.push(...(await examinePolicies(patient, control.database)))
+    findings.push(...(await examinePolicies(patient, record)))
   } finally {
     await control.database?.close()
   }

@@ -1,8 +1,8 @@
 /** What is asked of any PostgreSQL server, control or target. */
 import { z } from 'zod'
 import type { Database } from '../../lib/db/index.ts'
-import { schemaState } from '../../lib/db/index.ts'
-import { examine, type Finding } from './finding.ts'
+import { schemaState, type SchemaState } from '../../lib/db/index.ts'
+import { attempt, examine, type Finding } from './finding.ts'
 
 const OLDEST = 14
 
@@ -74,13 +74,21 @@ async function examineSchema(
   which: 'control' | 'target',
 ): Promise<{ findings: Finding[]; current: boolean }> {
   const schema = examine('schema', database.name)
-  const state = await schemaState(database, which)
-  if (state === 'current') return { current: true, findings: schema.ok("Lethe's schema is current") }
+  let state: SchemaState | null = null
+  const failed = await attempt('schema', database.name, async () => {
+    state = await schemaState(database, which)
+    return []
+  })
+  return { current: state === 'current', findings: state === null ? failed : told(schema, state) }
+}
+
+function told(schema: ReturnType<typeof examine>, state: SchemaState): Finding[] {
+  if (state === 'current') return schema.ok("Lethe's schema is current")
   const message = {
     absent: "Lethe's schema is not there yet.",
     old: "Lethe's schema is older than this version.",
     new: "Lethe's schema was made by a newer version.",
   }[state]
   const mend = state === 'new' ? 'Run the newer version of Lethe.' : 'Run `lethe migrate`.'
-  return { current: false, findings: schema.error(message, mend) }
+  return schema.error(message, mend)
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Queryable } from '../../lib/db/index.ts'
 import { appendEvent } from '../../lib/ledger/index.ts'
-import type { Attested } from '../../lib/identity/index.ts'
+import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 
@@ -35,8 +35,9 @@ export async function policyMode(control: Queryable, policy: ResolvedPolicy): Pr
   }
 }
 
-/** Idempotent. Throws E_NOT_FOUND. */
+/** Idempotent. Throws E_NOT_FOUND, and what `authorise` throws. */
 export async function setMode(context: Context, name: string, mode: Mode, by: Attested): Promise<PolicyMode> {
+  authorise(by.identity, verbs[mode === 'armed' ? 'policy.arm' : 'policy.disarm'])
   const policy = findPolicy(context, name)
   const version = policyVersion(policy)
   await context.control.transaction(

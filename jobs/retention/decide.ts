@@ -8,6 +8,7 @@ import { LetheError } from '../../lib/errors/index.ts'
 import {
   authorise,
   parseStatement,
+  verbs,
   verifySsh,
   type Attested,
   type Decided,
@@ -100,7 +101,7 @@ function refuseDecided(proposal: Proposal): void {
 function checkOverrides(proposal: Proposal, overrides: readonly string[], by: Attested): void {
   const missing = exceeded(proposal).filter((name) => !overrides.includes(name))
   if (missing.length > 0) throw limitsError(proposal, missing)
-  if (overrides.length > 0) authorise(by.identity, ['cto'], { secondFactor: false })
+  if (overrides.length > 0) authorise(by.identity, verbs['proposal.override'])
 }
 
 function eventOf(proposal: Proposal, approval: string, decision: Decision, by: Attested): NewEvent {
@@ -146,6 +147,7 @@ export async function verifyApproval(
   const identity = await verifySsh(approval.statement, approval.signature, context.config.file.identities)
   if (identity.name !== approval.actor) throw forged('another person signed it')
   authorise(identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+  if (approval.overrides.length > 0) authorise(identity, verbs['proposal.override'])
 }
 
 function expectedDecision(proposal: Proposal, approval: Approval): Decided {
@@ -245,7 +247,7 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
 
 /** Throws E_NOT_FOUND where there is none in force. */
 export async function revokeAppraisal(context: Context, id: string, by: Attested): Promise<void> {
-  authorise(by.identity, ['records', 'cto'], { secondFactor: false })
+  authorise(by.identity, verbs['appraisal.revoke'])
   const revoked = await context.control.execute(
     `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2 WHERE id::text = $1 AND revoked_at IS NULL`,
     [id, by.identity.name],

@@ -8,7 +8,7 @@ import type { Database, Queryable } from '../../lib/db/index.ts'
 import { parseTableName, tableKey } from '../../lib/datamap/index.ts'
 import { takeHoldLock } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { authorise, type Attested } from '../../lib/identity/index.ts'
+import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import { appendEvent } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { loadPlan } from './plan.ts'
@@ -52,7 +52,7 @@ const LOCK_WAIT_MS = 60_000
 
 /** Throws E_HOLD_KEY where level and key don't fit, E_NOT_FOUND for an unknown subject or table, E_LOCK_TIMEOUT. */
 export async function addHold(context: Context, hold: NewHold, by: Attested): Promise<HoldAdded> {
-  authorise(by.identity, ['support', 'records', 'cto'], { secondFactor: false })
+  authorise(by.identity, verbs['hold.add'])
   checkShape(context, hold)
   const target = await context.target(hold.store)
   const id = newId()
@@ -98,7 +98,7 @@ export async function addHold(context: Context, hold: NewHold, by: Attested): Pr
 
 /** Idempotent; what was held is due again at the next proposal. Throws E_NOT_FOUND. */
 export async function releaseHold(context: Context, id: string, reason: string, by: Attested): Promise<void> {
-  authorise(by.identity, ['records', 'cto'], { secondFactor: false })
+  authorise(by.identity, verbs['hold.release'])
   const [released] = await context.control.query(
     z.object({ store: z.string() }),
     `UPDATE lethe_control.holds SET released_by = coalesce(released_by, $2), released_reason = coalesce(released_reason, $3),

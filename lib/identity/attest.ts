@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import type { Config } from '../config/index.ts'
 import type { Attested } from './identity.ts'
-import { verifyOidc } from './oidc.ts'
 import { signWithSsh, verifySsh } from './ssh.ts'
 import { checkStatement, statementFor, type Decided } from './statement.ts'
 
@@ -37,6 +36,8 @@ export async function attest(
     const signature = await signWithSsh(statement, evidence.file, evidence.tell)
     return { identity: await verifySsh(statement, signature, identities), statement, signature }
   }
+  // Loaded only where a token is given: most decisions carry a signature.
+  const { verifyOidc } = await import('./oidc.ts')
   const identity = await verifyOidc(evidence.token, oidc, identities, now)
   // The token itself is a credential and names a person: its digest is enough to find it in the issuer's own log.
   const digest = createHash('sha256').update(evidence.token.trim()).digest('hex')

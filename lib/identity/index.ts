@@ -1,6 +1,5 @@
 export { attest, type Evidence } from './attest.ts'
 export { authorise, type Attested, type Identity } from './identity.ts'
-export { verifyOidc, type OidcSettings } from './oidc.ts'
 export { signWithSsh, sshKeygenWorks, verifySsh } from './ssh.ts'
 export {
   checkStatement,

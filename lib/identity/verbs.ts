@@ -1,7 +1,8 @@
 /**
- * Which roles may do what: the one table. A policy may name another approver for its own proposals (`approver_role`), and
- * the role cto may always approve. An auditor reads and decides nothing. Pausing and cancelling stand outside: whoever
- * reaches the command line may stop a deletion, since nothing is lost by it.
+ * Which roles may do what: the one table. Proposals and appraisals of a policy are decided by the role that it names
+ * (`approver_role`, records by default) or by cto. An auditor reads and decides nothing. Pausing and cancelling stand
+ * outside: whoever reaches the command line may stop a deletion, since nothing is lost by it; resuming one only lets go
+ * on what was decided.
  */
 import type { Role } from '../config/index.ts'
 

@@ -5,7 +5,6 @@
 import type { Config } from '../config/index.ts'
 import type { ErrorCode } from '../errors/index.ts'
 import { createLogger, type Logger } from '../log/index.ts'
-import { mail } from './smtp.ts'
 import { post } from './webhook.ts'
 
 export interface Message {
@@ -43,7 +42,11 @@ export function createNotifier(config: Config, log: Logger = createLogger({ name
   if (channel === 'smtp' && smtp !== undefined)
     return {
       channel,
-      deliver: async (message) => mail({ url: config.secret(smtp.url), from: smtp.from }, message),
+      async deliver(message) {
+        // Every process makes a notifier, few send mail: the library is loaded by the first that does.
+        const { mail } = await import('./smtp.ts')
+        return mail({ url: config.secret(smtp.url), from: smtp.from }, message)
+      },
     }
   return {
     channel: 'log',

@@ -16,6 +16,8 @@ const BAR = 24
 /** Throws the run's own error where it failed or was refused, E_APPROVAL_MISSING where it waits for a decision. */
 export async function follow(session: Session, context: Context, id: string): Promise<void> {
   const { output } = session
+  session.left = `Run ${id} goes on without this command.`
+  session.next = `Watch it again: lethe runs follow ${id}. Stop it: lethe retention pause ${id}`
   const pace = createPace()
   let told = { text: '', at: -LINE_MS }
   for (;;) {
@@ -43,7 +45,9 @@ function ended(session: Session, run: Run): void {
     { run },
     `Run ${run.id} ${run.state}: ${run.outcome ?? ''}. ${count(goneRows(run))} rows. See: lethe retention report ${run.id}`,
   )
-  if (run.state === 'cancelled') session.exitCode = 3
+  // Some subjects stayed although they should have gone, or the rest was called off: partly done.
+  const stayed = Object.entries(run.counters).some(([name, n]) => name.startsWith('blocked.') && n > 0)
+  if (run.state === 'cancelled' || stayed) session.exitCode = 3
 }
 
 function runError(run: Run): LetheError {

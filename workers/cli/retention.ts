@@ -66,7 +66,7 @@ export const retentionCommands: AddCommands = (program, session) => {
 async function plan(session: Session, name: string, options: { sample?: string }): Promise<void> {
   const { output } = session
   const sample = options.sample === undefined ? 0 : parseCount(options.sample, '--sample')
-  if (sample > 0 && (output.json || process.stdout.isTTY !== true))
+  if (sample > 0 && (output.json || !process.stdout.isTTY))
     throw usage(
       'A sample shows the keys of living people: on a terminal only, and not as JSON, so that nothing stores it.',
       'Run it on a terminal without --json, and without redirecting its output.',
@@ -110,8 +110,8 @@ async function plan(session: Session, name: string, options: { sample?: string }
         ...figuresText(output.bold, found, limits),
         output.bold('Statements, in this order'),
         table(
-          ['', 'kind', 'statement', 'why'],
-          steps.map((step, i) => [i + 1, step.kind, step.id, step.why]),
+          ['', 'statement', 'why'],
+          steps.map((step, i) => [i + 1, step.id, step.why]),
         ),
         ...(deletion.notCovered.length === 0
           ? []
@@ -233,7 +233,6 @@ async function run(session: Session, policy: string, options: { wait?: boolean }
   await withContext(session, async (context) => {
     const started = await startSweep(context, policy, 'command-line')
     const { output } = session
-    session.left = `Run ${started.id} goes on; see: lethe runs show ${started.id}`
     if (options.wait !== true) {
       output.data(
         { run: started },

@@ -18,6 +18,10 @@ export const runsCommands: AddCommands = (program, session) => {
     .description('who, when, what was found, decided and done, step by step')
     .action((id: string) => show(session, id))
   runs
+    .command('follow <run>')
+    .description('watch a run until it ends or waits for a person; Ctrl-C leaves it going')
+    .action((id: string) => followRun(session, id))
+  runs
     .command('cancel <run>')
     .description('end a run; a subject in hand is finished first')
     .action((id: string) => cancel(session, id))
@@ -75,6 +79,11 @@ async function show(session: Session, id: string): Promise<void> {
     const story = await runStory(control, id)
     session.output.data(story, storyText(story, session.output.bold))
   })
+}
+
+async function followRun(session: Session, id: string): Promise<void> {
+  const { follow } = await import('./follow.ts')
+  await withContext(session, (context) => follow(session, context, id))
 }
 
 async function cancel(session: Session, id: string): Promise<void> {

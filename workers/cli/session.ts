@@ -11,6 +11,8 @@ export interface Session {
   readonly env: Readonly<Record<string, string | undefined>>
   /** What an interruption leaves behind, for the person who pressed Ctrl-C. */
   left: string
+  /** What that person does next; absent: the same command goes on. */
+  next?: string
   /** Ends the command with this exit code although nothing was thrown. */
   exitCode: number
   /** False: the command looks after signals itself (`work`). */

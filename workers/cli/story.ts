@@ -77,10 +77,13 @@ function facts(event: RunEvent): string {
 function shape(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (Array.isArray(value)) return value.map(String).join(' ')
-  if (typeof value === 'object')
-    return Object.entries(value)
-      .map(([name, inner]) => `${name}=${String(inner)}`)
-      .join(' ')
+  if (typeof value === 'object') {
+    const entries = Object.entries(value)
+    // Counts by table are in the report; here their sum keeps the line readable.
+    return entries.length > 3 && entries.every(([, inner]) => typeof inner === 'number')
+      ? `${count(entries.reduce((sum, [, inner]) => sum + Number(inner), 0))} in ${entries.length} tables`
+      : entries.map(([name, inner]) => `${name}=${String(inner)}`).join(' ')
+  }
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 

@@ -21,12 +21,14 @@ async function work(session: Session, roles: readonly string[]): Promise<never> 
 
 async function once(session: Session, roles: readonly string[]): Promise<void> {
   if (roles.length !== 1 || roles[0] !== 'dispatcher') throw usage('--once is for the dispatcher alone.')
-  const [{ openContext }, { runOnce }, { openQueues }, { registry }] = await Promise.all([
-    import('../context.ts'),
-    import('../dispatcher.ts'),
-    import('../../lib/queue/index.ts'),
-    import('../../jobs/registry.ts'),
-  ])
+  const [{ openContext }, { leaseName, runOnce }, { openQueues }, { releaseLease }, { registry }] =
+    await Promise.all([
+      import('../context.ts'),
+      import('../dispatcher.ts'),
+      import('../../lib/queue/index.ts'),
+      import('../../lib/ledger/index.ts'),
+      import('../../jobs/registry.ts'),
+    ])
   const opened = await openContext('dispatcher', { LETHE_LOG_LEVEL: 'warn', ...session.env })
   try {
     const { context } = opened
@@ -51,6 +53,8 @@ async function once(session: Session, roles: readonly string[]): Promise<void> {
       if (!round.leader) session.exitCode = 11
       else if (round.failures.length > 0) session.exitCode = 3
     } finally {
+      // Kept, it would stop the next dispatcher for as long as a dead one's.
+      await releaseLease(context.control, leaseName, context.workerId)
       await queues.close()
     }
   } finally {
