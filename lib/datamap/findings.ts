@@ -17,7 +17,9 @@ export function settle(map: DataMap, store: string, drafts: readonly Draft[]): F
   for (const draft of drafts) {
     const id = findingId(draft.kind, store, draft.on)
     const accepted = draft.kind === 'map-error' ? null : (reasons.get(id) ?? null)
-    if (!found.has(id)) found.set(id, { id, store, ...draft, accepted })
+    // Two mistakes in one place are two findings: only the map's errors can share a place.
+    const identity = draft.kind === 'map-error' ? `${id} ${draft.message}` : id
+    if (!found.has(identity)) found.set(identity, { id, store, ...draft, accepted })
   }
   return [...found.values()].toSorted(
     (a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.on < b.on ? -1 : a.on > b.on ? 1 : 0),

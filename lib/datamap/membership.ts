@@ -9,7 +9,7 @@ import { indexed, matches, rowAddress } from './access.ts'
 import { castColumn, castValue, comparable } from './compare.ts'
 import type { Link } from './model.ts'
 import { sqlColumn, sqlIdentifier, sqlLiteral, sqlTable, type TableKey } from './names.ts'
-import type { Reached, Target } from './reach.ts'
+import { leads, type Reached, type Target } from './reach.ts'
 
 /** The parameters of one statement: the root key's arrays, then those of the collect steps it uses. */
 export interface Scope {
@@ -73,22 +73,22 @@ export function membership(target: Target): Membership {
   ): string {
     const polymorphic = link.when === undefined || link.pointing !== link.from ? null : whenSql(link, alias)
     const collected =
-      roots.by === 'batch' && link.pointing === link.to ? roots.scope.collect?.(link, alias) : null
+      roots.by === 'batch' && link.pointing !== link.from ? roots.scope.collect?.(link, alias) : null
     if (typeof collected === 'string') return collected
     let condition: string
     if (link.to === target.root.key) condition = joinedToRoot(link, alias, roots)
     else {
       // The inner row is `t` again, so that conditions written over `t` fit; it sees nothing of the outer one.
       const values = link.columns.map((_, place) => value(link, 't', place))
-      const parts = [belongs(link.to, 't', roots, only, [...path, link.from])]
-      if (link.when !== undefined && link.pointing === link.to) parts.push(whenSql(link, 't'))
+      const parts = [belongs(link.to, 't', roots, only, leads(link) ? [...path, link.from] : path)]
+      if (link.when !== undefined && link.pointing !== link.from) parts.push(whenSql(link, 't'))
       const extra = near(link.to)
       if (extra !== null) parts.push(extra)
       condition = within(link, alias, values, `${tableSql(link.to)} t WHERE ${parts.join(' AND ')}`)
     }
     if (
       link.when !== undefined &&
-      link.pointing === link.to &&
+      link.pointing !== link.from &&
       link.to === target.root.key &&
       roots.by === 'row'
     )

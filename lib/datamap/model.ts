@@ -117,6 +117,8 @@ function resolve(
       `An edge of ${mapped.key} leads to ${edge.to}, which has no entry in the map.`,
       'Classify that table.',
     )
+  if (edge.side === 'parent' && edge.kind !== 'owned')
+    return fail('Only owned rows can stand on the parent side.', 'Use kind: owned, or side: child.')
   const [pointing, pointed] = edge.side === 'child' ? [mapped, other] : [other, mapped]
   const references = edge.references ?? pointed.table.primaryKey
   if (references === null) {
@@ -152,8 +154,6 @@ function resolve(
       `The edge names ${edge.columns.length} columns on one side and ${references.length} on the other.`,
       'Name as many columns as references.',
     )
-  if (edge.side === 'parent' && edge.kind !== 'owned')
-    return fail('Only owned rows can stand on the parent side.', 'Use kind: owned, or side: child.')
   const weak = edge.kind === 'owned' ? null : edge.kind === 'shared' ? 'null' : 'keep'
   return [
     {
