@@ -37,7 +37,7 @@ try {
 async function main(): Promise<void> {
   const control = await postgres.createDatabase('lethe_control_demo')
   const clinic = await postgres.createDatabase('clinic_demo')
-  const counts = await createClinic(clinic.url, { patients, seed: 1 })
+  const counts = await createClinic(clinic.url, { patients, seed: 1, heavyObservations: 3000 })
   say(`${sum(counts.rows).toLocaleString('en')} rows in ${Object.keys(counts.rows).length} tables`)
   await promisify(execFile)('ssh-keygen', [
     '-q',

@@ -93,8 +93,8 @@ export function judgeLimits(
 }
 
 interface DueQuery {
-  /** SELECT of the due and free roots: root_key, clock_at, and one count c0, c1, … for each table of the plan. */
-  sql: string
+  /** CTEs ending in `due`: root_key, clock_at and, for each table of the plan, the rows that go with the subject (c0, c1, …). */
+  ctes: string
 }
 type Counted = Pick<Found, 'population' | 'rows' | 'oldest' | 'newest'>
 
@@ -115,13 +115,29 @@ async function find(
   return { cutoff, ...counted, excluded: await excluded(tx, plan, guard), rootRows: size?.n ?? 0 }
 }
 
+/** A subject is its root and the rows merged into it: their rows count as its own. `roots` counts the root rows. */
 function dueQuery(policy: ResolvedPolicy, plan: DeletionPlan, guard: FullGuard): DueQuery {
+  const table = rootTableSql(plan)
   const counts = plan.tables.map(
     (entry, i) => `(SELECT count(*) FROM ${tableSql(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
   )
+  const head = `${rootKeySql(plan)} AS root_key, ${clockSql(policy)} AS clock_at`
+  const [key] = plan.key
+  if (plan.alias === null || key === undefined)
+    return {
+      ctes: `due AS MATERIALIZED (SELECT ${[head, '1 AS roots', ...counts].join(', ')} FROM ${table} AS root WHERE ${freeToGo(guard)})`,
+    }
+  const own = `root.${pg.escapeIdentifier(key.name)}`
+  const sums = plan.tables.map((_, i) => `sum(c${i}) AS c${i}`)
   return {
-    sql: `SELECT ${[`${rootKeySql(plan)} AS root_key`, `${clockSql(policy)} AS clock_at`, ...counts].join(', ')}
-          FROM ${rootTableSql(plan)} AS root WHERE ${freeToGo(guard)}`,
+    ctes: `free AS MATERIALIZED (SELECT ${head}, ${own} AS id FROM ${table} AS root WHERE ${freeToGo(guard)}),
+      member AS (
+        SELECT root_key, clock_at, id FROM free
+        UNION
+        SELECT m.root_key, m.clock_at, ${own} FROM member m JOIN ${table} AS root ON root.${pg.escapeIdentifier(plan.alias)} = m.id
+      ),
+      counted AS (SELECT ${['m.root_key', 'm.clock_at', ...counts].join(', ')} FROM member m JOIN ${table} AS root ON ${own} = m.id),
+      due AS MATERIALIZED (SELECT ${['root_key', 'clock_at', 'count(*) AS roots', ...sums].join(', ')} FROM counted GROUP BY root_key, clock_at)`,
   }
 }
 
@@ -135,11 +151,11 @@ async function storePopulation(
   proposalId: string,
   due: DueQuery,
 ): Promise<Counted> {
-  const weight = ['1', ...plan.tables.map((_, i) => `c${i}`)].join(' + ')
+  const weight = ['roots', ...plan.tables.map((_, i) => `c${i}`)].join(' + ')
   return summed(
     tx,
     plan,
-    `due AS MATERIALIZED (${due.sql}), stored AS (
+    `${due.ctes}, stored AS (
        INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
        SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due)`,
     [proposalId],
@@ -147,7 +163,7 @@ async function storePopulation(
 }
 
 async function countPopulation(tx: Transaction, plan: DeletionPlan, due: DueQuery): Promise<Counted> {
-  return summed(tx, plan, `due AS (${due.sql})`, [])
+  return summed(tx, plan, due.ctes, [])
 }
 
 async function summed(
@@ -160,16 +176,17 @@ async function summed(
   const [row] = await tx.query(
     z.object({
       population: z.coerce.number(),
+      roots: z.coerce.number(),
       oldest: z.date().nullable(),
       newest: z.date().nullable(),
       sums: z.array(z.coerce.number()),
     }),
-    `WITH ${ctes} SELECT count(*) AS population, min(clock_at) AS oldest, max(clock_at) AS newest,
+    `WITH RECURSIVE ${ctes} SELECT count(*) AS population, coalesce(sum(roots), 0) AS roots, min(clock_at) AS oldest, max(clock_at) AS newest,
        ARRAY[${sums.join(', ')}]::float8[] AS sums FROM due`,
     values,
   )
   if (row === undefined) throw new LetheError('E_INTERNAL', { message: 'The proposal counted nothing.' })
-  const rows: Record<string, number> = { [label(plan.root)]: row.population }
+  const rows: Record<string, number> = { [label(plan.root)]: row.roots }
   plan.tables.forEach((entry, i) => {
     const n = row.sums[i] ?? 0
     if (n > 0) rows[label(entry.table)] = (rows[label(entry.table)] ?? 0) + n

@@ -137,6 +137,17 @@ function addRoot(target: Target, write: Statements, kept: Retention, add: Add, d
       write.removeRoot(),
     )
   if (kept.keptCondition === null) return
+  if (target.alias !== null) {
+    const letGo = `detach ${columnsOf(root.key, [target.alias])}`
+    add(
+      letGo,
+      'detach',
+      root.key,
+      'merged rows that stay let go of the row they were merged into',
+      write.detachMerged(target.alias),
+    )
+    rule(draught, letGo, remove)
+  }
   const why = kept.keepers.map((keeper) => `${keeper.table}: ${keeper.why}`).join('; ')
   if (root.entry.pseudonymise !== undefined) {
     add(

@@ -22,6 +22,8 @@ export interface Statements {
   open(key: ForeignKey, columns: readonly string[]): Statement
   /** Root rows that stay let go of the row they point to. */
   detachRoot(link: Link): Statement
+  /** Merged rows that stay let go of the row they were merged into, which may go. */
+  detachMerged(alias: string): Statement
   removeRoot(): Statement
   pseudonymiseRoot(): Statement
 }
@@ -223,6 +225,18 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
       return {
         collected: [],
         sql: `UPDATE ${fromTable(target, target.root.key)} root SET ${sets.join(', ')} WHERE ${where}`,
+      }
+    },
+
+    detachMerged(alias) {
+      const where = [
+        rows.inBatch('root'),
+        `(${kept.keptCondition ?? 'false'})`,
+        `${sqlColumn('root', alias)} IS NOT NULL`,
+      ]
+      return {
+        collected: [],
+        sql: `UPDATE ${fromTable(target, target.root.key)} root SET ${sqlIdentifier(alias)} = NULL WHERE ${where.join(' AND ')}`,
       }
     },
 
