@@ -88,7 +88,7 @@ export async function checkExpressions(
     } catch (error) {
       if (!(error instanceof LetheError) || error.code === 'E_DATABASE_UNAVAILABLE') throw error
       throw new LetheError('E_POLICY_SQL', {
-        message: `Policy ${policy.name}: PostgreSQL refuses its ${key} (${String(error.facts['sqlstate'] ?? error.code)}).`,
+        message: `Policy ${policy.name}: PostgreSQL refuses its ${key} (${sqlState(error)}).`,
         facts: { policy: policy.name, key },
         cause: error,
       })
@@ -129,4 +129,9 @@ function unwarned(policy: ResolvedPolicy, plan: DeletionPlan): { reason: string;
       AND w.root_key = ${rootKeySql(plan)} AND w.clock_at = ${clockSql(policy)} AND w.days = ${days}
       AND w.delivered_at <= now() - interval '${days} days')`,
   }))
+}
+
+function sqlState(error: LetheError): string {
+  const { sqlstate } = error.facts
+  return typeof sqlstate === 'string' ? `SQLSTATE ${sqlstate}` : error.code
 }

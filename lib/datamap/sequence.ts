@@ -38,7 +38,7 @@ export function sequence(
 
   addCollects(target, write, add, draught)
   addNames(target, write, add, draught)
-  addTables(target, write, kept, add, draught)
+  addTables(target, write, kept, add)
   addRoot(target, write, kept, add, draught)
   addForeignKeys(target, write, kept, add, draught)
   addReads(target, draught)
@@ -107,7 +107,7 @@ function addNames(target: Target, write: Statements, add: Add, draught: Draught)
   }
 }
 
-function addTables(target: Target, write: Statements, kept: Retention, add: Add, draught: Draught): void {
+function addTables(target: Target, write: Statements, kept: Retention, add: Add): void {
   for (const { mapped, why } of target.reached.values()) {
     const { key, entry } = mapped
     if (removes(target, key))
