@@ -185,7 +185,9 @@ export function samePairs(
   otherReferences: readonly string[],
 ): boolean {
   const pairs = (a: readonly string[], b: readonly string[]) =>
-    JSON.stringify(a.map((column, place) => JSON.stringify([column, b[place]])).toSorted((x, y) => (x < y ? -1 : 1)))
+    JSON.stringify(
+      a.map((column, place) => JSON.stringify([column, b[place]])).toSorted((x, y) => (x < y ? -1 : 1)),
+    )
   return pairs(columns, references) === pairs(otherColumns, otherReferences)
 }
 
