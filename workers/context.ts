@@ -66,7 +66,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
       return opening
     },
     vault,
-    notifier: createNotifier(config),
+    notifier: createNotifier(config, log),
     metrics: createMetrics({ processMetrics: true }),
     log,
   }

@@ -86,7 +86,7 @@ interface Progress {
   heldBackBy: string | null
 }
 
-function describe(run: Run, rowsPerSecond: number | null): { value: Progress; text: string } {
+function describe(run: Run, { rowsPerSecond, heldBackBy }: Pace): { value: Progress; text: string } {
   const rows = goneRows(run)
   const expectedRows = run.counters['proposed-rows'] ?? null
   const left = expectedRows === null ? null : Math.max(0, expectedRows - rows)
@@ -100,7 +100,7 @@ function describe(run: Run, rowsPerSecond: number | null): { value: Progress; te
     rowsPerSecond: rowsPerSecond === null ? null : Math.round(rowsPerSecond),
     secondsLeft:
       left === null || rowsPerSecond === null || rowsPerSecond <= 0 ? null : Math.ceil(left / rowsPerSecond),
-    heldBackBy: run.state === 'waiting' ? run.waitingFor : null,
+    heldBackBy: run.state === 'waiting' ? run.waitingFor : heldBackBy,
   }
   const parts = [
     `${value.state}, ${value.phase}`,
@@ -120,16 +120,49 @@ function bar({ rows, expectedRows }: Progress): string {
     .padStart(3)}%`
 }
 
-/** Rows a second over the last half minute, so that a throttled hour doesn't hide how it goes now. */
-function createPace(): (run: Run) => number | null {
-  const seen: { at: number; rows: number }[] = []
+interface Pace {
+  rowsPerSecond: number | null
+  /** What held the last step back, the first reason; null: nothing. */
+  heldBackBy: string | null
+}
+
+const WINDOW_MS = 60_000
+/** Steps report every few seconds: after this long without one, nobody knows the rate. */
+const SILENT_MS = 20_000
+
+/** From one report of the run to another, over the last minute: a throttled hour doesn't hide how it goes now. */
+function createPace(): (run: Run) => Pace {
+  const reports: { at: number; rows: number }[] = []
+  let throttled: Record<string, number> | null = null
+  let heldBackBy: string | null = null
   return (run) => {
     const now = { at: monotonicMs(), rows: goneRows(run) }
-    seen.push(now)
-    while (seen.length > 2 && now.at - (seen[0]?.at ?? now.at) > 30_000) seen.shift()
-    const first = seen[0] ?? now
-    return now.at - first.at < LOOK_MS ? null : ((now.rows - first.rows) * 1000) / (now.at - first.at)
+    if (reports.at(-1)?.rows !== now.rows) {
+      reports.push(now)
+      const seconds = waited(run)
+      const before = throttled
+      heldBackBy =
+        before === null
+          ? null
+          : (Object.keys(seconds).find((reason) => (seconds[reason] ?? 0) > (before[reason] ?? 0)) ?? null)
+      throttled = seconds
+    }
+    while (reports.length > 2 && now.at - (reports[0]?.at ?? now.at) > WINDOW_MS) reports.shift()
+    const [first, last] = [reports[0] ?? now, reports.at(-1) ?? now]
+    const known = last.at > first.at && now.at - last.at < SILENT_MS
+    return {
+      rowsPerSecond: known ? ((last.rows - first.rows) * 1000) / (last.at - first.at) : null,
+      heldBackBy,
+    }
   }
+}
+
+/** Seconds waited so far, by reason. */
+function waited(run: Run): Record<string, number> {
+  const { throttled } = run.cursor
+  return typeof throttled === 'object' && throttled !== null
+    ? Object.fromEntries(Object.entries(throttled).map(([reason, seconds]) => [reason, Number(seconds)]))
+    : {}
 }
 
 function goneRows(run: Run): number {
