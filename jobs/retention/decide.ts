@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { newId } from '../../lib/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import type { Queryable } from '../../lib/db/index.ts'
+import { databaseNow, type Queryable } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import {
   authorise,
@@ -40,7 +40,7 @@ export async function decide(context: Context, decision: Decision, by: Attested)
       const found = await getProposal(tx, decision.proposalId, true)
       const policy = findPolicy(context, found.policy)
       authorise(by.identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
-      refuseDecided(found)
+      refuseDecided(found, await databaseNow(tx))
       if (decision.outcome === 'extend' && decision.until === undefined)
         throw new LetheError('E_USAGE', {
           message: 'To extend a retention, say until when.',
@@ -90,11 +90,12 @@ export function exceeded(proposal: Proposal): string[] {
   return proposal.limits.filter((limit) => limit.exceeded).map((limit) => limit.name)
 }
 
-function refuseDecided(proposal: Proposal): void {
-  if (proposal.state === 'waiting') return
+function refuseDecided(proposal: Proposal, now: Date): void {
+  const state = proposal.state === 'waiting' && proposal.expiresAt <= now ? 'expired' : proposal.state
+  if (state === 'waiting') return
   throw new LetheError('E_PROPOSAL_DECIDED', {
-    message: `Proposal ${proposal.id} doesn't wait for a decision: it is ${proposal.state}.`,
-    facts: { proposal: proposal.id, state: proposal.state },
+    message: `Proposal ${proposal.id} doesn't wait for a decision: it is ${state}.`,
+    facts: { proposal: proposal.id, state },
   })
 }
 

@@ -161,6 +161,11 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
     return ending(work, cursor, approval.outcome === 'extend' ? 'extended' : 'preserved', 'executed')
   }
   refuseChanged(work)
+  const { mode } = await policyMode(context.control, policy)
+  if (mode === 'observe')
+    return ending(work, cursor, 'disarmed', 'cancelled', [
+      { type: 'proposal.cancelled', data: { proposal: proposal.id } },
+    ])
   const open = exceeded(proposal).filter((name) => !approval.overrides.includes(name))
   if (open.length > 0) throw limitsError(proposal, open)
   await recordStep(context.control, run, {

@@ -8,7 +8,7 @@ export const armCommands: AddCommands = (program, session) => {
       .command('arm <policy>')
       .description('let this version of a policy destroy; a changed policy observes until it is armed again')
       .requiredOption('--reason <text>', 'why; no personal data')
-      .option('--observe', 'disarm: only plan and report from now on'),
+      .option('--observe', 'disarm: only plan and report from now on; a run under way is called off'),
   ).action((policy: string, options: ArmOptions) => arm(session, policy, options))
 }
 
