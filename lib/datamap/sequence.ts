@@ -1,77 +1,61 @@
-/** The steps of a plan in their order: what must come before what, and how a circle among the tables is opened. */
-import pg from 'pg'
-import type { ForeignKey } from './catalogue.ts'
+/** The steps of a plan in their order: which there are, and what must come before what. */
+import { openKey, sortOpening } from './circles.ts'
+import { addRule, addStep, detachId, pseudonymiseId, removeId, type Draught } from './draught.ts'
 import type { Draft } from './findings.ts'
 import { detachments, foreignKeysInto, linkOf, removes } from './hazards.ts'
 import type { Membership } from './membership.ts'
-import { columnsOf, mapError, type Link } from './model.ts'
+import { columnsOf, mapError } from './model.ts'
 import type { TableKey } from './names.ts'
-import { order, type Precedence } from './order.ts'
-import type { PlanStep, StepKind, TableName } from './plan.ts'
+import type { PlanStep } from './plan.ts'
 import { leads, type Target } from './reach.ts'
 import { releases, type Retention } from './retention.ts'
-import { collectId, detachable, statements, type Statement, type Statements } from './statements.ts'
-
-interface Rule extends Precedence {
-  /** The foreign key behind the rule, if that alone is its reason: opening the key lifts the rule. */
-  foreignKey: ForeignKey | null
-}
-
-interface Draught {
-  steps: Map<string, PlanStep>
-  rules: Rule[]
-  drafts: Draft[]
-}
+import { collectId, detachable, statements } from './statements.ts'
 
 export function sequence(
   target: Target,
   rows: Membership,
   kept: Retention,
 ): { steps: PlanStep[]; drafts: Draft[] } {
-  const write = statements(target, rows, kept)
-  const draught: Draught = { steps: new Map(), rules: [], drafts: [] }
-  const name = (key: TableKey): TableName =>
-    target.model.catalogue.tables.get(key)?.name ?? target.root.table.name
-  const add = (id: string, kind: StepKind, key: TableKey, why: string, statement: Statement) => {
-    draught.steps.set(id, { id, kind, table: name(key), why, ...statement })
+  const draught: Draught = {
+    target,
+    write: statements(target, rows, kept),
+    kept,
+    steps: new Map(),
+    rules: [],
+    drafts: [],
   }
-
-  addCollects(target, write, add, draught)
-  addNames(target, write, add, draught)
-  addTables(target, write, kept, add)
-  addRoot(target, write, kept, add, draught)
-  addForeignKeys(target, write, kept, add, draught)
-  addReads(target, draught)
-  const sorted = sortOpening(target, write, add, draught)
+  addCollects(draught)
+  addNames(draught)
+  addTables(draught)
+  addRoot(draught)
+  addForeignKeys(draught)
+  addReads(draught)
+  const sorted = sortOpening(draught)
   return { steps: withoutStrayPieces(sorted, draught), drafts: draught.drafts }
 }
 
-type Add = (id: string, kind: StepKind, key: TableKey, why: string, statement: Statement) => void
-
-const removeId = (target: Target, key: TableKey) =>
-  key === target.root.key ? `delete root ${key}` : `delete ${key}`
-const pseudonymiseId = (key: TableKey) => `pseudonymise ${key}`
-const detachId = (link: Link) => `detach ${columnsOf(link.pointing, link.columns)}`
-
 /** Rows that the near side points to are found before it goes: afterwards nothing leads to them. */
-function addCollects(target: Target, write: Statements, add: Add, draught: Draught): void {
+function addCollects(draught: Draught): void {
+  const { target, write } = draught
   for (const { mapped, links } of target.reached.values())
     for (const link of links) {
       if (link.pointing === link.from) continue
       const statement = write.collect(link)
-      add(
+      addStep(
+        draught,
         collectId(link),
         'collect',
         mapped.key,
         `rows that ${link.to} points to and nobody else does`,
         statement,
       )
-      for (const id of statement.collected) rule(draught, id, collectId(link))
+      for (const id of statement.collected) addRule(draught, id, collectId(link))
     }
 }
 
 /** Names of rows that go: authorship, references and shared ownership are nulled or repointed before. */
-function addNames(target: Target, write: Statements, add: Add, draught: Draught): void {
+function addNames(draught: Draught): void {
+  const { target, write } = draught
   for (const link of detachments(target)) {
     const path = leads(link)
     const table = target.model.catalogue.tables.get(link.from)
@@ -91,27 +75,30 @@ function addNames(target: Target, write: Statements, add: Add, draught: Draught)
     )
       continue
     const how = link.then === 'null' ? 'nulled' : 'repointed'
-    add(
+    addStep(
+      draught,
       detachId(link),
       'detach',
       link.from,
       `${link.kind} by ${link.to} through ${columnsOf(link.from, link.columns)}: ${how}`,
       write.detach(link, link.kind === 'owned' ? 'staying' : 'all'),
     )
-    rule(draught, detachId(link), removeId(target, link.to))
+    addRule(draught, detachId(link), removeId(target, link.to))
     // A shared row goes, or is let go: only what the delete left over is let go.
     if (path) {
-      rule(draught, removeId(target, link.from), detachId(link))
-      rule(draught, pseudonymiseId(link.from), detachId(link))
+      addRule(draught, removeId(target, link.from), detachId(link))
+      addRule(draught, pseudonymiseId(link.from), detachId(link))
     }
   }
 }
 
-function addTables(target: Target, write: Statements, kept: Retention, add: Add): void {
+function addTables(draught: Draught): void {
+  const { target, write, kept } = draught
   for (const { mapped, why } of target.reached.values()) {
     const { key, entry } = mapped
     if (removes(target, key))
-      add(
+      addStep(
+        draught,
         removeId(target, key),
         'delete',
         key,
@@ -120,16 +107,18 @@ function addTables(target: Target, write: Statements, kept: Retention, add: Add)
       )
     if (entry.pseudonymise !== undefined && kept.stays(key) !== null) {
       const ground = entry.retain === undefined ? 'rows stay' : `retained: ${entry.retain.ground}`
-      add(pseudonymiseId(key), 'pseudonymise', key, `${why}; ${ground}`, write.pseudonymise(key))
+      addStep(draught, pseudonymiseId(key), 'pseudonymise', key, `${why}; ${ground}`, write.pseudonymise(key))
     }
   }
 }
 
-function addRoot(target: Target, write: Statements, kept: Retention, add: Add, draught: Draught): void {
+function addRoot(draught: Draught): void {
+  const { target, write, kept } = draught
   const { root } = target
   const remove = removeId(target, root.key)
   if (removes(target, root.key))
-    add(
+    addStep(
+      draught,
       remove,
       'root-delete',
       root.key,
@@ -139,32 +128,34 @@ function addRoot(target: Target, write: Statements, kept: Retention, add: Add, d
   if (kept.keptCondition === null) return
   if (target.alias !== null) {
     const letGo = `detach ${columnsOf(root.key, [target.alias])}`
-    add(
+    addStep(
+      draught,
       letGo,
       'detach',
       root.key,
       'merged rows that stay let go of the row they were merged into',
       write.detachMerged(target.alias),
     )
-    rule(draught, letGo, remove)
+    addRule(draught, letGo, remove)
   }
   const why = kept.keepers.map((keeper) => `${keeper.table}: ${keeper.why}`).join('; ')
   if (root.entry.pseudonymise !== undefined) {
-    add(
+    addStep(
+      draught,
       pseudonymiseId(root.key),
       'root-pseudonymise',
       root.key,
       `roots that stay: ${why}`,
       write.pseudonymiseRoot(),
     )
-    rule(draught, remove, pseudonymiseId(root.key))
+    addRule(draught, remove, pseudonymiseId(root.key))
   }
   for (const { links } of target.reached.values())
     for (const link of links) {
       if (link.pointing !== root.key || link.from === root.key) continue
       const pinned = link.columns.every((column) => root.table.columns.get(column)?.notNull === true)
       if (link.columns.some((column) => root.entry.pseudonymise?.[column] !== undefined))
-        rule(draught, pseudonymiseId(root.key), removeId(target, link.from))
+        addRule(draught, pseudonymiseId(root.key), removeId(target, link.from))
       else if (pinned)
         draught.drafts.push(
           mapError(
@@ -174,26 +165,22 @@ function addRoot(target: Target, write: Statements, kept: Retention, add: Add, d
           ),
         )
       else {
-        add(
+        addStep(
+          draught,
           detachId(link),
           'detach',
           root.key,
           `roots that stay let go of their row of ${link.from}`,
           write.detachRoot(link),
         )
-        rule(draught, detachId(link), removeId(target, link.from))
+        addRule(draught, detachId(link), removeId(target, link.from))
       }
     }
 }
 
 /** Whoever points goes before what it points to. */
-function addForeignKeys(
-  target: Target,
-  write: Statements,
-  kept: Retention,
-  add: Add,
-  draught: Draught,
-): void {
+function addForeignKeys(draught: Draught): void {
+  const { target } = draught
   for (const fk of foreignKeysInto(target)) {
     if (fk.from === fk.to) continue
     const link = linkOf(target, fk)
@@ -209,10 +196,10 @@ function addForeignKeys(
     const ownedByRoot = fk.from === target.root.key && (link === null || link.from === link.pointing)
     if (ownedByRoot) {
       // A root may stay, and goes last: it never waits for its own rows, but lets go of them first.
-      openKey(target, write, add, draught, fk, removeId(target, fk.to))
+      openKey(draught, fk, removeId(target, fk.to))
       continue
     }
-    rule(
+    addRule(
       draught,
       removeId(target, fk.from),
       removeId(target, fk.to),
@@ -221,13 +208,15 @@ function addForeignKeys(
   }
   for (const { links } of target.reached.values())
     for (const link of links)
-      if (link.pointing === link.from) rule(draught, removeId(target, link.from), removeId(target, link.to))
+      if (link.pointing === link.from)
+        addRule(draught, removeId(target, link.from), removeId(target, link.to))
       // Owned from the parent side: the guard wants the pointing row gone.
-      else rule(draught, removeId(target, link.to), removeId(target, link.from))
+      else addRule(draught, removeId(target, link.to), removeId(target, link.from))
 }
 
 /** A step that finds its rows through another table comes before whatever changes the rows it looks at. */
-function addReads(target: Target, draught: Draught): void {
+function addReads(draught: Draught): void {
+  const { target } = draught
   const near = (key: TableKey, seen = new Set<TableKey>()): Set<TableKey> => {
     for (const link of target.reached.get(key)?.links ?? [])
       if (link.pointing === link.from && link.to !== target.root.key && !seen.has(link.to)) {
@@ -240,140 +229,25 @@ function addReads(target: Target, draught: Draught): void {
   for (const key of target.reached.keys()) {
     for (const step of own(key))
       for (const other of near(key))
-        if (other !== key) for (const change of own(other)) rule(draught, step, change)
-    rule(draught, pseudonymiseId(key), removeId(target, target.root.key))
-    for (const detach of pathDetaches(target, key)) rule(draught, detach, removeId(target, target.root.key))
+        if (other !== key) for (const change of own(other)) addRule(draught, step, change)
+    addRule(draught, pseudonymiseId(key), removeId(target, target.root.key))
+    for (const detach of pathDetaches(target, key))
+      addRule(draught, detach, removeId(target, target.root.key))
   }
   for (const link of detachments(target))
     if (!leads(link) && link.to !== target.root.key)
       for (const other of [link.to, ...near(link.to)])
-        for (const change of own(other)) rule(draught, detachId(link), change)
+        for (const change of own(other)) addRule(draught, detachId(link), change)
   // What was collected is looked at before anything moves.
   const collects = [...draught.steps.values()].filter((step) => step.kind === 'collect')
   for (const step of draught.steps.values())
-    if (step.kind !== 'collect') for (const collect of collects) rule(draught, collect.id, step.id)
+    if (step.kind !== 'collect') for (const collect of collects) addRule(draught, collect.id, step.id)
 }
 
 function pathDetaches(target: Target, key: TableKey): string[] {
   return detachments(target)
     .filter((link) => leads(link) && link.from === key)
     .map(detachId)
-}
-
-function rule(draught: Draught, before: string, after: string, foreignKey: ForeignKey | null = null): void {
-  if (before === after) return
-  if (
-    !draught.rules.some(
-      (one) => one.before === before && one.after === after && one.foreignKey === foreignKey,
-    )
-  )
-    draught.rules.push({ before, after, foreignKey })
-}
-
-/** Sorts; a circle is opened by nulling a key that may be null, else by deferring one, else it is a finding. */
-function sortOpening(target: Target, write: Statements, add: Add, draught: Draught): PlanStep[] {
-  for (;;) {
-    const ids = [...draught.steps.keys()].toSorted(
-      (a, b) => rank(draught, a) - rank(draught, b) || (a < b ? -1 : 1),
-    )
-    const { sorted, circle } = order(ids, draught.rules)
-    if (circle.length === 0) return sorted.flatMap((id) => draught.steps.get(id) ?? [])
-    const pairs = circle.map((before, place) => ({
-      before,
-      after: circle[(place + 1) % circle.length] ?? before,
-    }))
-    const between = ({ before, after }: Precedence) =>
-      draught.rules.filter((one) => one.before === before && one.after === after)
-    const candidates = pairs.map(between).filter((rules) => rules.every((one) => one.foreignKey !== null))
-    const nullable = (fk: ForeignKey | null) => fk !== null && openColumns(target, fk).length > 0
-    const chosen =
-      candidates.find((rules) => rules.every((one) => nullable(one.foreignKey))) ??
-      candidates.find((rules) =>
-        rules.every((one) => nullable(one.foreignKey) || one.foreignKey?.deferrable === true),
-      )
-    for (const one of chosen ?? [])
-      if (one.foreignKey !== null) openKey(target, write, add, draught, one.foreignKey, one.after)
-    if (chosen === undefined)
-      draught.drafts.push({
-        kind: 'unbreakable-cycle',
-        on: circle
-          .map((id) => id.replace(/^delete (root )?/, ''))
-          .toSorted()
-          .join(' <-> '),
-        message: `${circle.join(' must come before ')} must come before ${circle[0] ?? ''}: no key in the circle can be null or deferred.`,
-        mend: 'Let one of the columns be null, make one foreign key DEFERRABLE, or declare an edge with then: null.',
-      })
-    const [first] = pairs
-    const lifted = new Set(chosen ?? (first === undefined ? [] : between(first)))
-    draught.rules = draught.rules.filter((one) => !lifted.has(one))
-  }
-}
-
-function openKey(
-  target: Target,
-  write: Statements,
-  add: Add,
-  draught: Draught,
-  fk: ForeignKey,
-  removal: string,
-): void {
-  const columns = openColumns(target, fk)
-  const id = `detach ${columnsOf(fk.from, fk.columns)}`
-  if (columns.length > 0) {
-    add(
-      id,
-      'detach',
-      fk.from,
-      `opens a circle: foreign key ${fk.name} points at ${fk.to}, which goes first`,
-      write.open(fk, columns),
-    )
-    rule(draught, id, removal)
-    rule(draught, id, removeId(target, fk.from))
-  } else if (fk.deferrable) {
-    const schema = target.model.catalogue.tables.get(fk.from)?.name.schema ?? 'public'
-    const deferral = `defer ${fk.name} of ${fk.from}`
-    add(deferral, 'detach', fk.from, `opens a circle: foreign key ${fk.name} is checked at commit`, {
-      collected: [],
-      bare: true,
-      sql: `SET CONSTRAINTS ${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(fk.name)} DEFERRED`,
-    })
-    // Both ends must meet in one transaction: without pieces (see withoutStrayPieces).
-    rule(draught, deferral, removal)
-    rule(draught, deferral, removeId(target, fk.from))
-  } else
-    draught.drafts.push({
-      kind: 'unbreakable-cycle',
-      on: [fk.from, fk.to].toSorted().join(' <-> '),
-      message: `${columnsOf(fk.from, fk.columns)} points at ${fk.to}, whose rows belong to it: neither can go first.`,
-      mend: 'Let the column be null, or make the foreign key DEFERRABLE.',
-    })
-}
-
-/** Columns of the key that may be null and that no edge needs to find the rows. */
-function openColumns(target: Target, fk: ForeignKey): string[] {
-  const table = target.model.catalogue.tables.get(fk.from)
-  const needed = new Set(
-    target.model.links
-      .filter((link) => leads(link) && link.pointing === fk.from)
-      .flatMap((link) => [...link.columns, ...(link.when === undefined ? [] : [link.when.column])]),
-  )
-  return fk.columns
-    .filter((column) => table?.columns.get(column)?.notNull === false && !needed.has(column))
-    .slice(0, 1)
-}
-
-const ranks: Record<StepKind, number> = {
-  collect: 0,
-  detach: 1,
-  pseudonymise: 2,
-  delete: 3,
-  'root-delete': 4,
-  'root-pseudonymise': 5,
-}
-
-function rank(draught: Draught, id: string): number {
-  const kind = draught.steps.get(id)?.kind
-  return kind === undefined ? 0 : ranks[kind]
 }
 
 /** A step behind one that has no pieces can't have any either; see PlanStep.pieceSql. */
