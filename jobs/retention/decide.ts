@@ -261,44 +261,23 @@ export async function revokeAppraisal(context: Context, id: string, by: Attested
   })
 }
 
-const appraisalRow = z.object({
-  id: z.string(),
-  actor: z.string(),
-  reason: z.string(),
-  statement: z.string(),
-  signature: z.string(),
-  method: z.string(),
-})
-
-/** Approves the proposal by the policy's appraisal in force, if it covers it: same version, under the ceiling, no limit passed. */
+/**
+ * Approves the proposal by the policy's appraisal in force, if one covers it: same version, under the ceiling, no limit
+ * passed. The database judges and records it (lethe_control.approve_by_appraisal): the worker has no right to.
+ */
 export async function approveByAppraisal(
   tx: Queryable,
   policy: ResolvedPolicy,
   proposal: Proposal,
 ): Promise<boolean> {
-  if (policy.approval !== 'standing' || exceeded(proposal).length > 0) return false
+  if (policy.approval !== 'standing') return false
+  const id = newId()
   const [appraisal] = await tx.query(
-    appraisalRow,
-    `SELECT id, actor, reason, statement, signature, method FROM lethe_control.appraisals
-     WHERE policy = $1 AND policy_version = $2 AND revoked_at IS NULL AND valid_until > now() AND ceiling_subjects >= $3
-     ORDER BY created_at DESC LIMIT 1`,
-    [policy.name, proposal.policyVersion, proposal.population],
+    z.object({ actor: z.string() }),
+    `SELECT actor FROM lethe_control.approve_by_appraisal($1, $2)`,
+    [id, proposal.id],
   )
   if (appraisal === undefined) return false
-  const id = newId()
-  await insertApproval(tx, proposal.id, {
-    id,
-    outcome: 'destroy',
-    extendUntil: null,
-    overrides: [],
-    reason: appraisal.reason,
-    actor: appraisal.actor,
-    method: appraisal.method,
-    statement: appraisal.statement,
-    signature: appraisal.signature,
-    appraisalId: appraisal.id,
-  })
-  await setProposalState(tx, proposal.id, 'approved')
   await appendEvent(tx, {
     type: 'proposal.approved',
     runId: proposal.runId,

@@ -280,7 +280,11 @@ async function tidying(work: Work, cursor: Cursor): Promise<StepResult> {
     statementTimeoutMs: 0,
   })
   const removed = named(await batchCounters(context.control, run.id), 'removed.')
-  const tidied = await tidy(db, plan, removed).finally(() => db.close())
+  const tidied = await tidy(db, plan, removed).catch(async (error: unknown) => {
+    await db.close()
+    throw error
+  })
+  await db.close()
   await recordStep(context.control, run, {
     name: 'tidy',
     cursor: { ...cursor, phase: 'report', tidied },

@@ -20,7 +20,6 @@ import { clockSql, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
 const payload = z.strictObject({ policy: z.string() })
 /** Deliveries in one step, so that a pause or a stop is obeyed soon. */
 const PAGE = 50
-const MAX_DELIVERY_ATTEMPTS = 5
 
 export const warn: JobKind = {
   kind: 'retention.warn',
@@ -49,12 +48,16 @@ interface Due {
   dueAt: Date
 }
 
+/** How many of this pass could not be delivered: they stay at the head of the list and are passed over. */
+const cursorSchema = z.object({ undelivered: z.number().default(0) })
+
 async function sendPage(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
   const policy = findPolicy(context, payload.parse(run.payload).policy)
+  const { undelivered } = cursorSchema.parse(run.cursor)
   const plan = await loadPolicyPlan(context, policy)
   const contact = contactSql(context, policy)
   const target = await context.target(policy.store)
-  const due = await dueWarnings(target, policy, plan, contact)
+  const due = await dueWarnings(target, policy, plan, contact, undelivered)
   let delivered = 0
   let failed = 0
   for (const warning of due) {
@@ -71,22 +74,26 @@ async function sendPage(context: Context, run: Run, signal: AbortSignal): Promis
     else failed += 1
   }
   const sent = (run.counters['delivered'] ?? 0) + delivered
-  const lost = (run.counters['failed'] ?? 0) + failed
+  const missed = undelivered + failed
+  const over = due.length < PAGE && !signal.aborted
   await recordStep(context.control, run, {
     name: 'warn',
-    counters: { delivered: sent, failed: lost },
+    counters: { delivered: sent, failed: missed },
+    cursor: { undelivered: over ? 0 : missed },
     events:
       delivered + failed === 0
         ? []
-        : [{ type: 'warnings.sent', data: { policy: policy.name, days: 0, delivered, failed } }],
+        : [{ type: 'warnings.sent', data: { policy: policy.name, delivered, failed } }],
   })
-  // a page on which nothing was delivered is the channel's failure: the run's own backoff tries later
-  if (due.length > 0 && delivered === 0 && !signal.aborted)
-    throw new LetheError('E_NOTIFY', {
-      message: `Policy ${policy.name}: none of ${due.length} warnings was delivered by ${context.notifier.channel}.`,
-      left: 'They are recorded as not delivered; no subject is purged without its warnings.',
-    })
-  return due.length < PAGE ? { kind: 'done', outcome: sent > 0 ? 'warned' : 'nothing-due' } : { kind: 'more' }
+  if (!over) return { kind: 'more' }
+  if (missed === 0) return { kind: 'done', outcome: sent > 0 ? 'warned' : 'nothing-due' }
+  if (sent > 0 || context.notifier.channel === 'log')
+    return { kind: 'done', outcome: sent > 0 ? 'partly-warned' : 'not-delivered' }
+  // a pass in which nothing was delivered is the channel's failure: the run's own backoff tries the whole pass again
+  throw new LetheError('E_NOTIFY', {
+    message: `Policy ${policy.name}: none of ${missed} warnings was delivered by ${context.notifier.channel}.`,
+    left: 'They are recorded as not delivered; no subject is purged without its warnings.',
+  })
 }
 
 /** The next warning of each root whose time has come; each waits as long after the one before as their days differ. */
@@ -95,6 +102,7 @@ async function dueWarnings(
   policy: ResolvedPolicy,
   plan: DeletionPlan,
   contact: string,
+  passOver: number,
 ): Promise<Due[]> {
   const { period } = effectivePeriod(policy)
   const interval = `interval ${pg.escapeLiteral(period)}`
@@ -126,11 +134,11 @@ async function dueWarnings(
            AND sent.clock_at = candidate.clock_at AND sent.days = d.days
          LEFT JOIN lethe.warnings before ON before.policy = $1 AND before.root_key = candidate.root_key
            AND before.clock_at = candidate.clock_at AND before.days = d.earlier
-         WHERE sent.delivered_at IS NULL AND coalesce(sent.attempts, 0) < ${MAX_DELIVERY_ATTEMPTS}
+         WHERE sent.delivered_at IS NULL
            AND clock_at + ${interval} - make_interval(days => d.days) <= now()
            AND (d.earlier IS NULL OR before.delivered_at + make_interval(days => d.earlier - d.days) <= now())
-         ORDER BY clock_at, root_key, d.days DESC LIMIT ${PAGE}`,
-        [policy.name],
+         ORDER BY clock_at, root_key, d.days DESC LIMIT ${PAGE} OFFSET $2`,
+        [policy.name, passOver],
       )
     },
     { readOnly: true, retry: true },

@@ -21,7 +21,10 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
   }
   const lines =
     which === 'control'
-      ? ownTables('lethe_control', controlRights, names)
+      ? [
+          ...ownTables('lethe_control', controlRights, names),
+          `GRANT EXECUTE ON FUNCTION lethe_control.approve_by_appraisal(uuid, uuid) TO ${quote(names.worker)};`,
+        ]
       : [...ownTables('lethe', targetRights, names), ...planned(options.plans ?? [], names)]
   return `${[...createRoles(names), ...lines].join('\n')}\n`
 }

@@ -31,8 +31,8 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   // decisions: the worker proposes and carries out; it can't arm, appraise or lift a hold
   policies: { worker: read, operator: write, auditor: read },
   proposals: { worker: write, operator: [...read, 'UPDATE'], auditor: read },
-  // the worker records a decision only where a standing appraisal made it
-  approvals: { worker: append, operator: append, auditor: read },
+  // the worker can't decide: by a standing appraisal the database does it (approve_by_appraisal)
+  approvals: { worker: read, operator: append, auditor: read },
   appraisals: { worker: read, operator: [...append, 'UPDATE (revoked_at, revoked_by)'], auditor: read },
   holds: { worker: [...read, 'UPDATE (projected_at, unprojected_at)'], operator: write, auditor: read },
   pgmigrations: { worker: read, operator: read, auditor: read },

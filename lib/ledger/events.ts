@@ -76,7 +76,7 @@ const shapes = {
   'erasure.verified': z.strictObject({ store: token, left: counts }),
   'erasure.voided': z.strictObject({ scope: token, count }),
   'tidy.done': z.strictObject({ refreshed: count, vacuumed: count, refused: count }),
-  'warnings.sent': z.strictObject({ policy: token, days: count, delivered: count, failed: count }),
+  'warnings.sent': z.strictObject({ policy: token, delivered: count, failed: count }),
   'report.written': z.strictObject({}),
 } as const satisfies Record<string, z.ZodType>
 

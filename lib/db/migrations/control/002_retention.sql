@@ -66,6 +66,28 @@ CREATE TABLE lethe_control.appraisals (
   CHECK (valid_until <= created_at + interval '12 months')
 );
 
+-- The worker's only way to record a decision: a standing appraisal in force that covers the proposal. It has no right to
+-- insert approvals itself, so a decision in a person's name needs the role of those who decide.
+CREATE FUNCTION lethe_control.approve_by_appraisal(approval uuid, proposal uuid)
+RETURNS TABLE (actor text) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+  WITH open AS (
+    SELECT p.id, p.policy, p.policy_version, p.population FROM lethe_control.proposals p
+    WHERE p.id = proposal AND p.state = 'waiting'
+      AND NOT EXISTS (SELECT FROM jsonb_array_elements(p.limits) l WHERE (l ->> 'exceeded')::boolean)
+    FOR UPDATE
+  ), covering AS (
+    SELECT open.id AS proposal_id, a.* FROM open JOIN lethe_control.appraisals a
+      ON a.policy = open.policy AND a.policy_version = open.policy_version AND a.ceiling_subjects >= open.population
+    WHERE a.revoked_at IS NULL AND a.valid_until > now() ORDER BY a.created_at DESC LIMIT 1
+  ), approved AS (
+    UPDATE lethe_control.proposals p SET state = 'approved', decided_at = now() FROM covering WHERE p.id = covering.proposal_id
+  )
+  INSERT INTO lethe_control.approvals (id, proposal_id, outcome, reason, actor, method, statement, signature, appraisal_id)
+  SELECT approval, c.proposal_id, 'destroy', c.reason, c.actor, c.method, c.statement, c.signature, c.id FROM covering c
+  RETURNING approvals.actor
+$$;
+REVOKE ALL ON FUNCTION lethe_control.approve_by_appraisal(uuid, uuid) FROM PUBLIC;
+
 CREATE TABLE lethe_control.holds (
   id uuid PRIMARY KEY,
   level text NOT NULL CHECK (level IN ('row', 'subject', 'table', 'tenant')),
