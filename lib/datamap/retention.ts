@@ -87,7 +87,7 @@ export function retention(target: Target, rows: Membership): Retention {
   ): string {
     const listed = columns.map((column, place) => `${sqlColumn('t', column)} AS k${place + 1}`)
     const match = own.map((column, place) => `held.k${place + 1} = ${sqlColumn('t', column)}`)
-    return `EXISTS (SELECT 1 FROM (SELECT ${listed.join(', ')} FROM ${fromTable(target, table)} t WHERE ${condition}) held WHERE ${match.join(' AND ')})`
+    return `EXISTS (SELECT 1 FROM (SELECT ${listed.join(', ')} FROM ${fromTable(target, table)} t WHERE ${condition}) held WHERE ${match.join(' AND ')} OFFSET 0)`
   }
 
   const keepers = [...rootItself(), ...retained(), ...pseudonymised(), ...naming()]
