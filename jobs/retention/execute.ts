@@ -6,7 +6,7 @@
 import { monotonicMs, sleep } from '../../lib/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/db/index.ts'
-import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
+import type { RootKey } from '../../lib/datamap/index.ts'
 import {
   batchesAfter,
   batchSize,
@@ -31,6 +31,7 @@ import {
   type Run,
 } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
+import type { PolicyPlan } from './plan.ts'
 import type { Proposal } from './proposal.ts'
 import { guardFor } from './rules.ts'
 
@@ -45,7 +46,7 @@ export interface Work {
   context: Context
   run: Run
   policy: ResolvedPolicy
-  plan: DeletionPlan
+  plan: PolicyPlan
   proposal: Proposal
   target: Database
   signal: AbortSignal
@@ -85,6 +86,8 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
       maxRows: pace.max_rows,
       pass,
       wait: pass === 'locked',
+      // who sets a ceiling wants the sweep small: not two busy backends in turns
+      alone: pace.rows_per_second !== undefined,
       onlyBegun,
       throttle,
       size: sizeOf(run.id, pace),

@@ -101,7 +101,7 @@ async function measureForeground(
     controlUrl,
     targetUrl,
     redisUrl: addresses.redisUrl,
-    throttle: { rows_per_second: Math.round(unthrottled * 0.13), target_ms: 15 },
+    throttle: { rows_per_second: Math.round(unthrottled * 0.13), target_ms: 40 },
   })
   const load = async (seconds: number) =>
     percentile(

@@ -26,6 +26,8 @@ export interface DrainOptions {
   pass: Pass
   /** The locked pass waits for locks, one subject a batch, so that nobody else's rows are held meanwhile. */
   wait?: boolean
+  /** One batch at a time: for a sweep that is to stay small beside others' work. */
+  alone?: boolean
   /** Only subjects that have lost rows already: what a cancel still has to finish. */
   onlyBegun?: boolean
   throttle?: Throttle
@@ -54,7 +56,7 @@ export async function* drainPopulation(
 ): AsyncGenerator<DrainStep, void, void> {
   const size = options.size ?? batchSize(options)
   const source = new Source(db, options, size)
-  const lanes = options.pass === 'light' && options.wait !== true ? LANES : 1
+  const lanes = options.pass === 'light' && options.wait !== true && options.alone !== true ? LANES : 1
   const running = new Map<bigint, Promise<Ended>>()
   let number = (await readProgress(db, options.runId))?.batch ?? 0n
   let unfinished: Roots | null = null
