@@ -19,14 +19,13 @@ export function checkMap(
   const { model, drafts } = buildModel(map, storeName, store, catalogue)
   const general = settle(map, storeName, [...drafts, ...classify(model)])
   const targets: PlanTarget[] = [...[...model.subjects.keys()].map((subject) => ({ subject })), ...tables]
-  const all = [
-    ...general,
-    ...targets.flatMap((target) => draftPlan(map, storeName, target, catalogue).findings),
-  ]
+  const drafted = targets.map((target) => draftPlan(map, storeName, target, catalogue))
+  const known = drafted.flatMap(({ dormant }) => dormant)
+  const all = [...general, ...drafted.flatMap(({ findings }) => findings)]
   return settle(
     map,
     storeName,
-    [...all, ...staleAcceptances(map, storeName, all)].map(({ kind, on, message, mend }) => ({
+    [...all, ...staleAcceptances(map, storeName, [...all, ...known])].map(({ kind, on, message, mend }) => ({
       kind,
       on,
       message,

@@ -14,7 +14,7 @@ export function hazards(target: Target): Draft[] {
     ...changedTables(target).flatMap(({ table, removes }) => surprises(table, removes)),
     ...foreignKeysInto(target).flatMap((fk) => verdict(target, fk)),
     ...nullablePaths(target),
-    ...missingIndexes(target),
+    ...missingIndexes(target, target.model.store.large_table_rows),
   ]
 }
 
@@ -168,8 +168,8 @@ interface Lookup {
   castable: boolean
 }
 
-/** Every column set by which the plan, or a foreign key check of PostgreSQL's own, looks rows up. */
-function missingIndexes(target: Target): Draft[] {
+/** Every column set of a table of `fromRows` or more by which the plan, or a foreign key check of PostgreSQL's own, looks rows up. */
+export function missingIndexes(target: Target, fromRows: number): Draft[] {
   const { model } = target
   const used = [
     ...[...target.reached.values()].flatMap((entry) => [...entry.links, ...entry.self]),
@@ -198,7 +198,7 @@ function missingIndexes(target: Target): Draft[] {
   ]
   return lookups.flatMap(({ table: key, columns, when, castable }) => {
     const table = model.catalogue.tables.get(key)
-    if (table === undefined || table.estimate < model.store.large_table_rows) return []
+    if (table === undefined || table.estimate < fromRows) return []
     if (castable && indexed(table, columns, when)) return []
     return [
       {

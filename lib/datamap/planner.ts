@@ -6,7 +6,7 @@ import { LetheError } from '../errors/index.ts'
 import type { Catalogue } from './catalogue.ts'
 import { classify } from './classify.ts'
 import { settle, type Draft } from './findings.ts'
-import { detachments, hazards } from './hazards.ts'
+import { detachments, hazards, missingIndexes } from './hazards.ts'
 import { anyOf, fromTable, membership, type Membership } from './membership.ts'
 import { buildModel, columnsOf, mapError, type Model } from './model.ts'
 import { parseTableName, sqlColumn, tableKey, type TableKey } from './names.ts'
@@ -46,13 +46,16 @@ export function refusal(storeName: string, open: readonly Finding[]): LetheError
   })
 }
 
-/** The plan and everything found on the way, accepted or not; the plan is null where the map's errors forbid one. */
+/**
+ * The plan and everything found on the way, accepted or not; the plan is null where the map's errors forbid one.
+ * `dormant`: what would be found if every table were large.
+ */
 export function draftPlan(
   map: DataMap,
   storeName: string,
   wanted: PlanTarget,
   catalogue: Catalogue,
-): { plan: DeletionPlan | null; findings: Finding[] } {
+): { plan: DeletionPlan | null; findings: Finding[]; dormant: Finding[] } {
   const store = map.stores[storeName]
   if (store?.kind !== 'postgres')
     throw new LetheError('E_NOT_FOUND', {
@@ -62,7 +65,8 @@ export function draftPlan(
   const { model, drafts } = buildModel(map, storeName, store, catalogue)
   const general = [...drafts, ...classify(model)]
   const { target, found } = resolveTarget(model, wanted)
-  if (target === null) return { plan: null, findings: settle(map, storeName, [...general, ...found]) }
+  if (target === null)
+    return { plan: null, findings: settle(map, storeName, [...general, ...found]), dormant: [] }
   const rows = membership(target)
   const kept = retention(target, rows)
   const ordered = sequence(target, rows, kept)
@@ -101,7 +105,8 @@ export function draftPlan(
       tables: statements.tables.map((table) => ({ ...table, estimate: 0 })),
     }),
   }
-  return { plan, findings }
+  // A table under the limit today may be over it tomorrow: its acceptance isn't stale.
+  return { plan, findings, dormant: settle(map, storeName, missingIndexes(target, 0)) }
 }
 
 function resolveTarget(model: Model, wanted: PlanTarget): { target: Target | null; found: Draft[] } {

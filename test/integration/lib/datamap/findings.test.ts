@@ -309,6 +309,16 @@ describe('datamap check', () => {
   })
 })
 
+describe('an acceptance of a missing index', () => {
+  it('is not stale while the table is small', async () => {
+    const { ids } = await findings(people + visits, (s) => ({
+      tables: { people: {}, visits: { edges: [owned] } },
+      accept: [{ finding: `unindexed-foreign-key:test/${s}.visits(person_id)`, reason: 'it grows' }],
+    }))
+    expect(ids).toEqual([])
+  })
+})
+
 describe('planDeletion', () => {
   it('refuses with the whole list and exit code 12', async () => {
     const schema = await play.schema(`${people} CREATE TABLE a (person_id bigint); CREATE TABLE b (id int);`)
