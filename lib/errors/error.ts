@@ -36,7 +36,8 @@ export class LetheError extends Error {
     return registry[this.code].retryable
   }
 
+  /** Path and anchor in the repository: the page's headings are the codes, and GitHub only lowers their case. */
   get runbook(): string {
-    return `runbooks/errors.md#${this.code.toLowerCase().replaceAll('_', '-')}`
+    return `runbooks/errors.md#${this.code.toLowerCase()}`
   }
 }

@@ -70,8 +70,8 @@ export const registry = {
     false,
     'Point the address at PostgreSQL itself, or at a pool in session mode: session settings and locks get lost here.',
   ),
-  E_SCHEMA_OLD: entry(57, false, 'Run `lethe migrate`.'),
   E_SCHEMA_NEW: entry(57, false, 'Run the version of Lethe that made this schema, or a newer one.'),
+  E_SCHEMA_OLD: entry(57, false, 'Run `lethe migrate`.'),
   E_STATEMENT_TIMEOUT: entry(
     20,
     true,
@@ -144,6 +144,7 @@ export const registry = {
     'Point LETHE_KEYSTORE at the keystore, or make one with `lethe keystore create` (only for a new installation).',
   ),
   E_KEYSTORE_MODE: entry(2, false, 'Run `chmod 600` on the file; if others could read it, rotate its keys.'),
+
   // identity
   E_IDENTITY_MISSING: entry(
     13,

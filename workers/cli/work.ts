@@ -1,4 +1,5 @@
 /** `lethe work ROLE…`: a process that runs until it is told to stop. */
+import { LetheError } from '../../lib/errors/index.ts'
 import { usage, type AddCommands, type Session } from './session.ts'
 import { version } from './version.ts'
 
@@ -48,10 +49,14 @@ async function once(session: Session, roles: readonly string[]): Promise<void> {
         round,
         round.leader
           ? `One round: ${round.created} runs created, ${round.skipped} occurrences skipped, ${round.woken} woken, ${round.enqueued} enqueued${round.failures.length === 0 ? '.' : `; failed: ${round.failures.join(', ')}.`}`
-          : 'Another dispatcher leads; nothing was done.',
+          : 'Nothing was done.',
       )
-      if (!round.leader) session.exitCode = 11
-      else if (round.failures.length > 0) session.exitCode = 3
+      if (!round.leader)
+        throw new LetheError('E_LEASED', {
+          message: 'Another dispatcher leads.',
+          next: 'Nothing to do while it turns; after it dies its lease ends by itself, then start this again.',
+        })
+      if (round.failures.length > 0) session.exitCode = 3
     } finally {
       // Kept, it would stop the next dispatcher for as long as a dead one's.
       await releaseLease(context.control, leaseName, context.workerId)

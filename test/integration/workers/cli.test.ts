@@ -95,7 +95,7 @@ describe('lethe', () => {
     const result = await lethe(['retention', 'report', '3f3c1c3e-0000-4000-8000-000000000000'], app.env)
     expect(result.code).toBe(10)
     expect(result.stderr).toMatch(
-      /^E_NOT_FOUND: .+\n {2}left: {4}.+\n {2}next: {4}.+\n {2}runbook: runbooks\/errors\.md#e-not-found\n$/,
+      /^E_NOT_FOUND: .+\n {2}left: {4}.+\n {2}next: {4}.+\n {2}runbook: runbooks\/errors\.md#e_not_found\n$/,
     )
   })
 
@@ -107,9 +107,22 @@ describe('lethe', () => {
       message: 'There is no run nothing.',
       left: 'Nothing was changed.',
       next: expect.any(String),
-      runbook: 'runbooks/errors.md#e-not-found',
+      runbook: 'runbooks/errors.md#e_not_found',
       exit: 10,
     })
+  })
+
+  it('work dispatcher --once beside a dispatcher that leads does nothing and is exit 11', async () => {
+    await app.control(
+      `INSERT INTO lethe_control.leases (name, holder, fence, expires_at)
+       VALUES ('dispatcher', 'another', 1, now() + interval '1 hour')
+       ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at`,
+    )
+    const result = await lethe(['work', 'dispatcher', '--once', '--json'], app.env)
+    await app.control(`UPDATE lethe_control.leases SET expires_at = now() WHERE name = 'dispatcher'`)
+    expect(result.code).toBe(11)
+    expect(data(result)).toMatchObject({ leader: false, enqueued: 0 })
+    expect(failure(result)).toMatchObject({ code: 'E_LEASED', left: 'Nothing was changed.', exit: 11 })
   })
 
   it('without Redis or the control database is exit 20, and without the schema exit 57', async () => {
