@@ -46,6 +46,11 @@ export async function decide(context: Context, decision: Decision, by: Attested)
           message: 'To extend a retention, say until when.',
           next: 'Add --until DATE.',
         })
+      if (decision.until !== undefined && decision.until <= (await databaseNow(tx)))
+        throw new LetheError('E_USAGE', {
+          message: 'A retention can only be extended into the future.',
+          next: 'Give a later --until.',
+        })
       if (decision.outcome === 'destroy') checkOverrides(found, decision.overrides, by)
       const id = newId()
       await insertApproval(tx, found.id, {
@@ -66,12 +71,26 @@ export async function decide(context: Context, decision: Decision, by: Attested)
         runId: found.runId,
         actor: by.identity.name,
       })
+      // with the decision, or not at all; a run that is just going to wait is woken by the dispatcher (wakeDecided)
+      await wakeRun(tx, found.runId)
       return found
     },
     { retry: true },
   )
-  await wakeRun(control, proposal.runId)
   return getProposal(control, proposal.id)
+}
+
+/**
+ * Wakes runs that wait although their proposal is decided: the decision came between a run's last look and its wait.
+ * Idempotent; the dispatcher calls it after each round.
+ */
+export async function wakeDecided(control: Queryable): Promise<void> {
+  const decided = await control.query(
+    z.object({ id: z.string() }),
+    `SELECT r.id FROM lethe_control.runs r JOIN lethe_control.proposals p ON p.run_id = r.id
+     WHERE r.state = 'waiting' AND r.waiting_for = 'approval' AND p.state IN ('approved', 'rejected')`,
+  )
+  for (const { id } of decided) await wakeRun(control, id)
 }
 
 /** The limits of a proposal that stop it, with their figures and the command that overrides them by name. */
@@ -100,6 +119,12 @@ function refuseDecided(proposal: Proposal, now: Date): void {
 }
 
 function checkOverrides(proposal: Proposal, overrides: readonly string[], by: Attested): void {
+  const unknown = overrides.filter((name) => !proposal.limits.some((limit) => limit.name === name))
+  if (unknown.length > 0)
+    throw new LetheError('E_USAGE', {
+      message: `Proposal ${proposal.id} has no limit ${unknown.join(', ')} to override.`,
+      next: `Name those it passes: ${exceeded(proposal).join(', ') || '(none)'}.`,
+    })
   const missing = exceeded(proposal).filter((name) => !overrides.includes(name))
   if (missing.length > 0) throw limitsError(proposal, missing)
   if (overrides.length > 0) authorise(by.identity, verbs['proposal.override'])
@@ -163,11 +188,16 @@ function expectedDecision(proposal: Proposal, approval: Approval): Decided {
 
 async function expectedAppraisal(context: Context, policy: ResolvedPolicy, id: string): Promise<Decided> {
   const [row] = await context.control.query(
-    z.object({ ceiling: z.coerce.number(), valid_until: z.date(), reason: z.string() }),
-    `SELECT ceiling_subjects AS ceiling, valid_until, reason FROM lethe_control.appraisals WHERE id = $1`,
+    z.object({ ceiling: z.coerce.number(), valid_until: z.date(), reason: z.string(), revoked: z.boolean() }),
+    `SELECT ceiling_subjects AS ceiling, valid_until, reason, revoked_at IS NOT NULL AS revoked FROM lethe_control.appraisals WHERE id = $1`,
     [id],
   )
   if (row === undefined) throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id}.` })
+  if (row.revoked)
+    throw new LetheError('E_APPRAISAL', {
+      message: `Appraisal ${id} was revoked before the run that stood on it began to destroy.`,
+      next: `Approve the next proposal by hand, or give a new appraisal: lethe retention run ${policy.name}.`,
+    })
   return appraisalStatement(policy, {
     policy: policy.name,
     ceiling: row.ceiling,
@@ -249,16 +279,22 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
 /** Throws E_NOT_FOUND where there is none in force. */
 export async function revokeAppraisal(context: Context, id: string, by: Attested): Promise<void> {
   authorise(by.identity, verbs['appraisal.revoke'])
-  const revoked = await context.control.execute(
-    `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2 WHERE id::text = $1 AND revoked_at IS NULL`,
-    [id, by.identity.name],
+  await context.control.transaction(
+    async (tx) => {
+      const revoked = await tx.execute(
+        `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2 WHERE id::text = $1 AND revoked_at IS NULL`,
+        [id, by.identity.name],
+      )
+      if (revoked === 0)
+        throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
+      await appendEvent(tx, {
+        type: 'appraisal.revoked',
+        actor: by.identity.name,
+        data: { appraisal: id, method: by.identity.method },
+      })
+    },
+    { retry: true },
   )
-  if (revoked === 0) throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
-  await appendEvent(context.control, {
-    type: 'appraisal.revoked',
-    actor: by.identity.name,
-    data: { appraisal: id, method: by.identity.method },
-  })
 }
 
 /**

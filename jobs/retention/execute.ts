@@ -75,6 +75,8 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
   const until = monotonicMs() + STEP_MS
   const done: Executed = { finished: false, counters: {}, throttled: {}, heldBack: null, indivisible: false }
   let gone = goneRows((await readProgress(target, run.id))?.counters ?? {})
+  // a run that goes on after it stopped for growth stops again before it removes more
+  if (pass !== 'heavy') checkGrowth(work, gone)
   try {
     const steps = drainPopulation(target, plan, {
       runId: run.id,
@@ -236,13 +238,19 @@ export async function voidRemaining(work: Copying & Pick<Work, 'proposal'>): Pro
   }
 }
 
-export async function scopeOf({ context, run, plan }: Omit<Copying, 'target'>): Promise<string> {
+/** Under the map and plan that were approved: nothing executes under others, and what was written must be found again. */
+export async function scopeOf({
+  context,
+  run,
+  plan,
+  proposal,
+}: Omit<Work, 'policy' | 'target' | 'signal'>): Promise<string> {
   return openScope(context.control, {
     runId: run.id,
     store: plan.store,
     subjectKind: plan.subject,
-    mapVersion: plan.mapVersion,
-    planHash: plan.hash,
+    mapVersion: proposal.mapVersion,
+    planHash: proposal.planHash,
   })
 }
 

@@ -12,6 +12,7 @@ import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import { appendEvent } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { loadPlan } from './plan.ts'
+import { canonicalHold } from './hold-key.ts'
 import { rootKeySql, rootTableSql } from './rules.ts'
 
 export const holdLevels = ['row', 'subject', 'table', 'tenant'] as const
@@ -45,16 +46,22 @@ export interface HoldAdded {
   id: string
   /** Subject level: the subject was erased before (in whole or begun in pieces). Null: can't be known at this level. */
   alreadyGone: boolean | null
+  /** Subject and row level: whether such a row is there now; neither found nor gone, the key may be a slip. Null: other levels. */
+  found: boolean | null
 }
 
 /** A batch holds the lock shared for its target duration; a piece or a slow one a little longer. */
 const LOCK_WAIT_MS = 60_000
 
-/** Throws E_HOLD_KEY where level and key don't fit, E_NOT_FOUND for an unknown subject or table, E_LOCK_TIMEOUT. */
-export async function addHold(context: Context, hold: NewHold, by: Attested): Promise<HoldAdded> {
+/**
+ * Throws E_HOLD_KEY where level and key don't fit, E_NOT_FOUND for an unknown subject or table. Where the projection fails
+ * (E_LOCK_TIMEOUT, E_DATABASE_UNAVAILABLE) the hold is recorded all the same, and the error says what it does not stop yet.
+ */
+export async function addHold(context: Context, given: NewHold, by: Attested): Promise<HoldAdded> {
   authorise(by.identity, verbs['hold.add'])
-  checkShape(context, hold)
-  const target = await context.target(hold.store)
+  checkShape(context, given)
+  const target = await context.target(given.store)
+  const { hold, found } = await canonicalHold(context, target, given)
   const id = newId()
   const sealed = hold.key === undefined ? null : context.vault.seal(JSON.stringify(hold.key))
   await context.control.transaction(
@@ -92,30 +99,55 @@ export async function addHold(context: Context, hold: NewHold, by: Attested): Pr
     },
     { retry: true },
   )
-  await projectHolds(context, hold.store, target)
-  return { id, alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold) : null }
+  await projectAdded(context, id, hold, target)
+  return { id, alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold) : null, found }
+}
+
+async function projectAdded(context: Context, id: string, hold: NewHold, target: Database): Promise<void> {
+  try {
+    await projectHolds(context, hold.store, target)
+  } catch (error) {
+    if (!(error instanceof LetheError)) throw error
+    throw new LetheError(error.code, {
+      message: `Hold ${id} is recorded, but could not be written into store ${hold.store}: ${error.message}`,
+      left: 'Sweeps that begin from now on obey it; one that is deleting at this moment does not see it yet.',
+      next: 'Pause the runs of this store (lethe retention pause), then add the hold again.',
+      facts: { ...error.facts, hold: id },
+      cause: error,
+    })
+  }
 }
 
 /** Idempotent; what was held is due again at the next proposal. Throws E_NOT_FOUND. */
 export async function releaseHold(context: Context, id: string, reason: string, by: Attested): Promise<void> {
   authorise(by.identity, verbs['hold.release'])
-  const [released] = await context.control.query(
-    z.object({ store: z.string() }),
-    `UPDATE lethe_control.holds SET released_by = coalesce(released_by, $2), released_reason = coalesce(released_reason, $3),
-       released_at = coalesce(released_at, now()) WHERE id::text = $1 RETURNING store`,
-    [id, by.identity.name, reason],
+  const store = await context.control.transaction(
+    async (tx) => {
+      const [found] = await tx.query(
+        z.object({ store: z.string(), released: z.boolean() }),
+        `SELECT store, released_at IS NOT NULL AS released FROM lethe_control.holds WHERE id::text = $1 FOR UPDATE`,
+        [id],
+      )
+      if (found === undefined)
+        throw new LetheError('E_NOT_FOUND', {
+          message: `There is no hold ${id}.`,
+          next: 'See `lethe hold list`.',
+        })
+      if (found.released) return found.store
+      await tx.execute(
+        `UPDATE lethe_control.holds SET released_by = $2, released_reason = $3, released_at = now() WHERE id::text = $1`,
+        [id, by.identity.name, reason],
+      )
+      await appendEvent(tx, {
+        type: 'hold.released',
+        actor: by.identity.name,
+        data: { hold: id, method: by.identity.method },
+      })
+      return found.store
+    },
+    { retry: true },
   )
-  if (released === undefined)
-    throw new LetheError('E_NOT_FOUND', {
-      message: `There is no hold ${id}.`,
-      next: 'See `lethe hold list`.',
-    })
-  await appendEvent(context.control, {
-    type: 'hold.released',
-    actor: by.identity.name,
-    data: { hold: id, method: by.identity.method },
-  })
-  await projectHolds(context, released.store, await context.target(released.store))
+  await projectHolds(context, store, await context.target(store))
 }
 
 const listed = z.object({
@@ -175,7 +207,7 @@ const stored = z.object({
  */
 export async function projectHolds(context: Context, store: string, target: Database): Promise<void> {
   const { control, vault } = context
-  await target.transaction(
+  const projected = await target.transaction(
     async (tx) => {
       await takeHoldLock(tx)
       // read after the lock is ours: whoever projects later reads a newer record
@@ -195,17 +227,35 @@ export async function projectHolds(context: Context, store: string, target: Data
             : z.array(z.string()).parse(JSON.parse(vault.open(hold.key_id, hold.key_cipher).toString()))
         await tx.execute(
           `INSERT INTO lethe.holds (id, level, subject_kind, table_name, key, kind) VALUES ($1, $2, $3, $4, $5, $6)
-           ON CONFLICT (id) DO NOTHING`,
+           ON CONFLICT (id) DO UPDATE SET level = EXCLUDED.level, subject_kind = EXCLUDED.subject_kind,
+             table_name = EXCLUDED.table_name, key = EXCLUDED.key, kind = EXCLUDED.kind`,
           [hold.id, hold.level, hold.subject_kind, hold.table_name, key, hold.kind],
         )
       }
+      return active.map((hold) => hold.id)
     },
-    { lockTimeoutMs: LOCK_WAIT_MS, retry: true },
+    { lockTimeoutMs: LOCK_WAIT_MS, statementTimeoutMs: LOCK_WAIT_MS, retry: true },
   )
-  await control.execute(
-    `UPDATE lethe_control.holds SET projected_at = coalesce(projected_at, now()),
-       unprojected_at = CASE WHEN released_at IS NOT NULL THEN coalesce(unprojected_at, now()) END WHERE store = $1`,
-    [store],
+  await noteProjected(control, store, projected)
+}
+
+/** Only the holds that were read under the lock: one that was added since is projected by whoever added it. */
+async function noteProjected(control: Database, store: string, projected: readonly string[]): Promise<void> {
+  await control.transaction(
+    async (tx) => {
+      const fresh = await tx.query(
+        z.object({ id: z.string() }),
+        `UPDATE lethe_control.holds SET projected_at = now() WHERE id = ANY($1::uuid[]) AND projected_at IS NULL RETURNING id`,
+        [projected],
+      )
+      for (const { id } of fresh) await appendEvent(tx, { type: 'hold.projected', data: { hold: id, store } })
+      await tx.execute(
+        `UPDATE lethe_control.holds SET unprojected_at = now()
+         WHERE store = $1 AND released_at IS NOT NULL AND unprojected_at IS NULL AND NOT id = ANY($2::uuid[])`,
+        [store, projected],
+      )
+    },
+    { retry: true },
   )
 }
 
@@ -226,8 +276,9 @@ async function isGone(context: Context, target: Database, hold: NewHold): Promis
   const [row] = await target.query(
     z.object({ whole: z.boolean() }),
     `SELECT EXISTS (SELECT FROM ${rootTableSql(plan)} AS root WHERE ${rootKeySql(plan)} = $1::text[])
-       AND NOT EXISTS (SELECT FROM lethe.population p WHERE p.root_key = $1::text[] AND p.state = 'removing') AS whole`,
-    [key],
+       AND NOT EXISTS (SELECT FROM lethe.removing r WHERE r.subject_kind = $2 AND r.root_key = $1::text[])
+       AND NOT EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = $2 AND k.root_key = $1::text[]) AS whole`,
+    [key, kind],
   )
   return row?.whole !== true
 }

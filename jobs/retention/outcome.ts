@@ -1,9 +1,9 @@
 /** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
 import { databaseNow } from '../../lib/db/index.ts'
 import { populationStates } from '../../lib/erasers/index.ts'
-import { batchCounters, countBatches, countLiveErasures, openScope } from '../../lib/ledger/index.ts'
+import { batchCounters, countBatches, countLiveErasures } from '../../lib/ledger/index.ts'
 import type { Cursor } from './cursor.ts'
-import type { Work } from './execute.ts'
+import { scopeOf, type Work } from './execute.ts'
 import { effectivePeriod } from './policy.ts'
 import { approvalOf } from './proposal.ts'
 import { storeReport, type Report } from './report.ts'
@@ -73,18 +73,7 @@ export async function writeReport(work: Work, cursor: Cursor, outcome: string): 
     throttledSeconds: cursor.throttled,
     verification: executed ? { checked: cursor.checked, left: cursor.left } : null,
     tidied: cursor.tidied,
-    ledgerEntries: executed
-      ? await countLiveErasures(
-          control,
-          await openScope(control, {
-            runId: run.id,
-            store: plan.store,
-            subjectKind: plan.subject,
-            mapVersion: plan.mapVersion,
-            planHash: plan.hash,
-          }),
-        )
-      : 0,
+    ledgerEntries: executed ? await countLiveErasures(control, await scopeOf(work)) : 0,
     startedAt: (run.startedAt ?? run.createdAt).toISOString(),
     finishedAt: (await databaseNow(control)).toISOString(),
     notCovered: [...plan.notCovered],

@@ -1,20 +1,44 @@
 /** The deletion plan of a policy, made from the live catalogue each time it is asked for. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import { loadCatalogue, planDeletion, type DeletionPlan, type PlanTarget } from '../../lib/datamap/index.ts'
+import {
+  loadCatalogue,
+  planDeletion,
+  sqlColumn,
+  sqlTable,
+  tableKey,
+  type Catalogue,
+  type DeletionPlan,
+  type PlanTarget,
+} from '../../lib/datamap/index.ts'
+import { holdsCondition, type Guard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { Context } from '../context.ts'
 
+/** A plan with what its policy has to know besides. */
+export interface PolicyPlan extends DeletionPlan {
+  /** Table policies: the holds on the data subjects whose rows these are. Conditions over `root`, as a guard takes them. */
+  above: Guard['clear']
+}
+
 /** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */
 export async function loadPlan(context: Context, store: string, wanted: PlanTarget): Promise<DeletionPlan> {
+  return (await planned(context, store, wanted)).plan
+}
+
+async function planned(
+  context: Context,
+  store: string,
+  wanted: PlanTarget,
+): Promise<{ plan: DeletionPlan; catalogue: Catalogue }> {
   const { stores } = context.config.file
   const entry = stores[store]
   const target = await context.target(store)
   const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
-  return planDeletion(context.config.file, store, wanted, catalogue)
+  return { plan: planDeletion(context.config.file, store, wanted, catalogue), catalogue }
 }
 
 /** Throws E_STORE_WITHOUT_ERASER too: a subject that is also in a store Lethe can't erase in yet is not half erased. */
-export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): Promise<DeletionPlan> {
+export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): Promise<PolicyPlan> {
   const others =
     policy.subject === undefined ? [] : (context.config.file.subjects[policy.subject]?.other_stores ?? [])
   if (others.length > 0)
@@ -22,7 +46,54 @@ export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): 
       message: `Policy ${policy.name}: subject ${policy.subject} is also in ${others.join(', ')}, where Lethe can't erase yet.`,
       facts: { policy: policy.name, stores: others },
     })
-  return loadPlan(context, policy.store, planTarget(policy))
+  const { plan, catalogue } = await planned(context, policy.store, planTarget(policy))
+  return { ...plan, above: policy.table === undefined ? [] : await heldAbove(context, plan, catalogue) }
+}
+
+/**
+ * A table policy takes rows away from data subjects, so what keeps the whole subject keeps its rows here too. For each
+ * subject whose plan reaches the table: a hold of any level on the subject that the row belongs to.
+ */
+async function heldAbove(
+  context: Context,
+  plan: DeletionPlan,
+  catalogue: Catalogue,
+): Promise<Guard['clear']> {
+  const { file } = context.config
+  const target = await context.target(plan.store)
+  const conditions: string[] = []
+  for (const [subject, entry] of Object.entries(file.subjects)) {
+    if (entry.store !== plan.store) continue
+    const whole = planDeletion(file, plan.store, { subject }, catalogue)
+    const own = ownership(whole, plan)
+    if (own === null) continue
+    conditions.push(
+      // `root` is the policy's row outside and the subject's row inside, where the policy's row is called `t`
+      `EXISTS (SELECT FROM (SELECT root.*) AS t, LATERAL (SELECT FROM ${sqlTable(whole.root)} AS root
+         WHERE (${own}) AND ${await holdsCondition(target, whole)}) AS owner)`,
+    )
+  }
+  if (conditions.length === 0) return []
+  return [
+    {
+      reason: 'subject-held',
+      // asked first and once: without holds it is all that this costs
+      sql: `EXISTS (SELECT FROM lethe.holds) AND (${conditions.join('\n OR ')})`,
+    },
+  ]
+}
+
+/** SQL: row `t` of the policy's table belongs to subject row `root`; null where the subject's plan doesn't reach it. */
+function ownership(subject: DeletionPlan, policy: DeletionPlan): string | null {
+  const name = tableKey(policy.root)
+  const ways = subject.tables.filter((entry) => tableKey(entry.table) === name).map(({ belongs }) => belongs)
+  if (tableKey(subject.root) === name)
+    ways.push(
+      subject.key
+        .map(({ name: column }) => `${sqlColumn('t', column)} = ${sqlColumn('root', column)}`)
+        .join(' AND '),
+    )
+  return ways.length === 0 ? null : ways.map((way) => `(${way})`).join(' OR ')
 }
 
 export function planTarget(policy: Pick<ResolvedPolicy, 'subject' | 'table'>): PlanTarget {

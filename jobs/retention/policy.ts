@@ -54,7 +54,7 @@ export function policyVersion(policy: ResolvedPolicy): string {
   return canonicalHash(decisive)
 }
 
-const daysOf = { day: 1, month: 30.44, year: 365.25 } as const
+const daysOf = { day: 1, month: 365.25 / 12, year: 365.25 } as const
 
 /** Near enough to compare two periods; what is due is computed by PostgreSQL's calendar. */
 function days(period: string): number {

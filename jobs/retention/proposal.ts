@@ -134,7 +134,8 @@ export async function trailingMedian(control: Queryable, policy: string): Promis
   const [row] = await control.query(
     z.object({ median: z.number().nullable(), runs: z.coerce.number() }),
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY population) AS median, count(*) AS runs FROM (
-       SELECT population FROM lethe_control.proposals WHERE policy = $1 AND state = 'executed' AND population > 0
+       SELECT population FROM lethe_control.proposals p WHERE policy = $1 AND state = 'executed' AND population > 0
+         AND EXISTS (SELECT FROM lethe_control.approvals a WHERE a.proposal_id = p.id AND a.outcome = 'destroy')
        ORDER BY created_at DESC LIMIT 10) AS last`,
     [policy],
   )

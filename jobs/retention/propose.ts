@@ -6,10 +6,11 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/db/index.ts'
-import type { DeletionPlan, TableName } from '../../lib/datamap/index.ts'
+import type { TableName } from '../../lib/datamap/index.ts'
 import { firstReason, fullGuard, type FullGuard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { requireRights } from '../../lib/grants/index.ts'
+import type { PolicyPlan } from './plan.ts'
 import type { LimitVerdict } from './proposal.ts'
 import { checkExpressions, clockSql, cutoffNow, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
 
@@ -31,7 +32,7 @@ export interface Found {
 export async function propose(
   target: Database,
   policy: ResolvedPolicy,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   proposalId: string,
   zone: string | undefined,
 ): Promise<Found> {
@@ -50,7 +51,7 @@ export async function propose(
 export async function preview(
   target: Database,
   policy: ResolvedPolicy,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   zone: string | undefined,
   sample: number,
 ): Promise<{ found: Found; sample: string[][] }> {
@@ -101,7 +102,7 @@ type Counted = Pick<Found, 'population' | 'rows' | 'oldest' | 'newest'>
 async function find(
   tx: Transaction,
   policy: ResolvedPolicy,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   count: (due: DueQuery) => Promise<Counted>,
 ): Promise<Found> {
   await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
@@ -116,7 +117,7 @@ async function find(
 }
 
 /** A subject is its root and the rows merged into it: their rows count as its own. `roots` counts the root rows. */
-function dueQuery(policy: ResolvedPolicy, plan: DeletionPlan, guard: FullGuard): DueQuery {
+function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): DueQuery {
   const table = rootTableSql(plan)
   const counts = plan.tables.map(
     (entry, i) => `(SELECT count(*) FROM ${tableSql(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
@@ -147,7 +148,7 @@ function dueQuery(policy: ResolvedPolicy, plan: DeletionPlan, guard: FullGuard):
  */
 async function storePopulation(
   tx: Transaction,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   proposalId: string,
   due: DueQuery,
 ): Promise<Counted> {
@@ -162,13 +163,13 @@ async function storePopulation(
   )
 }
 
-async function countPopulation(tx: Transaction, plan: DeletionPlan, due: DueQuery): Promise<Counted> {
+async function countPopulation(tx: Transaction, plan: PolicyPlan, due: DueQuery): Promise<Counted> {
   return summed(tx, plan, due.ctes, [])
 }
 
 async function summed(
   tx: Transaction,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   ctes: string,
   values: readonly unknown[],
 ): Promise<Counted> {
@@ -181,7 +182,8 @@ async function summed(
       newest: z.date().nullable(),
       sums: z.array(z.coerce.number()),
     }),
-    `WITH RECURSIVE ${ctes} SELECT count(*) AS population, coalesce(sum(roots), 0) AS roots, min(clock_at) AS oldest, max(clock_at) AS newest,
+    `WITH RECURSIVE ${ctes} SELECT count(*) AS population, coalesce(sum(roots), 0) AS roots, min(clock_at) FILTER (WHERE isfinite(clock_at)) AS oldest,
+       max(clock_at) FILTER (WHERE isfinite(clock_at)) AS newest,
        ARRAY[${sums.join(', ')}]::float8[] AS sums FROM due`,
     values,
   )
@@ -197,7 +199,7 @@ async function summed(
 /** Due roots that stay, by the first reason that holds. */
 async function excluded(
   tx: Transaction,
-  plan: DeletionPlan,
+  plan: PolicyPlan,
   guard: FullGuard,
 ): Promise<Record<string, number>> {
   const found = await tx.query(

@@ -10,7 +10,7 @@ import type { Queryable } from '../../lib/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { keptIsDue, mergedCondition, type Guard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { effectivePeriod } from './policy.ts'
+import type { PolicyPlan } from './plan.ts'
 
 /** The root's key as a text array: how a subject is named inside the target database. */
 export function rootKeySql(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): string {
@@ -30,7 +30,7 @@ export function clockSql(policy: ResolvedPolicy): string {
  * For the executor, which puts holds, legal minimums, kept roots and merged rows around it. `due` is asked of the root
  * alone, `clear` also of the rows merged into it. `cutoff`: an ISO instant fixed at the proposal by the target's clock.
  */
-export function guardFor(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
+export function guardFor(policy: ResolvedPolicy, plan: PolicyPlan, cutoff: string): Guard {
   const warned = unwarned(policy, plan).map(({ sql }) => `(${sql}) IS NOT TRUE`)
   return {
     due: [dueSql(policy, plan, cutoff), ...warned].join(' AND '),
@@ -40,7 +40,7 @@ export function guardFor(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: str
 }
 
 /** For the proposal: the same conditions, each with its reason, so that a subject that stays can be told why. */
-export function proposalGuard(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
+export function proposalGuard(policy: ResolvedPolicy, plan: PolicyPlan, cutoff: string): Guard {
   const merged = plan.alias === null ? [] : [{ reason: 'merged', sql: mergedCondition(plan) }]
   return {
     due: dueSql(policy, plan, cutoff),
@@ -55,20 +55,44 @@ function dueSql(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): str
   return plan.keptCondition === null ? byClock : `(${byClock} OR ${keptIsDue(plan)})`
 }
 
-function stays(policy: ResolvedPolicy, plan: DeletionPlan): Guard['clear'] {
+function stays(policy: ResolvedPolicy, plan: PolicyPlan): Guard['clear'] {
   return [
+    ...plan.above,
     ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
     { reason: 'exempted', sql: exempted(policy, plan) },
   ]
 }
 
-/** The instant before which a clock must lie, by the target's own clock. */
+/**
+ * The instant before which a clock must lie, by the target's own clock. The clamps are applied to instants, in PostgreSQL's
+ * calendar: "1 month" is 28 to 31 days, and a minimum of it must hold in every month. The minimum wins.
+ */
 export async function cutoffNow(target: Queryable, policy: ResolvedPolicy): Promise<Date> {
-  const [row] = await target.query(z.object({ cutoff: z.date() }), `SELECT now() - $1::interval AS cutoff`, [
-    effectivePeriod(policy).period,
-  ])
+  const [row] = await target.query(z.object({ cutoff: z.date() }), `SELECT ${cutoffSql(policy)} AS cutoff`)
   if (row === undefined) throw new LetheError('E_INTERNAL', { message: 'The target gave no clock.' })
   return row.cutoff
+}
+
+function cutoffSql(policy: ResolvedPolicy): string {
+  return clamped(policy, (period) => `now() - ${period}`, { later: 'greatest', earlier: 'least' })
+}
+
+/** When a root row with this value of the clock falls due (SQL, clamps applied). */
+export function dueAtSql(policy: ResolvedPolicy, clock: string): string {
+  return clamped(policy, (period) => `${clock} + ${period}`, { later: 'least', earlier: 'greatest' })
+}
+
+/** `later` picks the instant that makes more rows due (the maximum's way), `earlier` the one that makes fewer. */
+function clamped(
+  policy: Pick<ResolvedPolicy, 'period' | 'clamp'>,
+  instant: (period: string) => string,
+  pick: { later: 'least' | 'greatest'; earlier: 'least' | 'greatest' },
+): string {
+  const { minimum, maximum } = policy.clamp
+  const of = (period: string) => `(${instant(`interval ${pg.escapeLiteral(period)}`)})`
+  const longest =
+    maximum === undefined ? of(policy.period) : `${pick.later}(${of(policy.period)}, ${of(maximum.period)})`
+  return minimum === undefined ? longest : `${pick.earlier}(${longest}, ${of(minimum.period)})`
 }
 
 /**
@@ -84,7 +108,7 @@ export async function checkExpressions(
   const table = rootTableSql(plan)
   const parse = async (key: string, sql: string) => {
     try {
-      await target.execute(`SELECT ${sql} FROM ${table} AS root LIMIT 0`)
+      await target.execute(sql)
     } catch (error) {
       if (!(error instanceof LetheError) || error.code === 'E_DATABASE_UNAVAILABLE') throw error
       throw new LetheError('E_POLICY_SQL', {
@@ -94,11 +118,14 @@ export async function checkExpressions(
       })
     }
   }
-  await parse('clock', `(${policy.clock})`)
-  for (const { name, sql } of policy.unless) await parse(`unless ${name}`, `(${sql})::boolean`)
+  // as they are used: in a WHERE clause, where an aggregate or a set has no place
+  const where = (condition: string) => `SELECT FROM ${table} AS root WHERE ${condition} LIMIT 0`
+  await parse('period or clamp', `SELECT ${dueAtSql(policy, 'now()')}, ${cutoffSql(policy)}`)
+  await parse('clock', where(`${clockSql(policy)} <= now()`))
+  for (const { name, sql } of policy.unless) await parse(`unless ${name}`, where(`(${sql})::boolean`))
   const [found] = await target.query(
     z.object({ type: z.string() }),
-    `SELECT pg_typeof((SELECT ${policy.clock} FROM ${table} AS root LIMIT 1))::text AS type`,
+    `SELECT pg_typeof((SELECT (${policy.clock}) FROM ${table} AS root WHERE false))::text AS type`,
   )
   const type = found?.type ?? 'unknown'
   const known = ['timestamp with time zone', 'timestamp without time zone', 'date']

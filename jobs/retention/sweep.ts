@@ -5,18 +5,19 @@
 import { z } from 'zod'
 import { newId } from '../../lib/clock/index.ts'
 import { databaseNow, openDatabase } from '../../lib/db/index.ts'
-import { populationStates, readBackErased, tidy, type Pass } from '../../lib/erasers/index.ts'
+import { populationStates, tidy, type Pass } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { batchCounters, markVerified, recordStep, type NewEvent, type Run } from '../../lib/ledger/index.ts'
+import { batchCounters, markVerified, recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
-import { approveByAppraisal, exceeded, limitsError, verifyApproval } from './decide.ts'
+import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
 import { executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
-import { exemptPopulation, forgetPopulation } from './exemptions.ts'
+import { exemptPopulation } from './exemptions.ts'
+import { closing, ending, endsRun, forgetting, readBack } from './finish.ts'
 import { countOverdueHolds, projectHolds } from './holds.ts'
-import { named, writeReport } from './outcome.ts'
+import { named } from './outcome.ts'
 import { loadPolicyPlan, storeZone } from './plan.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import {
@@ -25,9 +26,7 @@ import {
   getProposal,
   insertProposal,
   lastSuccesses,
-  setProposalState,
   trailingMedian,
-  type Proposal,
 } from './proposal.ts'
 import { judgeLimits, propose } from './propose.ts'
 
@@ -62,6 +61,22 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const cursor = cursorSchema.parse(run.cursor)
   if (cursor.phase === 'propose') return proposing(context, run, cursor)
   const work = await workOf(context, run, cursor, signal)
+  return guarded(work, cursor, () => nextStep(work, cursor))
+}
+
+/** Whatever ends the run for good, its record is completed first. */
+async function guarded(work: Work, cursor: Cursor, act: () => Promise<StepResult>): Promise<StepResult> {
+  if (cursor.ended !== null) return forgetting(work, cursor.ended)
+  try {
+    if (cursor.refusal !== null) throw new LetheError(cursor.refusal.code, cursor.refusal)
+    return await act()
+  } catch (error) {
+    if (endsRun(error)) await closing(work, cursor, error)
+    throw error
+  }
+}
+
+async function nextStep(work: Work, cursor: Cursor): Promise<StepResult> {
   if (cursor.phase === 'decide') return deciding(work, cursor)
   if (cursor.phase === 'light' || cursor.phase === 'heavy' || cursor.phase === 'locked')
     return executing(work, cursor, cursor.phase)
@@ -175,13 +190,17 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
   return { kind: 'more' }
 }
 
-function refuseChanged(work: Pick<Work, 'plan' | 'policy' | 'proposal' | 'run'>): void {
-  const { plan, policy, proposal } = work
-  const changed = [
+function changes({ plan, policy, proposal }: Pick<Work, 'plan' | 'policy' | 'proposal'>): string[] {
+  return [
     ...(plan.mapVersion === proposal.mapVersion ? [] : ['the data map']),
     ...(plan.hash === proposal.planHash ? [] : ['the plan (map or database schema)']),
     ...(policyVersion(policy) === proposal.policyVersion ? [] : ['the policy']),
   ]
+}
+
+function refuseChanged(work: Pick<Work, 'plan' | 'policy' | 'proposal' | 'run'>): void {
+  const { policy, proposal } = work
+  const changed = changes(work)
   if (changed.length === 0) return
   throw new LetheError('E_PLAN_CHANGED', {
     message: `Proposal ${proposal.id} was approved before this changed: ${changed.join(', ')}.`,
@@ -197,27 +216,26 @@ async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepRe
   const { context, run } = work
   refuseChanged(work)
   const done = await executeSome(work, pass)
-  const throttled = { ...cursor.throttled }
-  for (const [reason, seconds] of Object.entries(done.throttled))
-    throttled[reason] = (throttled[reason] ?? 0) + seconds
+  const heldBy = done.heldBack?.reason ?? null
   await recordStep(context.control, run, {
     name: `execute-${pass}`,
     counters: done.counters,
     cursor: {
       ...cursor,
-      throttled,
+      throttled: added(cursor.throttled, done.throttled),
+      heldBy,
       phase: done.finished ? nextPhase[pass] : pass,
     },
-    ...(done.heldBack === null
-      ? {}
-      : {
-          events: [
+    // when it changes, not each time the run looks again
+    events:
+      heldBy === cursor.heldBy
+        ? []
+        : [
             {
               type: 'throttle.changed',
-              data: { reason: done.heldBack.reason, waitSeconds: Math.round(done.heldBack.waitMs / 1000) },
+              data: { reason: heldBy, waitSeconds: Math.round((done.heldBack?.waitMs ?? 0) / 1000) },
             },
           ],
-        }),
   })
   if (done.heldBack !== null && !done.indivisible && !signalled(work)) {
     const now = await databaseNow(context.control)
@@ -226,44 +244,20 @@ async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepRe
   return { kind: 'more', indivisible: done.indivisible }
 }
 
-const VERIFY_PAGE = 2_000
-
 /** Reads back every subject that went, page by page; only then does its key leave the target. */
 async function verifying(work: Work, cursor: Cursor): Promise<StepResult> {
-  const { context, run, plan, proposal, target } = work
-  const page = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
-  const left = { ...cursor.left }
-  for (const [table, count] of Object.entries(page.left)) left[table] = (left[table] ?? 0) + count
-  const checked = cursor.checked + page.checked
-  if (page.checked > 0) {
-    await recordStep(context.control, run, {
-      name: 'verify',
-      counters: { verified: checked },
-      cursor: { ...cursor, checked, left },
-    })
-    return { kind: 'more' }
-  }
+  const { context, run, plan } = work
+  if (await readBack(work, cursor)) return { kind: 'more' }
   await voidRemaining(work)
-  const events: NewEvent[] = [{ type: 'erasure.verified', data: { store: plan.store, left } }]
-  if (sum(left) > 0) {
-    await recordStep(context.control, run, { name: 'verify', counters: { left: sum(left) }, events })
-    throw new LetheError('E_VERIFY', {
-      message: `Run ${run.id}: ${sum(left)} rows of removed subjects are still there: ${Object.entries(left)
-        .map(([table, n]) => `${table} ${n}`)
-        .join(', ')}.`,
-      left: 'The other rows are gone and recorded; the ledger keeps the entries as not verified.',
-      facts: { run: run.id, left },
-    })
-  }
   const scope = await scopeOf(work)
   await recordStep(
     context.control,
     run,
     {
       name: 'verify',
-      note: `${checked} subjects read back, nothing left`,
-      cursor: { ...cursor, phase: 'tidy', checked, left },
-      events,
+      note: `${cursor.checked} subjects read back, nothing left`,
+      cursor: { ...cursor, phase: 'tidy' },
+      events: [{ type: 'erasure.verified', data: { store: plan.store, left: {} } }],
     },
     async (tx) => markVerified(tx, scope),
   )
@@ -302,61 +296,34 @@ async function tidying(work: Work, cursor: Cursor): Promise<StepResult> {
   return { kind: 'more' }
 }
 
-/** The report, the proposal's last state, and the population's keys out of the target. */
-async function ending(
-  work: Work,
-  cursor: Cursor,
-  outcome: string,
-  state?: Proposal['state'],
-  events: readonly NewEvent[] = [],
-): Promise<StepResult> {
-  const { context, run, proposal, target } = work
-  await writeReport(work, cursor, outcome)
-  await forgetPopulation(target, proposal.id)
-  await recordStep(
-    context.control,
-    run,
-    {
-      name: 'report',
-      cursor: { ...cursor, phase: 'report' },
-      events: [...events, { type: 'report.written', data: {} }],
-    },
-    async (tx) => {
-      if (state !== undefined) await setProposalState(tx, proposal.id, state)
-    },
-  )
-  return { kind: 'done', outcome }
-}
-
 /** A cancel finishes the subject that was begun, reads back what went, voids the entries of what stays, and reports. */
 async function windUp(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
   const cursor = cursorSchema.parse(run.cursor)
   if (cursor.proposal === undefined || cursor.phase === 'propose')
     return { kind: 'done', outcome: 'cancelled' }
   const work = await workOf(context, { ...run, request: null }, cursor, signal)
-  const begun = (await populationStates(work.target, work.proposal.id)).some(
-    (entry) => entry.state === 'removing',
-  )
-  if (begun) {
+  return guarded(work, cursor, () => cancelling(work, cursor))
+}
+
+async function cancelling(work: Work, cursor: Cursor): Promise<StepResult> {
+  const { context, run } = work
+  // under another plan it can't go on: lethe.removing keeps the decision, and the next run finishes it
+  if (changes(work).length === 0 && (await hasBegun(work))) {
     const done = await executeSome(work, 'heavy', true)
     await recordStep(context.control, run, { name: 'finish-subject', counters: done.counters, cursor })
-    return { kind: 'more' }
+    if (!done.finished || !(await hasBegun(work))) return { kind: 'more' }
+    const now = await databaseNow(context.control)
+    return { kind: 'wait', for: 'locked', until: new Date(now.getTime() + 10_000) }
   }
-  const page = await readBackErased(work.target, work.plan, work.proposal.id, VERIFY_PAGE)
-  if (page.checked > 0) {
-    const left = { ...cursor.left }
-    for (const [table, count] of Object.entries(page.left)) left[table] = (left[table] ?? 0) + count
-    await recordStep(context.control, run, {
-      name: 'verify',
-      cursor: { ...cursor, checked: cursor.checked + page.checked, left },
-    })
-    return { kind: 'more' }
-  }
+  if (await readBack(work, cursor)) return { kind: 'more' }
   if (work.proposal.state === 'approved') await voidRemaining(work)
-  await writeReport(work, cursor, 'cancelled')
-  await forgetPopulation(work.target, work.proposal.id)
-  await setProposalState(context.control, work.proposal.id, 'cancelled')
-  return { kind: 'done', outcome: 'cancelled' }
+  return ending(work, cursor, 'cancelled', 'cancelled', [
+    { type: 'proposal.cancelled', data: { proposal: work.proposal.id } },
+  ])
+}
+
+async function hasBegun({ target, proposal }: Work): Promise<boolean> {
+  return (await populationStates(target, proposal.id)).some((entry) => entry.state === 'removing')
 }
 
 function signalled(work: Work): boolean {
@@ -364,10 +331,20 @@ function signalled(work: Work): boolean {
 }
 
 async function observe({ control, metrics }: Context): Promise<void> {
+  await wakeDecided(control)
   metrics.proposalsWaiting.set(await countWaiting(control))
   metrics.holdsOverdue.set(await countOverdueHolds(control))
   for (const { policy, at } of await lastSuccesses(control))
     metrics.lastSuccessTimestampSeconds.set({ policy }, at.getTime() / 1000)
+}
+
+function added(
+  sums: Readonly<Record<string, number>>,
+  more: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const all = { ...sums }
+  for (const [name, count] of Object.entries(more)) all[name] = (all[name] ?? 0) + count
+  return all
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

@@ -10,7 +10,7 @@ import { verifyKeys } from './verify.ts'
 export interface ReadBack {
   /** Subjects looked at in this call; 0: none is left to look at. */
   checked: number
-  /** Rows still found, by table; the keys of a page with any stay, and the page is not counted twice. */
+  /** Rows still found, by table; while there are any, the page's keys stay and the next call finds the same. */
   left: Record<string, number>
 }
 
@@ -39,6 +39,8 @@ export async function readBackErased(
     },
     { readOnly: true, retry: true },
   )
+  // A crash behind this line must not lose what was found, so those keys stay until the caller has dealt with them.
+  if (Object.keys(found.left).length > 0) return { checked: page.length, left: { ...found.left } }
   await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1 AND ordinal = ANY ($2::bigint[])`, [
     proposalId,
     page.map((row) => row.ordinal),

@@ -1,0 +1,114 @@
+/**
+ * How a sweep ends, well or not: what went is read back, the ledger's entries of those who stayed are voided, the report
+ * stands, and the population's keys leave the target last.
+ */
+import { readBackErased } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { recordStep, type NewEvent } from '../../lib/ledger/index.ts'
+import type { StepResult } from '../kind.ts'
+import type { Cursor } from './cursor.ts'
+import { voidRemaining, type Work } from './execute.ts'
+import { forgetPopulation } from './exemptions.ts'
+import { writeReport } from './outcome.ts'
+import { setProposalState, type Proposal } from './proposal.ts'
+
+/** Subjects read back in one step. */
+const VERIFY_PAGE = 2_000
+
+/** One page; false: none is left to look at. Throws E_VERIFY where rows are still there: their keys stay for a second look. */
+export async function readBack(work: Work, cursor: Cursor): Promise<boolean> {
+  const { context, run, plan, proposal, target } = work
+  const { checked, left } = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
+  if (sum(left) > 0) {
+    await recordStep(context.control, run, {
+      name: 'verify',
+      counters: { left: sum(left) },
+      events: [{ type: 'erasure.verified', data: { store: plan.store, left } }],
+    })
+    throw new LetheError('E_VERIFY', {
+      message: `Run ${run.id}: ${sum(left)} rows of removed subjects are still there: ${Object.entries(left)
+        .map(([table, n]) => `${table} ${n}`)
+        .join(', ')}.`,
+      left: 'The other rows are gone and recorded; the ledger keeps the entries as not verified.',
+      facts: { run: run.id, left },
+    })
+  }
+  if (checked === 0) return false
+  const all = cursor.checked + checked
+  await recordStep(context.control, run, {
+    name: 'verify',
+    counters: { verified: all },
+    cursor: { ...cursor, checked: all },
+  })
+  return true
+}
+
+/** A refusal or a failed verification is final: the runner ends the run with the error, no attempt follows. */
+export function endsRun(error: unknown): error is LetheError {
+  return error instanceof LetheError && error.code !== 'E_FENCED' && !error.retryable
+}
+
+/**
+ * A run that ends by an error leaves the record as one that ends well: what went is read back, the ledger's entries of
+ * those who stayed are voided, the report says why. Idempotent; a crash in the middle meets the same error again.
+ */
+export async function closing(work: Work, cursor: Cursor, error: LetheError): Promise<void> {
+  const { context, run, target, plan, proposal } = work
+  let now: Cursor = { ...cursor, refusal: { code: error.code, message: error.message } }
+  await recordStep(context.control, run, { name: 'close', note: error.code, cursor: now })
+  for (;;) {
+    const page = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
+    now = { ...now, checked: now.checked + page.checked, left: page.left }
+    // rows that are still there end the reading: their subjects stay unverified in the ledger
+    if (page.checked === 0 || sum(page.left) > 0) break
+    await recordStep(context.control, run, { name: 'verify', cursor: now })
+  }
+  if (executed(cursor)) await voidRemaining(work)
+  await record(work, now, error.code === 'E_VERIFY' ? 'not-verified' : 'refused', 'cancelled')
+  await forgetPopulation(target, proposal.id)
+}
+
+function executed(cursor: Cursor): boolean {
+  return ['light', 'heavy', 'locked', 'verify'].includes(cursor.phase)
+}
+
+/** The report, the proposal's last state, and at last the population's keys out of the target. */
+export async function ending(
+  work: Work,
+  cursor: Cursor,
+  outcome: string,
+  state?: Proposal['state'],
+  events: readonly NewEvent[] = [],
+): Promise<StepResult> {
+  await record(work, { ...cursor, ended: outcome }, outcome, state, events)
+  return forgetting(work, outcome)
+}
+
+async function record(
+  work: Work,
+  cursor: Cursor,
+  outcome: string,
+  state?: Proposal['state'],
+  events: readonly NewEvent[] = [],
+): Promise<void> {
+  const { context, run, proposal } = work
+  await writeReport(work, cursor, outcome)
+  await recordStep(
+    context.control,
+    run,
+    { name: 'report', cursor, events: [...events, { type: 'report.written', data: {} }] },
+    async (tx) => {
+      if (state !== undefined) await setProposalState(tx, proposal.id, state)
+    },
+  )
+}
+
+/** After the report: it counts what is left of the population. */
+export async function forgetting({ target, proposal }: Work, outcome: string): Promise<StepResult> {
+  await forgetPopulation(target, proposal.id)
+  return { kind: 'done', outcome }
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((all, count) => all + count, 0)
+}

@@ -1,0 +1,126 @@
+/**
+ * The key of a hold as the deleting statements compare it: text, as PostgreSQL itself prints the column. "007" or an upper
+ * case UUID would be recorded and hold nothing, so every key takes its column's type once before it is stored.
+ */
+import pg from 'pg'
+import { z } from 'zod'
+import type { Database } from '../../lib/db/index.ts'
+import { loadCatalogue, parseTableName, tableKey, type KeyColumn } from '../../lib/datamap/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import type { Context } from '../context.ts'
+import type { NewHold } from './holds.ts'
+import { loadPlan } from './plan.ts'
+import { rootTableSql } from './rules.ts'
+
+/** Throws E_HOLD_KEY where the key has another number of columns, doesn't fit their types, or the table has no primary key. */
+export async function canonicalHold(
+  context: Context,
+  target: Database,
+  hold: NewHold,
+): Promise<{ hold: NewHold; found: boolean | null }> {
+  if (hold.key === undefined) return { hold, found: null }
+  if (hold.level === 'subject') return ofSubject(context, target, hold, hold.key)
+  if (hold.level === 'row') return ofRow(context, target, hold, hold.key)
+  if (hold.level === 'tenant') return ofTenant(context, target, hold, hold.key)
+  return { hold, found: null }
+}
+
+async function ofSubject(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
+  const plan = await loadPlan(context, hold.store, { subject: hold.subject ?? '' })
+  const key = await cast(target, hold, plan.key, given)
+  return { hold: { ...hold, key }, found: await isThere(target, rootTableSql(plan), plan.key, key) }
+}
+
+async function ofRow(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
+  const entry = context.config.file.stores[hold.store]
+  const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
+  const name = parseTableName(hold.table ?? '')
+  const table = name === null ? undefined : catalogue.tables.get(tableKey(name))
+  if (table === undefined)
+    throw new LetheError('E_NOT_FOUND', { message: `Store ${hold.store} has no table ${hold.table ?? ''}.` })
+  if (table.primaryKey === null)
+    throw wrong(
+      hold,
+      `can't name a row of ${table.key}, which has no primary key; hold the subject or the table`,
+    )
+  const columns = table.primaryKey.map((column) => ({
+    name: column,
+    type: table.columns.get(column)?.type ?? 'text',
+  }))
+  const key = await cast(target, hold, columns, given)
+  const sqlName = `${pg.escapeIdentifier(table.name.schema)}.${pg.escapeIdentifier(table.name.table)}`
+  return { hold: { ...hold, key }, found: await isThere(target, sqlName, columns, key) }
+}
+
+/** Several kinds of subject may name tenants by columns of several types: the key must fit one of them. */
+async function ofTenant(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
+  const entry = context.config.file.stores[hold.store]
+  const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
+  const types = Object.entries(context.config.file.subjects).flatMap(([name, subject]) => {
+    if (subject.store !== hold.store || subject.tenant === undefined) return []
+    if (hold.subject !== undefined && hold.subject !== name) return []
+    const root = parseTableName(subject.root)
+    const type =
+      root === null ? undefined : catalogue.tables.get(tableKey(root))?.columns.get(subject.tenant)?.type
+    return type === undefined ? [] : [type]
+  })
+  if (types.length === 0)
+    throw wrong(
+      hold,
+      `holds nobody: no subject ${hold.subject ?? `of store ${hold.store}`} names a tenant column`,
+    )
+  const errors: unknown[] = []
+  for (const type of new Set(types))
+    try {
+      const key = await cast(target, hold, [{ name: 'tenant', type }], given)
+      return { hold: { ...hold, key }, found: null }
+    } catch (error) {
+      errors.push(error)
+    }
+  throw errors[0]
+}
+
+async function cast(
+  target: Database,
+  hold: NewHold,
+  columns: readonly KeyColumn[],
+  given: readonly string[],
+): Promise<string[]> {
+  if (given.length !== columns.length)
+    throw wrong(
+      hold,
+      `needs a key of ${columns.length} column${columns.length === 1 ? '' : 's'} (${columns.map(({ name }) => name).join(', ')}), not ${given.length}`,
+    )
+  try {
+    const [row] = await target.query(
+      z.object({ key: z.array(z.string()) }),
+      `SELECT ARRAY[${columns.map(({ type }, i) => `($${i + 1}::text::${type})::text`).join(', ')}] AS key`,
+      given,
+    )
+    if (row !== undefined) return row.key
+  } catch (error) {
+    // class 22: the value is none of that type; its text stays out of the message
+    const state = error instanceof LetheError ? error.facts['sqlstate'] : undefined
+    if (typeof state !== 'string' || !state.startsWith('22')) throw error
+  }
+  throw wrong(hold, `needs a key of type ${columns.map(({ type }) => type).join(', ')}`)
+}
+
+async function isThere(
+  target: Database,
+  table: string,
+  columns: readonly KeyColumn[],
+  key: readonly string[],
+): Promise<boolean> {
+  const same = columns.map(({ name, type }, i) => `x.${pg.escapeIdentifier(name)} = $${i + 1}::text::${type}`)
+  const [row] = await target.query(
+    z.object({ found: z.boolean() }),
+    `SELECT EXISTS (SELECT FROM ${table} AS x WHERE ${same.join(' AND ')}) AS found`,
+    key,
+  )
+  return row?.found === true
+}
+
+function wrong(hold: NewHold, message: string): LetheError {
+  return new LetheError('E_HOLD_KEY', { message: `A hold at ${hold.level} level ${message}.` })
+}
