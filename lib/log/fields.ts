@@ -12,6 +12,17 @@ export interface ErrorFields {
  * our code and, from PostgreSQL, the SQLSTATE and the constraint's name: messages and `detail` carry row values.
  */
 export function errorFields(error: unknown): ErrorFields {
+  const known = typeof error === 'object' && error !== null ? made.get(error) : undefined
+  if (known !== undefined) return known
+  const fields = describe(error)
+  made.set(fields, fields)
+  return fields
+}
+
+/** Fields already made pass unchanged: the log's serializer sees what a caller has made, too. */
+const made = new WeakMap<object, ErrorFields>()
+
+function describe(error: unknown): ErrorFields {
   if (error instanceof LetheError)
     return {
       code: error.code,

@@ -63,3 +63,9 @@ test('Lethe’s own error keeps its message', () => {
   })
   expect(errorFields('text')).toEqual({ code: 'E_INTERNAL', message: 'a thrown string' })
 })
+
+test('Fields that a caller has made of an error stand in the line as they are.', () => {
+  const error = new LetheError('E_LOCK_TIMEOUT', { message: 'a lock was not granted in time.' })
+  const line = logged((log) => log.error({ error: errorFields(error) }, 'step failed'))
+  expect(JSON.parse(line)).toMatchObject({ error: { code: 'E_LOCK_TIMEOUT', message: error.message } })
+})
