@@ -242,17 +242,22 @@ describe('a decision', () => {
 
   it('to hold takes its key from stdin, out of the process list, and may come from support', async () => {
     const hold = (level: string, ...more: string[]) => [
-      ...['hold', 'add', '--level', level, '--kind', 'complaint', '--owner', 'complaints team'],
-      ...[
-        '--review',
-        '2030-01-01',
-        '--reason',
-        'open complaint',
-        '--ssh-key',
-        support.file,
-        '--json',
-        ...more,
-      ],
+      'hold',
+      'add',
+      '--level',
+      level,
+      '--kind',
+      'complaint',
+      '--owner',
+      'complaints team',
+      '--review',
+      '2030-01-01',
+      '--reason',
+      'open complaint',
+      '--ssh-key',
+      support.file,
+      '--json',
+      ...more,
     ]
     const added = await lethe(hold('subject', '--subject', 'person', '--key', '-'), app.env, '1\n')
     expect(data(added)).toMatchObject({ alreadyGone: false, actor: 'desk' })
