@@ -21,6 +21,7 @@ export { loadPlan, loadPolicyPlan, planTarget, storeZone } from './plan.ts'
 export { effectivePeriod, findPolicy, policyVersion } from './policy.ts'
 export { getProposal, listProposals, trailingMedian, type Proposal } from './proposal.ts'
 export { judgeLimits, preview } from './propose.ts'
+export { checkExpressions } from './rules.ts'
 export { getReport, renderReport, type Report } from './report.ts'
 export { startSweep } from './start.ts'
 export {

@@ -1,6 +1,7 @@
 /** The deletion plan of a policy, made from the live catalogue each time it is asked for. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import {
+  draftPlan,
   loadCatalogue,
   planDeletion,
   sqlColumn,
@@ -48,6 +49,21 @@ export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): 
     })
   const { plan, catalogue } = await planned(context, policy.store, planTarget(policy))
   return { ...plan, above: policy.table === undefined ? [] : await heldAbove(context, plan, catalogue) }
+}
+
+/**
+ * The plan although the map has open findings, for a run that has to be closed: nothing is deleted with it. Null where the
+ * map's errors leave none.
+ */
+export async function loadClosingPlan(context: Context, policy: ResolvedPolicy): Promise<PolicyPlan | null> {
+  const { file } = context.config
+  const entry = file.stores[policy.store]
+  const catalogue = await loadCatalogue(
+    await context.target(policy.store),
+    entry?.kind === 'postgres' ? entry.schemas : [],
+  )
+  const { plan } = draftPlan(file, policy.store, planTarget(policy), catalogue)
+  return plan === null ? null : { ...plan, above: [] }
 }
 
 /**

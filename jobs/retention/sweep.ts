@@ -18,7 +18,7 @@ import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, forgetting, readBack } from './finish.ts'
 import { countOverdueHolds, projectHolds } from './holds.ts'
 import { named } from './outcome.ts'
-import { loadPolicyPlan, storeZone } from './plan.ts'
+import { loadClosingPlan, loadPolicyPlan, storeZone } from './plan.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import {
   approvalOf,
@@ -149,8 +149,16 @@ async function workOf(context: Context, run: Run, cursor: Cursor, signal: AbortS
   const policy = findPolicy(context, payload.parse(run.payload).policy)
   const proposal = await getProposal(context.control, cursor.proposal ?? '')
   const target = await context.target(policy.store)
-  const plan = await loadPolicyPlan(context, policy)
-  return { context, run, policy, plan, proposal, target, signal }
+  const parts = { context, run, policy, proposal, target, signal }
+  try {
+    return { ...parts, plan: await loadPolicyPlan(context, policy) }
+  } catch (error) {
+    // a table that nobody classified since, say: nothing more is deleted, but the record is completed
+    const plan = endsRun(error) ? await loadClosingPlan(context, policy) : null
+    if (endsRun(error) && plan !== null && cursor.ended === null)
+      await closing({ ...parts, plan }, cursor, error)
+    throw error
+  }
 }
 
 async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {

@@ -9,6 +9,6 @@ export {
 } from './catalogue.ts'
 export { checkMap } from './check.ts'
 export { explainPlan } from './explain.ts'
-export { planDeletion, refusal, type PlanTarget } from './planner.ts'
+export { draftPlan, planDeletion, refusal, type PlanTarget } from './planner.ts'
 export { parseTableName, sqlColumn, sqlLiteral, sqlTable, tableKey, type TableKey } from './names.ts'
 export { canonicalHash, mapVersion } from './version.ts'

@@ -79,9 +79,11 @@ async function add(session: Session, options: AddOptions): Promise<void> {
         ? 'What was removed before, nobody can say at this level.'
         : added.alreadyGone
           ? 'IT CAME TOO LATE: this subject was erased before, in whole or in part. See runbooks/wrong-deletion.md.'
-          : 'Nothing of this subject was gone.'
+          : added.found === false
+            ? 'NOTHING HAS THIS KEY NOW: check it.'
+            : 'Nothing of this subject was gone.'
     session.output.data(
-      { hold: added.id, alreadyGone: added.alreadyGone, actor: by.identity.name },
+      { hold: added.id, alreadyGone: added.alreadyGone, found: added.found, actor: by.identity.name },
       `Hold ${added.id} stands from now on. ${gone}`,
     )
     if (added.alreadyGone === true) session.exitCode = 3
