@@ -19,6 +19,11 @@ export const cursorSchema = z.object({
   heldBy: z.string().nullable().default(null),
   throttled: z.record(z.string(), z.number()).default({}),
   checked: z.number().default(0),
+  /** Ordinal of the last subject read back and counted in `checked`. */
+  readTo: z
+    .string()
+    .regex(/^-?\d+$/)
+    .default('-1'),
   left: z.record(z.string(), z.number()).default({}),
   tidied: z
     .object({

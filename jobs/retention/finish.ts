@@ -18,7 +18,7 @@ const VERIFY_PAGE = 2_000
 /** One page; false: none is left to look at. Throws E_VERIFY where rows are still there: their keys stay for a second look. */
 export async function readBack(work: Work, cursor: Cursor): Promise<boolean> {
   const { context, run, plan, proposal, target } = work
-  const { checked, left } = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
+  const { checked, left, to } = await readBackErased(target, plan, proposal.id, page(cursor))
   if (sum(left) > 0) {
     await recordStep(context.control, run, {
       name: 'verify',
@@ -38,9 +38,13 @@ export async function readBack(work: Work, cursor: Cursor): Promise<boolean> {
   await recordStep(context.control, run, {
     name: 'verify',
     counters: { verified: all },
-    cursor: { ...cursor, checked: all },
+    cursor: { ...cursor, checked: all, readTo: to.toString() },
   })
   return true
+}
+
+function page(cursor: Cursor): { after: bigint; limit: number } {
+  return { after: BigInt(cursor.readTo), limit: VERIFY_PAGE }
 }
 
 /** A refusal or a failed verification is final: the runner ends the run with the error, no attempt follows. */
@@ -57,14 +61,16 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
   let now: Cursor = { ...cursor, refusal: { code: error.code, message: error.message } }
   await recordStep(context.control, run, { name: 'close', note: error.code, cursor: now })
   for (;;) {
-    const page = await readBackErased(target, plan, proposal.id, VERIFY_PAGE)
-    now = { ...now, checked: now.checked + page.checked, left: page.left }
+    const read = await readBackErased(target, plan, proposal.id, page(now))
+    now = { ...now, checked: now.checked + read.checked, left: read.left }
     // rows that are still there end the reading: their subjects stay unverified in the ledger
-    if (page.checked === 0 || sum(page.left) > 0) break
+    if (read.checked === 0 || sum(read.left) > 0) break
+    now = { ...now, readTo: read.to.toString() }
     await recordStep(context.control, run, { name: 'verify', cursor: now })
   }
   if (executed(cursor)) await voidRemaining(work)
-  await record(work, now, error.code === 'E_VERIFY' ? 'not-verified' : 'refused', 'cancelled')
+  const outcome = error.code === 'E_VERIFY' ? 'not-verified' : 'refused'
+  await record(work, { ...now, ended: outcome }, outcome, 'cancelled')
   await forgetPopulation(target, proposal.id)
 }
 

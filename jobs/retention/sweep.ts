@@ -66,7 +66,11 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
 
 /** Whatever ends the run for good, its record is completed first. */
 async function guarded(work: Work, cursor: Cursor, act: () => Promise<StepResult>): Promise<StepResult> {
-  if (cursor.ended !== null) return forgetting(work, cursor.ended)
+  if (cursor.ended !== null) {
+    const ended = await forgetting(work, cursor.ended)
+    if (cursor.refusal === null) return ended
+    throw new LetheError(cursor.refusal.code, cursor.refusal)
+  }
   try {
     if (cursor.refusal !== null) throw new LetheError(cursor.refusal.code, cursor.refusal)
     return await act()

@@ -13,6 +13,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { createClinic } from '../../examples/clinic/generate.ts'
 import { newId } from '../../lib/clock/index.ts'
+import { moveKeys, setTraps, sql } from '../support/canary-clinic.ts'
 import { lethe, startLethe, type CliResult } from '../support/cli.ts'
 import { makeFolder } from '../support/process.ts'
 import { dumpRedis } from '../support/redis-dump.ts'
@@ -51,8 +52,8 @@ beforeAll(async () => {
   controlUrl = control.url
   clinicUrl = clinic.url
   await createClinic(clinicUrl, { patients: 600, seed: 3, canary })
-  await moveKeys()
-  await setTraps()
+  await moveKeys(clinicUrl, firstKey)
+  await setTraps(clinicUrl)
   monitor = await new Redis(redis.url, { retryStrategy: () => null }).monitor()
   monitor.on('error', () => undefined)
   monitor.on('monitor', (_time, args) => found('Redis commands', args.join(' ')))
@@ -72,7 +73,10 @@ beforeAll(async () => {
   for (const policy of ['deleted-patients', 'late-patients', 'broken-clock', 'broken-unless'])
     await cli('arm', policy, '--reason', 'test')
   startWorker()
-}, 120_000)
+  await brokenPolicies()
+  await refusalsAndCrash()
+  await warningsAndHolds()
+}, 400_000)
 
 afterAll(async () => {
   worker?.child.kill('SIGTERM')
@@ -83,119 +87,6 @@ afterAll(async () => {
 })
 
 describe('a canary in every personal column', () => {
-  it('is on its way: a policy whose SQL trips over values fails at the plan, as a run, and in the middle of a batch', async () => {
-    for (const policy of ['broken-clock', 'broken-unless']) {
-      expect((await cli('retention', 'plan', policy)).code).not.toBe(0)
-      const run = await start(policy)
-      expect(await attempted(run)).toMatch(/^E_/)
-      await cli('retention', 'cancel', run)
-    }
-    // holds for the proposal, breaks on what the application writes afterwards
-    const run = await start('late-patients')
-    await approve(run)
-    const [victim] = await sql(
-      clinicUrl,
-      `UPDATE patients SET phone = 'boom' WHERE id = (SELECT root_key[1]::bigint FROM lethe.population LIMIT 1) RETURNING id`,
-    )
-    expect(victim).toBeDefined()
-    expect(await attempted(run)).toBe('E_DATABASE')
-    await cli('retention', 'cancel', run)
-    await until(run, 'cancelled')
-    await snapshot()
-  }, 150_000)
-
-  it('is on its way: refusals of constraints and triggers, locks, a crash of PostgreSQL, and a sweep that ends', async () => {
-    const run = await start('deleted-patients')
-    await approveAfter(run, async () => {
-      await sql(
-        clinicUrl,
-        `INSERT INTO trap.targets SELECT root_key[1]::bigint, (ARRAY['23503', '23505', '23514', 'P0001'])[1 + row_number() OVER () % 4]
-         FROM lethe.population p WHERE NOT EXISTS (SELECT FROM billing.invoices i WHERE i.patient_id = p.root_key[1]::bigint) LIMIT 4`,
-      )
-    })
-    const client = await hold()
-    await dispatch()
-    await eventually(`SELECT 1 FROM pg_locks WHERE NOT granted`, clinicUrl)
-    await snapshot()
-    await postgres.restart('immediate')
-    await client.end().catch(() => undefined)
-    const again = await hold()
-    await until(run, 'succeeded')
-    await again.query('ROLLBACK')
-    await again.end()
-    const report = document.parse(JSON.parse((await cli('retention', 'report', run)).stdout))
-    const { subjects } = z
-      .object({
-        subjects: z.object({
-          erased: z.number(),
-          locked: z.number(),
-          blocked: z.record(z.string(), z.number()),
-        }),
-      })
-      .parse(report.data)
-    expect(subjects.erased).toBeGreaterThan(0)
-    expect(subjects.locked).toBeGreaterThan(0)
-    expect(subjects.blocked).toMatchObject({ trap: expect.any(Number) })
-    await snapshot()
-  }, 150_000)
-
-  it('is on its way: warnings that are refused and that reach nobody, a hold, and a finding in the database', async () => {
-    const warn = async () => {
-      const id = newId()
-      await sql(
-        controlUrl,
-        `INSERT INTO lethe_control.runs (id, kind, queue, scope, payload, state, max_attempts, created_by)
-         VALUES ('${id}', 'retention.warn', 'retention', '${id}', '{"policy": "inactive-patients"}', 'queued', 2, 'test')`,
-      )
-      expect(await attempted(id)).toBe('E_NOTIFY')
-      await cli('runs', 'show', id)
-      await cli('retention', 'cancel', id)
-    }
-    await warn()
-    expect(received).toBeGreaterThan(0)
-    webhook.closeAllConnections()
-    await new Promise((resolve) => webhook.close(resolve))
-    await warn()
-    const patient = String(firstKey + 5n)
-    const holding = [
-      'hold',
-      'add',
-      '--kind',
-      'complaint',
-      '--owner',
-      'legal',
-      '--review',
-      '2099-01-01',
-      '--reason',
-      'test',
-    ]
-    await cliWith(`${patient}\n`, ...holding, '--level', 'subject', '--subject', 'patient', '--key', '-')
-    await cliWith(`${canary}\n`, ...holding, '--level', 'subject', '--subject', 'nobody', '--key', '-')
-    await cliWith(`${canary}\n`, ...holding, '--level', 'row', '--table', 'public.nobody', '--key', '-')
-    await sql(
-      clinicUrl,
-      `CREATE TABLE public.newsletter (email text PRIMARY KEY DEFAULT '${canary}', patient_id bigint REFERENCES public.patients);
-       INSERT INTO public.newsletter SELECT email, id FROM patients WHERE email IS NOT NULL LIMIT 1 ON CONFLICT DO NOTHING`,
-    )
-    expect((await cli('retention', 'plan', 'deleted-patients')).stderr).toContain('E_MAP_FINDINGS')
-    for (const args of [
-      'datamap check',
-      'datamap explain patient',
-      'doctor',
-      'hold list',
-      'runs list',
-      'retention list',
-    ])
-      await cli(...args.split(' '))
-    const run = await start('deleted-patients')
-    expect(await attempted(run)).toBe('E_MAP_FINDINGS')
-    await snapshot()
-    worker?.child.kill('SIGTERM')
-    await worker?.ended
-    worker = undefined
-    found('worker', workerLog)
-  }, 150_000)
-
   it('is found nowhere: no name and no address in any place, no key outside the target’s own tables', () => {
     for (const place of [
       'worker',
@@ -225,6 +116,122 @@ describe('a canary in every personal column', () => {
     expect(written.get('target.holds')).toMatch(keys)
   })
 })
+
+/** A policy whose SQL trips over values: at the plan, as a run, and in the middle of a batch. */
+async function brokenPolicies(): Promise<void> {
+  for (const policy of ['broken-clock', 'broken-unless']) {
+    expect((await cli('retention', 'plan', policy)).code).not.toBe(0)
+    const run = await start(policy)
+    expect(await attempted(run)).toMatch(/^E_/)
+    await cli('retention', 'cancel', run)
+  }
+  // holds for the proposal, breaks on what the application writes afterwards
+  const run = await start('late-patients')
+  await approve(run)
+  const [victim] = await sql(
+    clinicUrl,
+    `UPDATE patients SET phone = 'boom' WHERE id = (SELECT root_key[1]::bigint FROM lethe.population LIMIT 1) RETURNING id`,
+  )
+  expect(victim).toBeDefined()
+  expect(await attempted(run)).toBe('E_DATABASE')
+  await cli('retention', 'cancel', run)
+  await until(run, 'cancelled')
+  await snapshot()
+}
+
+/** Refusals of constraints and triggers, locks, a crash of PostgreSQL, and a sweep that ends. */
+async function refusalsAndCrash(): Promise<void> {
+  const run = await start('deleted-patients')
+  await approveAfter(run, async () => {
+    await sql(
+      clinicUrl,
+      `INSERT INTO trap.targets SELECT root_key[1]::bigint, (ARRAY['23503', '23505', '23514', 'P0001'])[1 + row_number() OVER () % 4]
+         FROM lethe.population p WHERE NOT EXISTS (SELECT FROM billing.invoices i WHERE i.patient_id = p.root_key[1]::bigint) LIMIT 4`,
+    )
+  })
+  const client = await hold()
+  await dispatch()
+  await eventually(`SELECT 1 FROM pg_locks WHERE NOT granted`, clinicUrl)
+  await snapshot()
+  await postgres.restart('immediate')
+  await client.end().catch(() => undefined)
+  const again = await hold()
+  await until(run, 'succeeded')
+  await again.query('ROLLBACK')
+  await again.end()
+  const report = document.parse(JSON.parse((await cli('retention', 'report', run)).stdout))
+  const { subjects } = z
+    .object({
+      subjects: z.object({
+        erased: z.number(),
+        locked: z.number(),
+        blocked: z.record(z.string(), z.number()),
+      }),
+    })
+    .parse(report.data)
+  expect(subjects.erased).toBeGreaterThan(0)
+  expect(subjects.locked).toBeGreaterThan(0)
+  expect(subjects.blocked).toMatchObject({ trap: expect.any(Number) })
+  await snapshot()
+}
+
+/** Warnings that are refused and that reach nobody, holds, and a finding in the database. */
+async function warningsAndHolds(): Promise<void> {
+  const warn = async () => {
+    const id = newId()
+    await sql(
+      controlUrl,
+      `INSERT INTO lethe_control.runs (id, kind, queue, scope, payload, state, max_attempts, created_by)
+         VALUES ('${id}', 'retention.warn', 'retention', '${id}', '{"policy": "inactive-patients"}', 'queued', 2, 'test')`,
+    )
+    expect(await attempted(id)).toBe('E_NOTIFY')
+    await cli('runs', 'show', id)
+    await cli('retention', 'cancel', id)
+  }
+  await warn()
+  expect(received).toBeGreaterThan(0)
+  webhook.closeAllConnections()
+  await new Promise((resolve) => webhook.close(resolve))
+  await warn()
+  const patient = String(firstKey + 5n)
+  const holding = [
+    'hold',
+    'add',
+    '--kind',
+    'complaint',
+    '--owner',
+    'legal',
+    '--review',
+    '2099-01-01',
+    '--reason',
+    'test',
+  ]
+  await cliWith(`${patient}\n`, ...holding, '--level', 'subject', '--subject', 'patient', '--key', '-')
+  await cliWith(`${canary}\n`, ...holding, '--level', 'subject', '--subject', 'nobody', '--key', '-')
+  await cliWith(`${canary}\n`, ...holding, '--level', 'row', '--table', 'public.nobody', '--key', '-')
+  await sql(
+    clinicUrl,
+    `CREATE TABLE public.newsletter (email text PRIMARY KEY DEFAULT '${canary}', patient_id bigint REFERENCES public.patients);
+       INSERT INTO public.newsletter SELECT email, id FROM patients WHERE email IS NOT NULL LIMIT 1 ON CONFLICT DO NOTHING`,
+  )
+  expect((await cli('retention', 'plan', 'deleted-patients')).stderr).toContain('E_MAP_FINDINGS')
+  for (const args of [
+    'datamap check',
+    'datamap explain patient',
+    'doctor',
+    'hold list',
+    'runs list',
+    'retention list',
+  ])
+    await cli(...args.split(' '))
+  const run = await start('deleted-patients')
+  expect(await attempted(run)).toBe('E_MAP_FINDINGS')
+  await snapshot()
+  worker?.child.kill('SIGTERM')
+  await worker?.ended
+  worker = undefined
+  found('worker', workerLog)
+}
 
 /** What was found, with what stands around it. */
 function hits(place: string, text: string, pattern: RegExp): string[] {
@@ -306,17 +313,6 @@ async function approveAfter(run: string, prepare: () => Promise<unknown>): Promi
   expect(await cli(...args)).toMatchObject({ code: 12 })
 }
 
-async function sql(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => undefined)
-  await client.connect()
-  try {
-    return z.array(z.record(z.string(), z.unknown())).parse((await client.query(text)).rows ?? [])
-  } finally {
-    await client.end()
-  }
-}
-
 async function eventually(text: string, url: string): Promise<Record<string, unknown>[]> {
   for (;;) {
     const rows = await sql(url, text)
@@ -367,74 +363,6 @@ async function snapshot(): Promise<void> {
   const port = /"port":(\d+)/.exec(workerLog)?.[1]
   for (const path of ['metrics', 'readyz', 'livez'])
     found('metrics', await (await fetch(`http://127.0.0.1:${port}/${path}`)).text())
-}
-
-/** Patients get keys that nothing else looks like; whatever points at them follows. */
-async function moveKeys(): Promise<void> {
-  const map = z
-    .object({
-      tables: z.object({
-        clinic: z.record(
-          z.string(),
-          z.object({
-            edges: z
-              .array(
-                z.object({
-                  to: z.string(),
-                  columns: z.array(z.string()),
-                  side: z.string().optional(),
-                  references: z.array(z.string()).optional(),
-                }),
-              )
-              .default([]),
-          }),
-        ),
-      }),
-    })
-    .parse(parse(readFileSync(new URL('../../examples/clinic/lethe.yaml', import.meta.url), 'utf8')))
-  const quoted = (name: string) =>
-    name
-      .split('.')
-      .map((part) => pg.escapeIdentifier(part))
-      .join('.')
-  const statements = Object.entries(map.tables.clinic).flatMap(([table, { edges }]) =>
-    edges
-      .filter(
-        (edge) => edge.to === 'public.patients' && edge.references === undefined && edge.side !== 'parent',
-      )
-      .map(
-        ({ columns: [column = ''] }) =>
-          `UPDATE ${quoted(table)} SET ${quoted(column)} = ${quoted(column)} + ${firstKey}
-           ${table === 'public.attachments' ? `WHERE subject_type = 'patient'` : ''}`,
-      ),
-  )
-  await sql(
-    clinicUrl,
-    [
-      'BEGIN',
-      'SET LOCAL session_replication_role = replica',
-      ...statements,
-      `UPDATE public.events SET patient_id = patient_id + ${firstKey}`,
-      `UPDATE public.patients SET id = id + ${firstKey}, merged_into_id = merged_into_id + ${firstKey}`,
-      'COMMIT',
-    ].join('; '),
-  )
-}
-
-/** A trigger of the application that refuses some patients, telling everything it knows about them. */
-async function setTraps(): Promise<void> {
-  await sql(
-    clinicUrl,
-    `CREATE SCHEMA trap; CREATE TABLE trap.targets (id bigint PRIMARY KEY, code text NOT NULL);
-     CREATE FUNCTION trap.spring() RETURNS trigger LANGUAGE plpgsql AS $$
-     DECLARE refusal text := (SELECT code FROM trap.targets WHERE id = OLD.id);
-     BEGIN
-       IF refusal IS NULL THEN RETURN OLD; END IF;
-       RAISE EXCEPTION 'patient % of % stays', OLD.id, OLD.email USING ERRCODE = refusal, CONSTRAINT = 'trap', TABLE = 'patients',
-         DETAIL = format('Failing row contains (%s, %s, %s).', OLD.id, OLD.given_name, OLD.email), HINT = 'ask ' || OLD.email;
-     END $$;
-     CREATE TRIGGER spring BEFORE DELETE ON public.patients FOR EACH ROW EXECUTE FUNCTION trap.spring();`,
-  )
 }
 
 function configure(): Record<string, string> {

@@ -54,12 +54,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     ...(options.durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
     ...options.settings,
   }
+  // only a program of our own can be wrapped
+  if (options.wrapper !== undefined) return installed(settings, options.wrapper)
   return startFirst({
     variable: 'LETHE_TEST_POSTGRES_URL',
     own: options.own ?? false,
     environment: async (url) => fromUrl('environment', url),
     container: () => inContainer(settings),
-    installed: () => installed(settings, options.wrapper ?? []),
+    installed: () => installed(settings, []),
   })
 }
 

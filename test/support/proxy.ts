@@ -10,7 +10,7 @@ import { splitter, type Protocol } from './frames.ts'
 export interface MessageCounter {
   count: number
   /** Called before message `n` (from 1) is passed on; when it returns false, this message and all after it are dropped. */
-  onMessage?: (n: number) => boolean
+  onMessage?: (n: number, message: Buffer) => boolean
 }
 
 export interface ProxyOptions {
@@ -60,7 +60,7 @@ export async function startProxy(host: string, port: number, options: ProxyOptio
     client.on('data', (chunk) => {
       for (const frame of frames(chunk)) {
         // A message that was swallowed or came after the cut is not one of the run's messages.
-        if (mode === 'open' && !passes(counter)) cut()
+        if (mode === 'open' && !passes(counter, frame)) cut()
         if (mode === 'open') forward(frame, client, pair.upstream)
         else pair.lostBytes = true
       }
@@ -138,7 +138,7 @@ function forward(bytes: Buffer, from: Socket, to: Socket): void {
   to.once('drain', () => from.resume())
 }
 
-function passes(counter: MessageCounter): boolean {
+function passes(counter: MessageCounter, message: Buffer): boolean {
   counter.count += 1
-  return counter.onMessage?.(counter.count) ?? true
+  return counter.onMessage?.(counter.count, message) ?? true
 }

@@ -15,5 +15,7 @@ async function valueOf(redis: Redis, key: string): Promise<unknown> {
   if (type === 'set') return redis.smembers(key)
   if (type === 'zset') return redis.zrange(key, '0', '-1')
   if (type === 'stream') return redis.xrange(key, '-', '+')
+  // it expired, or a worker took it, since the keys were listed
+  if (type === 'none') return null
   throw new Error(`a key of type ${type}`)
 }

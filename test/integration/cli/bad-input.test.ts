@@ -207,10 +207,10 @@ describe('the databases', () => {
   it.each([
     [
       'the control database',
-      (text: string, values: unknown[] = []) => app.control(text, values),
+      async (text: string, values?: unknown[]) => app.control(text, values),
       'lethe_control',
     ],
-    ['a store', (text: string, values: unknown[] = []) => app.sql(text, values), 'lethe'],
+    ['a store', async (text: string, values?: unknown[]) => app.sql(text, values), 'lethe'],
   ])(
     'An older schema in %s is E_SCHEMA_OLD, exit 57, and a newer one E_SCHEMA_NEW',
     async (_which, query, schema) => {

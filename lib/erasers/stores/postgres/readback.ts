@@ -1,6 +1,7 @@
 /**
  * Reads back what a sweep removed. A removed root's key stays in lethe.population as `erased` until its absence was seen
- * with a statement of its own, after the commit; only then does the key leave the target. A crash loses no check.
+ * with a statement of its own, after the commit, and the caller has that on record; only then does the key leave the
+ * target. A crash loses no check and counts none twice.
  */
 import { z } from 'zod'
 import type { DeletionPlan } from '../../../datamap/index.ts'
@@ -10,23 +11,30 @@ import { verifyKeys } from './verify.ts'
 export interface ReadBack {
   /** Subjects looked at in this call; 0: none is left to look at. */
   checked: number
-  /** Rows still found, by table; while there are any, the page's keys stay and the next call finds the same. */
+  /** Rows still found, by table. */
   left: Record<string, number>
+  /** Where the next call begins, once this one is on record; keys up to here leave the target then. */
+  to: bigint
 }
 
-/** One page. Retained rows of kept roots are no failure. */
+/** One page behind ordinal `after` (-1: from the start). Retained rows of kept roots are no failure. */
 export async function readBackErased(
   db: Database,
   plan: DeletionPlan,
   proposalId: string,
-  limit: number,
+  { after, limit }: { after: bigint; limit: number },
 ): Promise<ReadBack> {
-  const page = await db.query(
-    z.object({ ordinal: z.string(), root_key: z.array(z.string()) }),
-    `SELECT ordinal, root_key FROM lethe.population WHERE proposal_id = $1 AND state = 'erased' ORDER BY ordinal LIMIT $2`,
-    [proposalId, limit],
+  await db.execute(
+    `DELETE FROM lethe.population WHERE proposal_id = $1 AND state = 'erased' AND ordinal <= $2`,
+    [proposalId, after.toString()],
   )
-  if (page.length === 0) return { checked: 0, left: {} }
+  const page = await db.query(
+    z.object({ ordinal: z.coerce.bigint(), root_key: z.array(z.string()) }),
+    `SELECT ordinal, root_key FROM lethe.population WHERE proposal_id = $1 AND state = 'erased' AND ordinal > $2
+     ORDER BY ordinal LIMIT $3`,
+    [proposalId, after.toString(), limit],
+  )
+  if (page.length === 0) return { checked: 0, left: {}, to: after }
   const found = await db.transaction(
     async (tx) => {
       // by index, whatever the statistics say of tables that have just lost rows
@@ -39,11 +47,5 @@ export async function readBackErased(
     },
     { readOnly: true, retry: true },
   )
-  // A crash behind this line must not lose what was found, so those keys stay until the caller has dealt with them.
-  if (Object.keys(found.left).length > 0) return { checked: page.length, left: { ...found.left } }
-  await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1 AND ordinal = ANY ($2::bigint[])`, [
-    proposalId,
-    page.map((row) => row.ordinal),
-  ])
-  return { checked: page.length, left: { ...found.left } }
+  return { checked: page.length, left: { ...found.left }, to: page.at(-1)?.ordinal ?? after }
 }
