@@ -70,7 +70,13 @@ beforeAll(async () => {
   env = configure()
   await cli('keystore', 'create')
   await cli('migrate')
-  for (const policy of ['deleted-patients', 'late-patients', 'broken-clock', 'broken-unless'])
+  for (const policy of [
+    'deleted-patients',
+    'inactive-patients',
+    'late-patients',
+    'broken-clock',
+    'broken-unless',
+  ])
     await cli('arm', policy, '--reason', 'test')
   startWorker()
   await brokenPolicies()
@@ -192,6 +198,7 @@ async function warningsAndHolds(): Promise<void> {
   expect(received).toBeGreaterThan(0)
   webhook.closeAllConnections()
   await new Promise((resolve) => webhook.close(resolve))
+  await sql(clinicUrl, `UPDATE lethe.warnings SET attempted_at = attempted_at - interval '2 hours'`)
   await warn()
   const patient = String(firstKey + 5n)
   const holding = [
@@ -314,9 +321,12 @@ async function approveAfter(run: string, prepare: () => Promise<unknown>): Promi
 }
 
 async function eventually(text: string, url: string): Promise<Record<string, unknown>[]> {
+  const limit = performance.now() + 60_000
   for (;;) {
     const rows = await sql(url, text)
     if (rows.length > 0) return rows
+    if (performance.now() > limit)
+      throw new Error(`in a minute nothing came of: ${text}\n${workerLog.slice(-2000)}`)
   }
 }
 
