@@ -4,12 +4,15 @@
  */
 import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { newId, sleep } from '../../lib/clock/index.ts'
+import { openQueues, type Queues } from '../../lib/queue/index.ts'
 import { addHold, holdStatement } from '../../jobs/retention/index.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runJob } from '../../jobs/runner.ts'
 import { openContext } from '../../workers/context.ts'
-import { startProxy, type MessageCounter } from '../support/servers.ts'
-import { freshDatabase } from '../support/shared.ts'
+import { startProxy, type FaultProxy, type MessageCounter } from '../support/servers.ts'
+import { startLethe } from '../support/cli.ts'
+import { freshDatabase, sharedRedisUrl } from '../support/shared.ts'
 import { openSweepStage, type SweepStage } from '../support/sweep-stage.ts'
 
 /** Two light batches, a subject in two pieces, one with a row that must be kept, one held since the approval. */
@@ -47,11 +50,28 @@ function counts(message: Buffer): boolean {
   return process.env['LETHE_CRASH_MESSAGES'] === 'all' || !['B', 'D', 'E'].includes(type)
 }
 
-/** True: it was killed at message `k`; false: it had less to say. The dead worker is left to itself. */
-async function killedAt(stage: SweepStage, k: number): Promise<boolean> {
+const executed = {
+  state: 'succeeded',
+  outcome: 'executed',
+  verified: true,
+  population: 0,
+  removing: 0,
+  counters: { subjects: 5, kept: 1, verified: 5, 'skipped.held': 1, 'removed.public.notes': 250 },
+}
+
+interface Victim {
+  /** What it says to its databases: nothing is heard of it behind message `k`. */
+  env: Readonly<Record<string, string>>
+  /** Resolves when it was killed. */
+  dead: Promise<void>
+  readonly killed: boolean
+  close(): Promise<void>
+}
+
+/** Proxies before both databases that fall silent together at message `k`; `kill` is called in that moment. */
+async function victimOf(stage: SweepStage, k: number, kill: () => void): Promise<Victim> {
   let killed = false
   let said = 0
-  const stop = new AbortController()
   const dead = Promise.withResolvers<void>()
   const counter: MessageCounter = {
     count: 0,
@@ -59,41 +79,52 @@ async function killedAt(stage: SweepStage, k: number): Promise<boolean> {
       if (counts(message)) said += 1
       if (said < k) return true
       killed = true
+      kill()
       for (const proxy of proxies) proxy.cut()
-      stop.abort()
       dead.resolve()
       return false
     },
   }
-  const through = async (url: string) => {
-    const proxy = await startProxy(new URL(url).hostname, Number(new URL(url).port), {
-      protocol: 'postgres',
-      counter,
-    })
+  const proxies: FaultProxy[] = []
+  const through = async (name: string) => {
+    const { hostname, port } = new URL(stage.env[name] ?? '')
+    const proxy = await startProxy(hostname, Number(port), { protocol: 'postgres', counter })
     proxies.push(proxy)
-    return proxy.rewrite(url)
+    return proxy.rewrite(stage.env[name] ?? '')
   }
-  const proxies: Awaited<ReturnType<typeof startProxy>>[] = []
-  const env = {
-    ...stage.env,
-    LETHE_CONTROL_URL: await through(stage.env['LETHE_CONTROL_URL'] ?? ''),
-    APP_URL: await through(stage.env['APP_URL'] ?? ''),
+  return {
+    env: {
+      ...stage.env,
+      LETHE_CONTROL_URL: await through('LETHE_CONTROL_URL'),
+      APP_URL: await through('APP_URL'),
+    },
+    dead: dead.promise,
+    get killed() {
+      return killed
+    },
+    async close() {
+      await Promise.all(proxies.map((proxy) => proxy.close()))
+    },
   }
+}
+
+/** True: it was killed at message `k`; false: it had less to say. Inside this process: the dead worker is left to itself. */
+async function killedAt(stage: SweepStage, k: number): Promise<boolean> {
+  const stop = new AbortController()
+  const victim = await victimOf(stage, k, () => stop.abort())
   const live = async () => {
     const [job] = await stage.due()
     if (job === undefined) throw new Error('nothing is due')
-    const worker = await openContext(`killed ${k}`, env)
+    const worker = await openContext(`killed ${k}`, victim.env)
     await runJob(worker.context, registry, job, stop.signal)
     await worker.close()
   }
-  await Promise.race([
-    live().catch((error: unknown) => {
-      if (!killed) throw error
-    }),
-    dead.promise,
-  ])
-  await Promise.all(proxies.map((proxy) => proxy.close()))
-  return killed
+  const lived = live().catch((error: unknown) => {
+    if (!victim.killed) throw error
+  })
+  await Promise.race([lived, victim.dead])
+  await victim.close()
+  return victim.killed
 }
 
 /**
@@ -168,7 +199,8 @@ it('A worker killed at any message of its execution: another finishes as if nobo
     async (stage) => stage.outcome(),
   )
   for (const { whole, messages } of lanes) {
-    expect(whole).toMatchObject({ state: 'succeeded', outcome: 'executed', population: 0, removing: 0 })
+    expect(whole).toMatchObject(executed)
+    expect(whole.live).toHaveLength(5)
     expect(messages).toBeGreaterThan(100)
   }
 }, 600_000)
@@ -193,3 +225,58 @@ it('A worker killed at any message of a refused run: another ends it with the sa
     expect(messages).toBeGreaterThan(50)
   }
 }, 300_000)
+
+it('A worker process that is SIGKILLed at every 25th of its messages: another finishes as if nobody had been killed.', async () => {
+  const prefix = `{crash-${newId()}}`
+  const redisUrl = sharedRedisUrl()
+  const queues = openQueues({ url: redisUrl, prefix }, ['retention'])
+  const stage = await openSweepStage(
+    { control: await freshDatabase(), app: await freshDatabase() },
+    { people, redisUrl, operations: { redis_prefix: prefix } },
+  )
+  try {
+    await stage.begin()
+    await stage.finish()
+    await stage.approve()
+    await stage.save()
+    await stage.finish()
+    const whole = await stage.outcome()
+    expect(whole.live).toHaveLength(6)
+    for (let k = 25; ; k += 25) {
+      await stage.reset()
+      // jobs of those who were killed before are still in Redis
+      await stage.control.execute('UPDATE lethe_control.runs SET generation = $1', [k])
+      await killProcessAt(stage, k, queues)
+      await stage.untilGone('lethe retention')
+      const { state } = await stage.outcome()
+      await stage.expire()
+      await stage.finish()
+      expect.soft(await stage.outcome(), `killed at message ${k}`).toEqual(whole)
+      if (state !== 'queued' && state !== 'running') break
+      expect(k).toBeLessThan(5000)
+    }
+  } finally {
+    await queues.close()
+    await stage.close()
+  }
+}, 300_000)
+
+async function killProcessAt(stage: SweepStage, k: number, queues: Queues): Promise<void> {
+  let kill = () => {}
+  const victim = await victimOf(stage, k, () => kill())
+  const { child, ended } = startLethe(['work', 'retention'], victim.env)
+  kill = () => child.kill('SIGKILL')
+  for (const { runId, generation } of await stage.due())
+    await queues.enqueue('retention', { runId, generation })
+  // a process that has nothing left to do goes on saying that it lives, until that is the k-th message
+  const over = new AbortController()
+  await Promise.race([victim.dead, untilDone(stage, over.signal)])
+  over.abort()
+  kill()
+  await ended
+  await victim.close()
+}
+
+async function untilDone(stage: SweepStage, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await stage.outcome()).state !== 'succeeded') await sleep(100)
+}

@@ -6,6 +6,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { z } from 'zod'
+import { raiseFence } from '../../lib/erasers/index.ts'
+import { claimRun } from '../../lib/ledger/index.ts'
 import { migrate } from '../../lib/db/index.ts'
 import { openQueues, type Queues } from '../../lib/queue/index.ts'
 import { registry } from '../../jobs/registry.ts'
@@ -192,40 +194,56 @@ it('Two dispatchers that both believe they lead enqueue a sweep whose every row 
   }
 }, 60_000)
 
-it('A worker stopped past its lease and continued after another has finished is refused by its fence.', async () => {
-  let stopAtNext = false
-  const stopped = Promise.withResolvers<void>()
-  const proxy = await startProxy(postgres.host, postgres.port, {
-    protocol: 'postgres',
-    counter: {
-      count: 0,
-      onMessage(_n, message) {
-        // a batch has begun and holds nothing yet: the next thing that the worker asks for is its fence
-        if (stopAtNext && message.includes('BEGIN ISOLATION LEVEL read committed\0')) {
-          stopAtNext = false
-          slow.child.kill('SIGSTOP')
-          stopped.resolve()
-        }
-        return true
+it.each(['has written anything', 'has finished'])(
+  'A worker stopped past its lease and continued when another holds its run, before or after that one %s, is refused by its fence.',
+  async (moment) => {
+    let stopAtNext = false
+    const stopped = Promise.withResolvers<void>()
+    const proxy = await startProxy(postgres.host, postgres.port, {
+      protocol: 'postgres',
+      counter: {
+        count: 0,
+        onMessage(_n, message) {
+          // a batch begins and holds nothing yet: the next thing that the worker asks for is its fence
+          if (stopAtNext && message.includes('BEGIN ISOLATION LEVEL read committed\0')) {
+            stopAtNext = false
+            slow.child.kill('SIGSTOP')
+            stopped.resolve()
+          }
+          return true
+        },
       },
-    },
-  })
-  const slow = startWorker({ APP_URL: proxy.rewrite(stage.env['APP_URL'] ?? '') })
-  await rounds(atWork)
-  stopAtNext = true
-  await stopped.promise
-  await stage.expire()
-  await stage.finish()
-  expect(await stage.outcome()).toEqual(whole)
-  const record = async () => ({ batches: await batches(), outcome: await stage.outcome() })
-  const before = await record()
-  slow.child.kill('SIGCONT')
-  await expect
-    .poll(slow.output, { timeout: 20_000 })
-    .toContain('run was taken over; this worker wrote nothing more')
-  expect(await record()).toEqual(before)
-  await proxy.close()
-}, 90_000)
+    })
+    const slow = startWorker({ APP_URL: proxy.rewrite(stage.env['APP_URL'] ?? '') })
+    await rounds(atWork)
+    stopAtNext = true
+    await stopped.promise
+    await stage.expire()
+    if (moment === 'has finished') await stage.finish()
+    else await takeOver()
+    const record = async () => ({ batches: await batches(), outcome: await stage.outcome() })
+    const before = await record()
+    slow.child.kill('SIGCONT')
+    await expect
+      .poll(slow.output, { timeout: 20_000 })
+      .toContain('run was taken over; this worker wrote nothing more')
+    expect(await record()).toEqual(before)
+    await stage.expire()
+    await stage.finish()
+    expect(await stage.outcome()).toEqual(whole)
+    await proxy.close()
+  },
+  90_000,
+)
+
+/** Another worker claims the run and raises the fence in the target, and that is all it has done so far. */
+async function takeOver(): Promise<void> {
+  const [job] = await stage.due()
+  if (job === undefined) throw new Error('nothing is due')
+  const run = await claimRun(stage.control, { ...job, holder: 'another', leaseSeconds: 60 })
+  if (run === null) throw new Error('the run is not to be had')
+  await raiseFence(stage.app, run.id, run.fence)
+}
 
 it('A whole installation whose own clock is ten years ahead removes what the databases call due, and nothing else.', async () => {
   await stage.reset('begun')

@@ -76,7 +76,7 @@ export interface SweepStage {
   finish(): Promise<void>
   /** Of the one sweep that the stage had. */
   outcome(): Promise<Outcome>
-  /** Resolves when no backend serves a client of this name any more. */
+  /** Resolves when no backend of the two databases serves a client of this name any more. */
   untilGone(applicationName: string): Promise<void>
   close(): Promise<void>
 }
@@ -161,8 +161,8 @@ export async function openSweepStage(
       for (;;) {
         const rows = await control.query(
           z.object({ pid: z.number() }),
-          'SELECT pid FROM pg_stat_activity WHERE application_name = $1',
-          [applicationName],
+          'SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = ANY ($2)',
+          [applicationName, [databases.control.name, databases.app.name]],
         )
         if (rows.length === 0) return
       }
