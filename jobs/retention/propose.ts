@@ -6,7 +6,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/db/index.ts'
-import type { TableName } from '../../lib/datamap/index.ts'
+import { sqlTable, tableKey } from '../../lib/datamap/index.ts'
 import { firstReason, fullGuard, type FullGuard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { requireRights } from '../../lib/grants/index.ts'
@@ -120,7 +120,7 @@ async function find(
 function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): DueQuery {
   const table = rootTableSql(plan)
   const counts = plan.tables.map(
-    (entry, i) => `(SELECT count(*) FROM ${tableSql(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
+    (entry, i) => `(SELECT count(*) FROM ${sqlTable(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
   )
   const head = `${rootKeySql(plan)} AS root_key, ${clockSql(policy)} AS clock_at`
   const [key] = plan.key
@@ -188,10 +188,10 @@ async function summed(
     values,
   )
   if (row === undefined) throw new LetheError('E_INTERNAL', { message: 'The proposal counted nothing.' })
-  const rows: Record<string, number> = { [label(plan.root)]: row.roots }
+  const rows: Record<string, number> = { [tableKey(plan.root)]: row.roots }
   plan.tables.forEach((entry, i) => {
     const n = row.sums[i] ?? 0
-    if (n > 0) rows[label(entry.table)] = (rows[label(entry.table)] ?? 0) + n
+    if (n > 0) rows[tableKey(entry.table)] = (rows[tableKey(entry.table)] ?? 0) + n
   })
   return { population: row.population, oldest: row.oldest, newest: row.newest, rows }
 }
@@ -213,12 +213,4 @@ async function excluded(
 
 function freeToGo(guard: FullGuard): string {
   return [`(${guard.due})`, ...guard.clear.map(({ sql }) => `(${sql}) IS NOT TRUE`)].join(' AND ')
-}
-
-function tableSql(table: TableName): string {
-  return `${pg.escapeIdentifier(table.schema)}.${pg.escapeIdentifier(table.table)}`
-}
-
-function label(table: TableName): string {
-  return `${table.schema}.${table.table}`
 }

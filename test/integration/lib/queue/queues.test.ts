@@ -34,7 +34,8 @@ beforeEach(async () => {
   queues = openQueues(settings, ['work'])
 })
 afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
+  // The newest first: a worker closes while the path it came by is still there.
+  for (const close of closers.splice(0).reverse()) await close()
   await queues.close()
 })
 
