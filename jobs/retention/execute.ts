@@ -31,6 +31,7 @@ import {
   type Run,
 } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
+import { total } from './counts.ts'
 import type { PolicyPlan } from './plan.ts'
 import type { Proposal } from './proposal.ts'
 import { guardFor } from './rules.ts'
@@ -178,7 +179,7 @@ function observe({ context, policy }: Work, outcome: BatchOutcome): void {
 }
 
 function checkGrowth({ proposal, policy, run }: Work, gone: number): void {
-  const approved = sum(Object.values(proposal.rows))
+  const approved = total(proposal.rows)
   if (gone <= approved + Math.max(GROWTH_FLOOR, approved * policy.growth_tolerance)) return
   throw new LetheError('E_GROWTH', {
     message: `Proposal ${proposal.id} was approved for ${approved} rows; ${gone} are gone already, over the tolerance of ${policy.growth_tolerance}.`,
@@ -260,17 +261,11 @@ function hashes({ context, plan }: Pick<Work, 'context' | 'plan'>, keys: readonl
 
 /** Rows removed or pseudonymised, from a run's counters. A detached row is also counted when it goes. */
 function goneRows(counters: Readonly<Record<string, number>>): number {
-  return sum(
-    Object.entries(counters)
-      .filter(([name]) => /^(removed|pseudonymised)\./.test(name))
-      .map(([, count]) => count),
+  return total(
+    Object.fromEntries(Object.entries(counters).filter(([name]) => /^(removed|pseudonymised)\./.test(name))),
   )
 }
 
 function goneNow(outcome: BatchOutcome): number {
-  return sum(Object.values(outcome.removed)) + sum(Object.values(outcome.pseudonymised))
-}
-
-function sum(counts: readonly number[]): number {
-  return counts.reduce((all, count) => all + count, 0)
+  return total(outcome.removed) + total(outcome.pseudonymised)
 }

@@ -6,6 +6,7 @@ import { readBackErased } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { recordStep, type NewEvent } from '../../lib/ledger/index.ts'
 import type { StepResult } from '../kind.ts'
+import { total } from './counts.ts'
 import type { Cursor } from './cursor.ts'
 import { voidRemaining, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
@@ -19,14 +20,14 @@ const VERIFY_PAGE = 2_000
 export async function readBack(work: Work, cursor: Cursor): Promise<boolean> {
   const { context, run, plan, proposal, target } = work
   const { checked, left, to } = await readBackErased(target, plan, proposal.id, page(cursor))
-  if (sum(left) > 0) {
+  if (total(left) > 0) {
     await recordStep(context.control, run, {
       name: 'verify',
-      counters: { left: sum(left) },
+      counters: { left: total(left) },
       events: [{ type: 'erasure.verified', data: { store: plan.store, left } }],
     })
     throw new LetheError('E_VERIFY', {
-      message: `Run ${run.id}: ${sum(left)} rows of removed subjects are still there: ${Object.entries(left)
+      message: `Run ${run.id}: ${total(left)} rows of removed subjects are still there: ${Object.entries(left)
         .map(([table, n]) => `${table} ${n}`)
         .join(', ')}.`,
       left: 'The other rows are gone and recorded; the ledger keeps the entries as not verified.',
@@ -64,7 +65,7 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
     const read = await readBackErased(target, plan, proposal.id, page(now))
     now = { ...now, checked: now.checked + read.checked, left: read.left }
     // rows that are still there end the reading: their subjects stay unverified in the ledger
-    if (read.checked === 0 || sum(read.left) > 0) break
+    if (read.checked === 0 || total(read.left) > 0) break
     now = { ...now, readTo: read.to.toString() }
     await recordStep(context.control, run, { name: 'verify', cursor: now })
   }
@@ -113,8 +114,4 @@ async function record(
 export async function forgetting({ target, proposal }: Work, outcome: string): Promise<StepResult> {
   await forgetPopulation(target, proposal.id)
   return { kind: 'done', outcome }
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((all, count) => all + count, 0)
 }

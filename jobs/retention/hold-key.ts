@@ -6,11 +6,11 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { Database } from '../../lib/db/index.ts'
 import { loadCatalogue, parseTableName, tableKey, type KeyColumn } from '../../lib/datamap/index.ts'
+import { rootTable } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { Context } from '../context.ts'
 import type { NewHold } from './holds.ts'
 import { loadPlan } from './plan.ts'
-import { rootTableSql } from './rules.ts'
 
 /** Throws E_HOLD_KEY where the key has another number of columns, doesn't fit their types, or the table has no primary key. */
 export async function canonicalHold(
@@ -28,7 +28,7 @@ export async function canonicalHold(
 async function ofSubject(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
   const plan = await loadPlan(context, hold.store, { subject: hold.subject ?? '' })
   const key = await cast(target, hold, plan.key, given)
-  return { hold: { ...hold, key }, found: await isThere(target, rootTableSql(plan), plan.key, key) }
+  return { hold: { ...hold, key }, found: await isThere(target, rootTable(plan), plan.key, key) }
 }
 
 async function ofRow(context: Context, target: Database, hold: NewHold, given: readonly string[]) {

@@ -6,14 +6,13 @@ import { z } from 'zod'
 import { newId } from '../../lib/clock/index.ts'
 import type { Database, Queryable } from '../../lib/db/index.ts'
 import { parseTableName, tableKey } from '../../lib/datamap/index.ts'
-import { takeHoldLock } from '../../lib/erasers/index.ts'
+import { rootKeyText, rootTable, takeHoldLock } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import { appendEvent } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { loadPlan } from './plan.ts'
 import { canonicalHold } from './hold-key.ts'
-import { rootKeySql, rootTableSql } from './rules.ts'
 
 export const holdLevels = ['row', 'subject', 'table', 'tenant'] as const
 export const holdKinds = [
@@ -275,7 +274,7 @@ async function isGone(context: Context, target: Database, hold: NewHold): Promis
   const plan = await loadPlan(context, hold.store, { subject: kind })
   const [row] = await target.query(
     z.object({ whole: z.boolean() }),
-    `SELECT EXISTS (SELECT FROM ${rootTableSql(plan)} AS root WHERE ${rootKeySql(plan)} = $1::text[])
+    `SELECT EXISTS (SELECT FROM ${rootTable(plan)} AS root WHERE ${rootKeyText(plan)} = $1::text[])
        AND NOT EXISTS (SELECT FROM lethe.removing r WHERE r.subject_kind = $2 AND r.root_key = $1::text[])
        AND NOT EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = $2 AND k.root_key = $1::text[]) AS whole`,
     [key, kind],

@@ -7,12 +7,12 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/db/index.ts'
 import { sqlTable, tableKey } from '../../lib/datamap/index.ts'
-import { firstReason, fullGuard, type FullGuard } from '../../lib/erasers/index.ts'
+import { firstReason, fullGuard, rootKeyText, rootTable, type FullGuard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { requireRights } from '../../lib/grants/index.ts'
 import type { PolicyPlan } from './plan.ts'
 import type { LimitVerdict } from './proposal.ts'
-import { checkExpressions, clockSql, cutoffNow, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
+import { checkExpressions, clockSql, cutoffNow, proposalGuard } from './rules.ts'
 
 /** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
 const PROPOSAL_TIMEOUT_MS = 3_600_000
@@ -62,7 +62,7 @@ export async function preview(
       const guard = await fullGuard(tx, plan, proposalGuard(policy, plan, found.cutoff.toISOString()))
       const keys = await tx.query(
         z.object({ key: z.array(z.string()) }),
-        `SELECT ${rootKeySql(plan)} AS key FROM ${rootTableSql(plan)} AS root
+        `SELECT ${rootKeyText(plan)} AS key FROM ${rootTable(plan)} AS root
          WHERE ${freeToGo(guard)} ORDER BY ${clockSql(policy)} LIMIT $1`,
         [sample],
       )
@@ -111,18 +111,18 @@ async function find(
   const counted = await count(dueQuery(policy, plan, guard))
   const [size] = await tx.query(
     z.object({ n: z.coerce.number() }),
-    `SELECT count(*) AS n FROM ${rootTableSql(plan)}`,
+    `SELECT count(*) AS n FROM ${rootTable(plan)}`,
   )
   return { cutoff, ...counted, excluded: await excluded(tx, plan, guard), rootRows: size?.n ?? 0 }
 }
 
 /** A subject is its root and the rows merged into it: their rows count as its own. `roots` counts the root rows. */
 function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): DueQuery {
-  const table = rootTableSql(plan)
+  const table = rootTable(plan)
   const counts = plan.tables.map(
     (entry, i) => `(SELECT count(*) FROM ${sqlTable(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
   )
-  const head = `${rootKeySql(plan)} AS root_key, ${clockSql(policy)} AS clock_at`
+  const head = `${rootKeyText(plan)} AS root_key, ${clockSql(policy)} AS clock_at`
   const [key] = plan.key
   if (plan.alias === null || key === undefined)
     return {
@@ -205,7 +205,7 @@ async function excluded(
   const found = await tx.query(
     z.object({ reason: z.string(), n: z.coerce.number() }),
     `SELECT reason, count(*) AS n FROM (
-       SELECT ${firstReason(guard)} AS reason FROM ${rootTableSql(plan)} AS root WHERE ${guard.due}
+       SELECT ${firstReason(guard)} AS reason FROM ${rootTable(plan)} AS root WHERE ${guard.due}
      ) AS due WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason`,
   )
   return Object.fromEntries(found.map((row) => [row.reason, row.n]))

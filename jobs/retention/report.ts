@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
+import { total } from './counts.ts'
 import { limitVerdict } from './proposal.ts'
 
 const counts = z.record(z.string(), z.number())
@@ -188,10 +189,6 @@ function table(head: readonly string[], rows: readonly (readonly (string | numbe
 
 function pairs(values: Readonly<Record<string, number>>, name: (key: string) => string): [string, number][] {
   return Object.entries(values).map(([key, value]) => [name(key), value])
-}
-
-function total(values: Readonly<Record<string, number>>): number {
-  return Object.values(values).reduce((sum, value) => sum + value, 0)
 }
 
 function list(names: readonly string[]): string {

@@ -8,18 +8,9 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Queryable } from '../../lib/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
-import { keptIsDue, mergedCondition, type Guard } from '../../lib/erasers/index.ts'
+import { keptIsDue, mergedCondition, rootKeyText, rootTable, type Guard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { PolicyPlan } from './plan.ts'
-
-/** The root's key as a text array: how a subject is named inside the target database. */
-export function rootKeySql(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): string {
-  return `ARRAY[${plan.key.map((column) => `${alias}.${pg.escapeIdentifier(column.name)}::text`).join(', ')}]`
-}
-
-export function rootTableSql(plan: Pick<DeletionPlan, 'root'>): string {
-  return `${pg.escapeIdentifier(plan.root.schema)}.${pg.escapeIdentifier(plan.root.table)}`
-}
 
 /** The clock as an instant; dates and timestamps without a zone are read in the session's TimeZone (plan.timeZone). */
 export function clockSql(policy: ResolvedPolicy): string {
@@ -105,7 +96,7 @@ export async function checkExpressions(
   plan: DeletionPlan,
   storeZone: string | undefined,
 ): Promise<void> {
-  const table = rootTableSql(plan)
+  const table = rootTable(plan)
   const parse = async (key: string, sql: string) => {
     try {
       await target.execute(sql)
@@ -142,7 +133,7 @@ export async function checkExpressions(
 
 function exempted(policy: ResolvedPolicy, plan: DeletionPlan): string {
   return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE e.policy = ${pg.escapeLiteral(policy.name)}
-    AND e.root_key = ${rootKeySql(plan)} AND (e.until IS NULL OR e.until > now()))`
+    AND e.root_key = ${rootKeyText(plan)} AND (e.until IS NULL OR e.until > now()))`
 }
 
 /**
@@ -153,7 +144,7 @@ function unwarned(policy: ResolvedPolicy, plan: DeletionPlan): { reason: string;
   return policy.warnings.map((days) => ({
     reason: `unwarned:${days}-days`,
     sql: `NOT EXISTS (SELECT 1 FROM lethe.warnings w WHERE w.policy = ${pg.escapeLiteral(policy.name)}
-      AND w.root_key = ${rootKeySql(plan)} AND w.clock_at = ${clockSql(policy)} AND w.days = ${days}
+      AND w.root_key = ${rootKeyText(plan)} AND w.clock_at = ${clockSql(policy)} AND w.days = ${days}
       AND w.delivered_at <= now() - interval '${days} days')`,
   }))
 }

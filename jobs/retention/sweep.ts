@@ -11,6 +11,7 @@ import { batchCounters, markVerified, recordStep, type Run } from '../../lib/led
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
+import { added, total } from './counts.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
 import { executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
@@ -134,8 +135,8 @@ async function proposing(context: Context, run: Run, cursor: Cursor): Promise<St
     run,
     {
       name: 'propose',
-      note: `${found.population} subjects, ${sum(found.rows)} rows`,
-      counters: { proposed: found.population, 'proposed-rows': sum(found.rows) },
+      note: `${found.population} subjects, ${total(found.rows)} rows`,
+      counters: { proposed: found.population, 'proposed-rows': total(found.rows) },
       cursor: { ...cursor, phase: 'decide' },
       events: [{ type: 'proposal.created', data: { proposal: id, ...told } }],
       startedAt,
@@ -348,17 +349,4 @@ async function observe({ control, metrics }: Context): Promise<void> {
   metrics.holdsOverdue.set(await countOverdueHolds(control))
   for (const { policy, at } of await lastSuccesses(control))
     metrics.lastSuccessTimestampSeconds.set({ policy }, at.getTime() / 1000)
-}
-
-function added(
-  sums: Readonly<Record<string, number>>,
-  more: Readonly<Record<string, number>>,
-): Record<string, number> {
-  const all = { ...sums }
-  for (const [name, count] of Object.entries(more)) all[name] = (all[name] ?? 0) + count
-  return all
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((all, count) => all + count, 0)
 }

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { sleep } from '../../lib/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/db/index.ts'
-import { fullGuard } from '../../lib/erasers/index.ts'
+import { fullGuard, rootKeyText, rootTable } from '../../lib/erasers/index.ts'
 import { LetheError, type ErrorCode } from '../../lib/errors/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
@@ -16,7 +16,7 @@ import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { loadPolicyPlan, type PolicyPlan } from './plan.ts'
 import { findPolicy } from './policy.ts'
-import { clockSql, dueAtSql, proposalGuard, rootKeySql, rootTableSql } from './rules.ts'
+import { clockSql, dueAtSql, proposalGuard } from './rules.ts'
 
 const payload = z.strictObject({ policy: z.string() })
 /** Deliveries in one step, so that a pause or a stop is obeyed soon. */
@@ -137,9 +137,9 @@ async function dueWarnings(
       const free = guard.clear.map(({ sql }) => ` AND (${sql}) IS NOT TRUE`).join('')
       const pending = `(
         SELECT candidate.*, d.days FROM (
-          SELECT ${rootKeySql(plan)} AS root_key, ${clock} AS clock_at, (${contact})::text AS contact,
+          SELECT ${rootKeyText(plan)} AS root_key, ${clock} AS clock_at, (${contact})::text AS contact,
             ${dueAtSql(policy, clock)} AS due_at
-          FROM ${rootTableSql(plan)} AS root
+          FROM ${rootTable(plan)} AS root
           WHERE isfinite(${clock}) AND ${dueAtSql(policy, clock)} <= now() + interval '${Math.max(...policy.warnings)} days'${free}
         ) AS candidate
         CROSS JOIN LATERAL (

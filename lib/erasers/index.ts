@@ -10,8 +10,8 @@ export type {
 } from './stores/postgres/batch.ts'
 export { runBatch } from './stores/postgres/execute.ts'
 export { firstReason, fullGuard, mergedCondition, type FullGuard } from './stores/postgres/guard.ts'
-export { holdsCondition, shareHoldLock, takeHoldLock } from './stores/postgres/holds.ts'
-export { keptCondition, keptIsDue, keptRootsDue } from './stores/postgres/kept.ts'
+export { holdsCondition, takeHoldLock } from './stores/postgres/holds.ts'
+export { keptCondition, keptIsDue } from './stores/postgres/kept.ts'
 export {
   nextRoots,
   populationStates,
@@ -28,9 +28,10 @@ export {
 } from './stores/postgres/progress.ts'
 export { expandSubjects, prepareSubjects } from './stores/postgres/subjects.ts'
 export { drainPopulation, type DrainOptions, type DrainStep } from './stores/postgres/drain.ts'
+export { rootKeyText, rootTable } from './stores/postgres/root-sql.ts'
 export { postgresEraser, type PostgresEraserOptions } from './stores/postgres/eraser.ts'
 export { readSignals, type Signals, type Window } from './stores/postgres/signals.ts'
-export { batchSize, takeFitting, type BatchSize } from './stores/postgres/sizing.ts'
+export { batchSize, type BatchSize } from './stores/postgres/sizing.ts'
 export {
   startThrottle,
   type Throttle,

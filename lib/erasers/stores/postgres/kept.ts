@@ -2,7 +2,6 @@
  * Roots that had to stay because rows are kept: pseudonymised, recorded in lethe.kept_roots with the end of the last
  * ground, and left alone until then. After that they are due again, and a sweep ends them.
  */
-import { z } from 'zod'
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Queryable, Transaction } from '../../../db/index.ts'
 import { givenKeys, keyArrays, rootKeyText } from './root-sql.ts'
@@ -22,16 +21,6 @@ export function keptIsDue(plan: DeletionPlan): string {
   return `EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = ${sqlLiteral(plan.subject)}
     AND k.root_key = ${rootKeyText(plan)}
     AND CASE WHEN k.until IS NULL THEN NOT (${plan.keptCondition ?? 'false'}) ELSE k.until <= now() END)`
-}
-
-/** Keys of kept roots with an end date that has passed, oldest end first. */
-export async function keptRootsDue(db: Queryable, subjectKind: string, limit = 10_000): Promise<RootKey[]> {
-  const rows = await db.query(
-    z.object({ root_key: z.array(z.string()) }),
-    `SELECT root_key FROM lethe.kept_roots WHERE subject_kind = $1 AND until <= now() ORDER BY until LIMIT $2`,
-    [subjectKind, limit],
-  )
-  return rows.map((row) => row.root_key)
 }
 
 /** Why a plan's roots may have to stay, in the words that lethe.kept_roots and receipts show. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { batchSize, takeFitting } from '../../../../lib/erasers/index.ts'
-import type { Signals } from '../../../../lib/erasers/index.ts'
+import { batchSize, type Signals } from '../../../../lib/erasers/index.ts'
+import { takeFitting } from '../../../../lib/erasers/stores/postgres/sizing.ts'
 import { judge, rateLimit } from '../../../../lib/erasers/stores/postgres/throttle.ts'
 
 describe('the size of a batch', () => {
