@@ -3,7 +3,7 @@
  * ground, and left alone until then. After that they are due again, and a sweep ends them.
  */
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Queryable, Transaction } from '../../../db/index.ts'
+import type { Transaction } from '../../../db/index.ts'
 import { givenKeys, keyArrays, rootKeyText } from './root-sql.ts'
 
 /**

@@ -35,7 +35,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   // The newest first: a worker closes while the path it came by is still there.
-  for (const close of closers.splice(0).reverse()) await close()
+  for (const close of closers.splice(0).toReversed()) await close()
   await queues.close()
 })
 
