@@ -1,7 +1,7 @@
 /**
- * The purge against what teams do without Lethe, on the same data: alternated runs, medians. What must hold stands in
- * README of the bench: purge_vs_cascade ≥ 0.8, purge_lock_p99_ms ≤ 500, purge_vs_per_subject ≥ 6, foreground_p99 ≤ 1.5,
- * purge_rss_mb ≤ 200.
+ * The purge against what teams do without Lethe, on the same data: alternated runs, medians. What is asked of
+ * them: purge_vs_cascade ≥ 0.8, purge_lock_p99_ms ≤ 500, purge_vs_per_subject ≥ 6, purge_rss_mb ≤ 200, and foreground_p99
+ * ≤ 1.5 at a foreground_purge_speed (of the unthrottled sweep's) ≥ 0.1.
  */
 import { cascade, foreground, median, percentile, perSubject } from './contenders.ts'
 import {
@@ -60,7 +60,8 @@ export async function benchPurge(
     purge_vs_cascade: unthrottled / median(figures.cascade),
     purge_lock_p99_ms: percentile(figures.lock, 0.99),
     purge_vs_per_subject: unthrottled / median(figures.perSubject),
-    foreground_p99: shared,
+    foreground_p99: shared.p99,
+    foreground_purge_speed: shared.speed,
     purge_rss_mb: Math.max(...figures.rss),
   }
 }
@@ -86,22 +87,22 @@ async function measureLethe(addresses: Addresses, template: string, due: number)
   }
 }
 
-/** p99 of the foreground load while the throttled purge runs, over its p99 alone; medians of alternated slices. */
+/** p99 of the foreground load while the throttled purge runs, over its p99 alone (medians), and the purge's speed then. */
 async function measureForeground(
   addresses: Addresses,
   template: string,
   rows: number,
   unthrottled: number,
   say: (line: string) => void,
-): Promise<number> {
+): Promise<{ p99: number; speed: number }> {
   const targetUrl = await cloneTemplate(addresses.adminUrl, template, 'bench_target')
   const controlUrl = await freshControl(addresses.adminUrl)
-  // asked for a little more than the tenth it must reach
+  // a ceiling, so it is set well above the tenth that the sweep must reach
   const bench = await openBench({
     controlUrl,
     targetUrl,
     redisUrl: addresses.redisUrl,
-    throttle: { rows_per_second: Math.round(unthrottled * 0.13), target_ms: 40 },
+    throttle: { rows_per_second: Math.round(unthrottled * 0.2), target_ms: 40 },
   })
   const load = async (seconds: number) =>
     percentile(
@@ -132,11 +133,7 @@ async function measureForeground(
       `foreground p99: ${idle.map((ms) => ms.toFixed(1)).join(', ')} ms alone; ${busy.map((ms) => ms.toFixed(1)).join(', ')} ms beside a ` +
         `purge of ${Math.round(speed)} rows/s (${(speed / unthrottled).toFixed(2)} of unthrottled)`,
     )
-    if (speed < unthrottled / 10)
-      throw new Error(
-        `the throttled purge ran at ${(speed / unthrottled).toFixed(3)} of its speed, 0.1 is asked`,
-      )
-    return median(busy) / median(idle)
+    return { p99: median(busy) / median(idle), speed: speed / unthrottled }
   } finally {
     await stop(worker)
     await bench.close()

@@ -1,6 +1,6 @@
 /**
  * Random lives of a small application, checked against a model. A failure prints its seed and path: run it again with
- * LETHE_MODEL_SEED and LETHE_MODEL_PATH; LETHE_MODEL_RUNS asks for more sequences than fit a minute.
+ * LETHE_MODEL_SEED and LETHE_MODEL_PATH; LETHE_MODEL_RUNS asks for more sequences.
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -35,23 +35,18 @@ afterAll(() => house.close())
 
 it('Whatever happens in whatever order: held, young and unapproved rows stay, due ones go, and every count agrees.', async () => {
   const { LETHE_MODEL_SEED: seed, LETHE_MODEL_PATH: path, LETHE_MODEL_RUNS: runs } = process.env
-  let sequences = 0
   await fc.assert(
     fc.asyncProperty(commands(), async (list) => {
-      sequences += 1
       const model = await firstDay(house)
       await fc.asyncModelRun(() => ({ model, real: house }), list)
       await endOfDays(model)
     }),
     {
-      numRuns: Number(runs ?? 50),
-      interruptAfterTimeLimit: runs === undefined ? 70_000 : 3_600_000,
-      markInterruptAsFailure: false,
+      numRuns: Number(runs ?? 40),
       ...(seed === undefined ? {} : { seed: Number(seed) }),
       ...(path === undefined ? {} : { path }),
     },
   )
-  expect(sequences).toBeGreaterThan(0)
 }, 3_700_000)
 
 type Act = (model: Model, who: number) => Promise<unknown>
