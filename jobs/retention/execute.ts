@@ -28,6 +28,7 @@ import {
   openScope,
   voidErasures,
   writeErasures,
+  type Claim,
   type Run,
 } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
@@ -45,7 +46,10 @@ const GROWTH_FLOOR = 100
 
 export interface Work {
   context: Context
+  /** Whose record it is. */
   run: Run
+  /** Who writes it: the run itself, or the sweep that settles for one that was lost. */
+  claim: Claim
   policy: ResolvedPolicy
   plan: PolicyPlan
   proposal: Proposal
@@ -105,7 +109,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
         }
         continue
       }
-      await voidErasures(context.control, run, scope, hashes(work, step.outcome.notErased))
+      await voidErasures(context.control, work.claim, scope, hashes(work, step.outcome.notErased))
       gone += goneNow(step.outcome)
       done.indivisible = step.outcome.more
       observe(work, step.outcome)
@@ -167,7 +171,7 @@ async function enter(work: Work, scope: string, keys: readonly RootKey[]): Promi
   const keyId = work.context.vault.currentKeyId
   await writeErasures(
     work.context.control,
-    work.run,
+    work.claim,
     scope,
     hashes(work, keys).map((hash) => ({ hash, keyId })),
   )
@@ -189,19 +193,29 @@ function checkGrowth({ proposal, policy, run }: Work, gone: number): void {
   })
 }
 
-type Copying = Pick<Work, 'context' | 'run' | 'target' | 'plan'>
+type Copying = Pick<Work, 'context' | 'run' | 'claim' | 'target' | 'plan'>
+
+/**
+ * Before a record is closed without executing: no batch of an earlier claim can commit any more, and those that did are in
+ * the ledger.
+ */
+export async function catchUp(work: Copying, fence = work.claim.fence): Promise<void> {
+  await raiseFence(work.target, work.run.id, fence)
+  await copyNewBatches(work)
+}
 
 /** What the target recorded and the ledger hasn't yet. Idempotent: also the first thing after a takeover. */
 export async function copyNewBatches({
   context,
   run,
+  claim,
   target,
   plan,
 }: Copying): Promise<Record<string, number>> {
   let last = await lastBatchCopied(context.control, run.id)
   for (;;) {
     const batches = await batchesAfter(target, run.id, last)
-    const counters = await copyBatches(context.control, run, plan.store, batches)
+    const counters = await copyBatches(context.control, claim, plan.store, batches, run.id)
     const newest = batches.at(-1)
     if (newest === undefined) return counters
     last = newest.number
@@ -213,7 +227,7 @@ export async function copyNewBatches({
  * and keep theirs. Idempotent; a crash between an entry and its batch ends here.
  */
 export async function voidRemaining(work: Copying & Pick<Work, 'proposal'>): Promise<number> {
-  const { context, run, target, plan, proposal } = work
+  const { context, claim, target, plan, proposal } = work
   const scope = await scopeOf(work)
   let after = -1n
   let voided = 0
@@ -229,7 +243,7 @@ export async function voidRemaining(work: Copying & Pick<Work, 'proposal'>): Pro
     )
     voided += await voidErasures(
       context.control,
-      run,
+      claim,
       scope,
       hashes(
         work,
@@ -245,7 +259,7 @@ export async function scopeOf({
   run,
   plan,
   proposal,
-}: Omit<Work, 'policy' | 'target' | 'signal'>): Promise<string> {
+}: Pick<Work, 'context' | 'run' | 'plan' | 'proposal'>): Promise<string> {
   return openScope(context.control, {
     runId: run.id,
     store: plan.store,

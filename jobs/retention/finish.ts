@@ -8,7 +8,7 @@ import { recordStep, type NewEvent } from '../../lib/ledger/index.ts'
 import type { StepResult } from '../kind.ts'
 import { total } from './counts.ts'
 import type { Cursor } from './cursor.ts'
-import { voidRemaining, type Work } from './execute.ts'
+import { catchUp, voidRemaining, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
 import { writeReport } from './outcome.ts'
 import { setProposalState, type Proposal } from './proposal.ts'
@@ -61,6 +61,7 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
   const { context, run, target, plan, proposal } = work
   let now: Cursor = { ...cursor, refusal: { code: error.code, message: error.message } }
   await recordStep(context.control, run, { name: 'close', note: error.code, cursor: now })
+  if (executed(cursor)) await catchUp(work)
   for (;;) {
     const read = await readBackErased(target, plan, proposal.id, page(now))
     now = { ...now, checked: now.checked + read.checked, left: read.left }
@@ -75,7 +76,7 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
   await forgetPopulation(target, proposal.id)
 }
 
-function executed(cursor: Cursor): boolean {
+export function executed(cursor: Cursor): boolean {
   return ['light', 'heavy', 'locked', 'verify'].includes(cursor.phase)
 }
 

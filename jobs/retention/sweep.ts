@@ -14,9 +14,9 @@ import { policyMode } from './arm.ts'
 import { added, total } from './counts.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
-import { executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
+import { catchUp, executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
-import { closing, ending, endsRun, forgetting, readBack } from './finish.ts'
+import { closing, ending, endsRun, executed, forgetting, readBack } from './finish.ts'
 import { countOverdueHolds, projectHolds } from './holds.ts'
 import { named } from './outcome.ts'
 import { loadClosingPlan, loadPolicyPlan, storeZone } from './plan.ts'
@@ -154,7 +154,7 @@ async function workOf(context: Context, run: Run, cursor: Cursor, signal: AbortS
   const policy = findPolicy(context, payload.parse(run.payload).policy)
   const proposal = await getProposal(context.control, cursor.proposal ?? '')
   const target = await context.target(policy.store)
-  const parts = { context, run, policy, proposal, target, signal }
+  const parts = { context, run, claim: run, policy, proposal, target, signal }
   try {
     return { ...parts, plan: await loadPolicyPlan(context, policy) }
   } catch (error) {
@@ -320,6 +320,7 @@ async function windUp(context: Context, run: Run, signal: AbortSignal): Promise<
 
 async function cancelling(work: Work, cursor: Cursor): Promise<StepResult> {
   const { context, run } = work
+  if (executed(cursor)) await catchUp(work)
   // under another plan it can't go on: lethe.removing keeps the decision, and the next run finishes it
   if (changes(work).length === 0 && (await hasBegun(work))) {
     const done = await executeSome(work, 'heavy', true)

@@ -33,13 +33,15 @@ const batchRow = z
 
 /**
  * Idempotent by run and number. Returns the counters of all the run's batches so far, summed from the copies: totals,
- * fit for `recordStep`. Throws E_FENCED.
+ * fit for `recordStep`. `runId`: whose batches they are, where the claim's holder settles for a run that is lost. Throws
+ * E_FENCED.
  */
 export async function copyBatches(
   control: Database,
-  run: Claim,
+  claim: Claim,
   store: string,
   batches: readonly Batch[],
+  runId: string = claim.id,
 ): Promise<Record<string, number>> {
   const [row] = await control.query(
     z.object({ held: z.boolean() }),
@@ -47,14 +49,14 @@ export async function copyBatches(
        SELECT id FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
      ), copied AS (
        INSERT INTO lethe_control.batches (run_id, number, store, fence, at, event)
-       SELECT held.id, b.number, $3, b.fence, b.at, b.event
+       SELECT $5, b.number, $3, b.fence, b.at, b.event
        FROM held, jsonb_to_recordset($4::jsonb) AS b(number bigint, fence bigint, at timestamptz, event jsonb)
        ON CONFLICT (run_id, number) DO NOTHING
      )
      SELECT EXISTS (SELECT FROM held) AS held`,
     [
-      run.id,
-      run.fence.toString(),
+      claim.id,
+      claim.fence.toString(),
       store,
       JSON.stringify(
         batches.map((batch) => ({
@@ -64,10 +66,11 @@ export async function copyBatches(
           event: batchEvent.parse(batch.event),
         })),
       ),
+      runId,
     ],
   )
-  if (row?.held !== true) throw fenced(run)
-  return batchCounters(control, run.id)
+  if (row?.held !== true) throw fenced(claim)
+  return batchCounters(control, runId)
 }
 
 /** The number of the newest copy; 0 where there is none. The next copy starts behind it. */

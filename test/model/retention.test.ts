@@ -49,6 +49,19 @@ it('Whatever happens in whatever order: held, young and unapproved rows stay, du
   )
 }, 3_700_000)
 
+it('A sweep that was killed anywhere and then cancelled has every batch on record', async () => {
+  for (let at = 150; at < 330; at += 12) {
+    const model = await firstDay(house)
+    await mode(model, 'armed')
+    await begin(model)
+    await workOn(model)
+    await tryDecide(model, 'destroy')
+    await workOn(model, { at, act: 'kill' })
+    await ask(model, 'cancel')
+    await endOfDays(model)
+  }
+}, 120_000)
+
 type Act = (model: Model, who: number) => Promise<unknown>
 
 class Command implements fc.AsyncCommand<Model, SweepHouse> {
