@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
+import { finalStates } from '../../lib/ledger/index.ts'
 
 export const limitVerdict = z.object({
   name: z.enum(['rows', 'share', 'median']),
@@ -89,6 +90,18 @@ export async function listProposals(
     `SELECT ${columns} FROM lethe_control.proposals
      WHERE ($1::text IS NULL OR policy = $1) AND (NOT $2 OR state = 'waiting') ORDER BY created_at DESC LIMIT $3`,
     [filter.policy ?? null, filter.waiting ?? false, filter.limit ?? 50],
+  )
+}
+
+/** Proposals that wait or execute although their run has ended, oldest first. */
+export async function lostProposals(control: Queryable, policy: string, store: string): Promise<Proposal[]> {
+  return control.query(
+    proposalRow,
+    `SELECT ${columns} FROM lethe_control.proposals p
+     WHERE policy = $1 AND store = $2 AND state IN ('waiting', 'approved')
+       AND EXISTS (SELECT FROM lethe_control.runs r WHERE r.id = p.run_id AND r.state = ANY ($3::text[]))
+     ORDER BY created_at`,
+    [policy, store, finalStates],
   )
 }
 

@@ -18,6 +18,7 @@ import { catchUp, executeSome, scopeOf, voidRemaining, type Work } from './execu
 import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack } from './finish.ts'
 import { countOverdueHolds, projectHolds } from './holds.ts'
+import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
 import { loadClosingPlan, loadPolicyPlan, storeZone } from './plan.ts'
 import { findPolicy, policyVersion } from './policy.ts'
@@ -60,7 +61,7 @@ export const sweep: JobKind = {
 
 async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
   const cursor = cursorSchema.parse(run.cursor)
-  if (cursor.phase === 'propose') return proposing(context, run, cursor)
+  if (cursor.phase === 'propose') return proposing(context, run, cursor, signal)
   const work = await workOf(context, run, cursor, signal)
   return guarded(work, cursor, () => nextStep(work, cursor))
 }
@@ -90,7 +91,12 @@ async function nextStep(work: Work, cursor: Cursor): Promise<StepResult> {
   return ending(work, cursor, 'executed', 'executed')
 }
 
-async function proposing(context: Context, run: Run, cursor: Cursor): Promise<StepResult> {
+async function proposing(
+  context: Context,
+  run: Run,
+  cursor: Cursor,
+  signal: AbortSignal,
+): Promise<StepResult> {
   const policy = findPolicy(context, payload.parse(run.payload).policy)
   const { control } = context
   if (cursor.proposal === undefined) {
@@ -101,6 +107,7 @@ async function proposing(context: Context, run: Run, cursor: Cursor): Promise<St
   const target = await context.target(policy.store)
   await projectHolds(context, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
+  await settleLost({ context, claim: run, policy, plan, target, signal })
   const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
   const mode = await policyMode(control, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   addAppraisal,
@@ -76,6 +76,43 @@ describe('a policy that was never armed', () => {
   })
 })
 
+describe('a run that used up its attempts', () => {
+  const breaks = async (how: string) =>
+    house.app.execute(
+      `CREATE OR REPLACE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${how} RETURN old; END $$`,
+    )
+  afterEach(() => house.app.execute('DROP FUNCTION IF EXISTS away CASCADE'))
+
+  test('is settled by the next sweep: entries of who stayed are voided, its batches counted, its keys gone', async () => {
+    await people([1, 2])
+    await breaks('PERFORM pg_terminate_backend(pg_backend_pid());')
+    await house.app.execute(
+      'CREATE TRIGGER away BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION away()',
+    )
+    await house.configure({
+      accept: [{ finding: 'delete-trigger:app/public.people.away', reason: 'ends its own connection' }],
+    })
+    await armed()
+    const waiting = await house.sweep('closed')
+    const lost = await house.decide(waiting)
+    expect(lost).toMatchObject({ state: 'failed' })
+    expect([await liveEntries(), await keysLeft()]).toEqual([2, 2])
+
+    await breaks('')
+    await house.app.execute('UPDATE people SET deleted_at = NULL WHERE id = 1')
+    const next = await house.sweep('closed')
+    expect([await liveEntries(), await keysLeft()]).toEqual([0, 1])
+    expect(await house.proposal(lost)).toMatchObject({ state: 'cancelled' })
+    const { events } = await runStory(house.control, lost.id)
+    expect(events.map((event) => event.type)).toEqual(
+      expect.arrayContaining(['proposal.cancelled', 'erasure.voided', 'erasure.verified']),
+    )
+    expect(await house.decide(next)).toMatchObject({ state: 'succeeded' })
+    expect(await house.ids('people')).toEqual([1])
+    expect([await liveEntries(), await keysLeft()]).toEqual([1, 0])
+  })
+})
+
 describe('an approved sweep', () => {
   test('removes what is due with all its rows, reads it back and reports who decided', async () => {
     await people([1, 2])
@@ -147,7 +184,6 @@ describe('an approved sweep', () => {
 
   const changes = {
     policy: [{}, { closed: { period: '31 days' } }],
-    'data map': [{ accept: [{ finding: 'no-primary-key:app:public.loose', reason: 'other words' }] }, {}],
   } as const
   test.each(Object.entries(changes))('is refused when the %s changed since', async (what, [map, policy]) => {
     await people([1])
