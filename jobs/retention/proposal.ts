@@ -163,12 +163,17 @@ export async function countWaiting(control: Queryable): Promise<number> {
   return row?.n ?? 0
 }
 
-/** When each policy last finished a sweep, whatever its outcome. */
-export async function lastSuccesses(control: Queryable): Promise<{ policy: string; at: Date }[]> {
+/** For each policy with a schedule: how long (s) it has been due without a finished run since, whatever its outcome. */
+export async function policiesBehind(control: Queryable): Promise<{ policy: string; seconds: number }[]> {
   return control.query(
-    z.object({ policy: z.string(), at: z.date() }),
-    `SELECT scope AS policy, max(finished_at) AS at FROM lethe_control.runs
-     WHERE kind = 'retention.sweep' AND state = 'succeeded' GROUP BY scope`,
+    z.object({ policy: z.string(), seconds: z.coerce.number() }),
+    `SELECT s.payload ->> 'policy' AS policy,
+       coalesce(extract(epoch FROM clock_timestamp() - min(o.at)), 0) AS seconds
+     FROM lethe_control.schedules s
+     LEFT JOIN lethe_control.occurrences o ON o.schedule_id = s.id AND o.at > coalesce(
+       (SELECT max(r.finished_at) FROM lethe_control.runs r
+        WHERE r.kind = s.kind AND r.scope = s.payload ->> 'policy' AND r.state = 'succeeded'), '-infinity')
+     WHERE s.enabled AND s.kind = 'retention.sweep' GROUP BY 1`,
   )
 }
 

@@ -27,7 +27,7 @@ import {
   countWaiting,
   getProposal,
   insertProposal,
-  lastSuccesses,
+  policiesBehind,
   trailingMedian,
 } from './proposal.ts'
 import { judgeLimits, propose } from './propose.ts'
@@ -355,6 +355,7 @@ async function observe({ control, metrics }: Context): Promise<void> {
   await wakeDecided(control)
   metrics.proposalsWaiting.set(await countWaiting(control))
   metrics.holdsOverdue.set(await countOverdueHolds(control))
-  for (const { policy, at } of await lastSuccesses(control))
-    metrics.lastSuccessTimestampSeconds.set({ policy }, at.getTime() / 1000)
+  const behind = await policiesBehind(control)
+  metrics.policyBehindSeconds.reset()
+  for (const { policy, seconds } of behind) metrics.policyBehindSeconds.set({ policy }, seconds)
 }

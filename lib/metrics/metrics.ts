@@ -14,7 +14,8 @@ export interface Metrics {
   readonly throttledSecondsTotal: Counter<'reason'>
   /** Age of the oldest job that no worker has taken yet; 0 when the queue is empty. */
   readonly queueOldestSeconds: Gauge<'queue'>
-  readonly lastSuccessTimestampSeconds: Gauge<'policy'>
+  /** 0 while the policy's runs keep up with its schedule; policies without one have no value. */
+  readonly policyBehindSeconds: Gauge<'policy'>
   readonly proposalsWaiting: Gauge
   readonly holdsOverdue: Gauge
   readonly dispatcherLastRoundTimestampSeconds: Gauge
@@ -59,9 +60,9 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
       labelNames: ['queue'],
       registers,
     }),
-    lastSuccessTimestampSeconds: new Gauge({
-      name: 'lethe_last_success_timestamp_seconds',
-      help: 'When a policy last finished a run.',
+    policyBehindSeconds: new Gauge({
+      name: 'lethe_policy_behind_seconds',
+      help: 'Time since a policy fell due by its schedule and has not finished a run.',
       labelNames: ['policy'],
       registers,
     }),

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { effectivePeriod, findPolicy } from '../../../../jobs/retention/index.ts'
 import { cutoffNow } from '../../../../jobs/retention/rules.ts'
+import { registry } from '../../../../jobs/registry.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse
@@ -167,4 +168,39 @@ describe('a table policy', () => {
     await house.decide(await house.sweep('messages'))
     expect(await house.ids('messages')).toEqual([2, 3, 5, 7])
   })
+})
+
+test('A policy is behind from the first time it fell due without a finished run since; by hand or not any more, it never is.', async () => {
+  const behind = async () => {
+    await registry.get('retention.sweep').observe?.(house.context)
+    const { body } = await house.context.metrics.expose()
+    return new Map(
+      [...body.matchAll(/^lethe_policy_behind_seconds{policy="(\w+)"} ([\d.]+)$/gm)].map((found) => [
+        found[1],
+        Math.round(Number(found[2]) / 3600),
+      ]),
+    )
+  }
+  await house.control.execute(
+    `INSERT INTO lethe_control.schedules (id, kind, payload, cron, catch_up, enabled) VALUES
+       ('sweep:closed', 'retention.sweep', '{"policy":"closed"}', '0 2 * * 0', 'latest', true),
+       ('sweep:inactive', 'retention.sweep', '{"policy":"inactive"}', '0 2 * * *', 'latest', true),
+       ('sweep:gone', 'retention.sweep', '{"policy":"gone"}', '0 2 * * *', 'latest', false)`,
+  )
+  await house.control.execute(
+    `INSERT INTO lethe_control.occurrences (schedule_id, at, outcome)
+     SELECT s.id, now() - hours * interval '1 hour', 'run' FROM lethe_control.schedules s, unnest(ARRAY[200, 50, 26]) hours
+     WHERE s.id <> 'sweep:inactive'`,
+  )
+  expect(await behind()).toEqual(
+    new Map([
+      ['closed', 200],
+      ['inactive', 0],
+    ]),
+  )
+  await house.sweep('closed')
+  await house.control.execute(`UPDATE lethe_control.runs SET finished_at = now() - interval '40 hours'`)
+  expect((await behind()).get('closed')).toBe(26)
+  await house.sweep('closed')
+  expect((await behind()).get('closed')).toBe(0)
 })
