@@ -33,7 +33,7 @@ export interface DispatcherSettings {
 }
 
 export const defaultDispatcher: DispatcherSettings = {
-  heartbeat: '*/15 * * * * *',
+  heartbeat: '*/5 * * * * *',
   staleSeconds: 60,
 }
 
