@@ -2,10 +2,9 @@
  * Reads lethe.yaml. Everything that is wrong with it is reported at once, with its path and line; addresses and secrets
  * are looked up when they are used, so that a command needs only those it works with.
  */
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { LineCounter, parseDocument, type Document } from 'yaml'
-import type { z } from 'zod'
+import { canonicalHash } from '../canonical/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { checkConfig } from './check.ts'
 import { describeIssue } from './issue.ts'
@@ -49,7 +48,7 @@ export function loadConfig(path: string, env: Environment): Config {
   return {
     path,
     file,
-    version: createHash('sha256').update(canonical(file)).digest('hex'),
+    version: canonicalHash(file),
     policies: resolvePolicies(file),
     get controlUrl() {
       return lookUp('env:LETHE_CONTROL_URL', env, 'the address of the control database')
@@ -159,10 +158,3 @@ function resolvePolicy(file: ConfigFile, name: string, entry: PolicyEntry): Reso
 }
 
 /** JSON with sorted keys, so that the same content has the same hash. */
-function canonical(value: z.core.util.JSONType | ConfigFile): string {
-  return JSON.stringify(value, (_key, item: unknown) =>
-    typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
-  )
-}

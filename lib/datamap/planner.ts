@@ -2,6 +2,7 @@
  * Makes a plan: which tables belong to the root, what happens to each, and the statements in an order that no foreign
  * key refuses. Pure: everything it knows comes from the map and the catalogue it is given.
  */
+import { canonicalHash } from '../canonical/index.ts'
 import { LetheError } from '../errors/index.ts'
 import type { Catalogue } from './catalogue.ts'
 import { classify } from './classify.ts'
@@ -15,7 +16,7 @@ import { reach, type Target } from './reach.ts'
 import { exists, retention, type Retention } from './retention.ts'
 import type { DataMap } from './schema.ts'
 import { sequence } from './sequence.ts'
-import { canonicalHash, mapVersion } from './version.ts'
+import { mapVersion } from './version.ts'
 
 /** A subject of the map, or a table whose own rows a policy works on (`table` as the map spells it). */
 export type PlanTarget = { subject: string } | { table: string; key?: readonly string[] | undefined }
