@@ -13,7 +13,8 @@ import {
   type Attested,
   type Decided,
 } from '../../lib/identity/index.ts'
-import { appendEvent, wakeRun, type NewEvent } from '../../lib/ledger/index.ts'
+import { appendEvent, type NewEvent } from '../../lib/evidence/index.ts'
+import { wakeRun } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import { getProposal, insertApproval, setProposalState, type Approval, type Proposal } from './proposal.ts'
@@ -109,7 +110,8 @@ export function exceeded(proposal: Proposal): string[] {
   return proposal.limits.filter((limit) => limit.exceeded).map((limit) => limit.name)
 }
 
-function refuseDecided(proposal: Proposal, now: Date): void {
+/** Throws E_PROPOSAL_DECIDED. */
+export function refuseDecided(proposal: Proposal, now: Date): void {
   const state = proposal.state === 'waiting' && proposal.expiresAt <= now ? 'expired' : proposal.state
   if (state === 'waiting') return
   throw new LetheError('E_PROPOSAL_DECIDED', {

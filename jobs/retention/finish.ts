@@ -4,7 +4,8 @@
  */
 import { readBackErased } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { recordStep, type NewEvent } from '../../lib/ledger/index.ts'
+import type { NewEvent } from '../../lib/evidence/index.ts'
+import { recordStep } from '../../lib/ledger/index.ts'
 import type { StepResult } from '../kind.ts'
 import { total } from './counts.ts'
 import type { Cursor } from './cursor.ts'

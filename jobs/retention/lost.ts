@@ -4,7 +4,8 @@
  * sweep settles for it before it proposes.
  */
 import { readBackErased } from '../../lib/erasers/index.ts'
-import { appendEvent, getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'
+import { appendEvent } from '../../lib/evidence/index.ts'
+import { getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'
 import { added, total } from './counts.ts'
 import { catchUp, scopeOf, voidRemaining, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'

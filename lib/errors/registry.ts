@@ -124,6 +124,30 @@ export const registry = {
     'Look at the worker logs before each loss (memory, crash); `lethe runs show ID` has the times.',
   ),
 
+  // evidence
+  E_EVIDENCE_BROKEN: entry(
+    30,
+    false,
+    'Copy the control database as it is before anything else, then compare it with the last backup.',
+  ),
+  E_EVIDENCE_CLOCK: entry(20, true, "Bring the control database server's clock into step (NTP)."),
+  E_EVIDENCE_FORMAT: entry(2, false, 'Check that the file is whole and what its name says.'),
+  E_EVIDENCE_KEY: entry(
+    2,
+    false,
+    'Make an Ed25519 key (openssl genpkey -algorithm ed25519), or give the public key as it was published.',
+  ),
+  E_EVIDENCE_ORIGIN: entry(
+    30,
+    false,
+    'Compare with `evidence.origin` in the configuration: it is another log.',
+  ),
+  E_EVIDENCE_SIGNATURE: entry(
+    30,
+    false,
+    'Check with the public keys as they were published; none of them fitting, it is not from this log.',
+  ),
+
   // keystore
   E_KEYSTORE_BUSY: entry(
     11,

@@ -1,5 +1,4 @@
 export { finalStates, runStates, transitions, type RunState, type Verb } from './transitions.ts'
-export { appendEvent, type EventType, type NewEvent, type RunEvent } from './events.ts'
 export {
   countRuns,
   createRun,

@@ -1,7 +1,7 @@
 /** The single statement behind every state change: it moves the run and records the event, or does neither. */
 import type { Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson, type NewEvent } from './events.ts'
+import { eventsJson, type NewEvent } from '../evidence/index.ts'
 import { getRun, runColumns, runRow, type Claim, type Run } from './run.ts'
 import { transitions, type Verb } from './transitions.ts'
 

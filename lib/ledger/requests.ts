@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Database, Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { appendEvent } from './events.ts'
+import { appendEvent } from '../evidence/index.ts'
 import { dueNow, illegal, move } from './move.ts'
 import { runColumns, runRow, type Run } from './run.ts'
 

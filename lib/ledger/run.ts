@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { newId } from '../clock/index.ts'
 import type { Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson } from './events.ts'
+import { eventsJson } from '../evidence/index.ts'
 import { runStates, type RunState } from './transitions.ts'
 
 export interface Run {

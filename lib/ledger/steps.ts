@@ -1,7 +1,7 @@
 /** What the holder of a claim writes: steps, and each way a claim can end. All of it is refused with an old fence. */
 import type { Database, Queryable, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson, type NewEvent } from './events.ts'
+import { eventsJson, type NewEvent } from '../evidence/index.ts'
 import { dueNow, fenced, moveClaimed, noLease } from './move.ts'
 import { runColumns, runRow, type Claim, type Run } from './run.ts'
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Database } from '../db/index.ts'
 import { batchesOf, type StoredBatch } from './batches.ts'
-import { eventRow, type RunEvent } from './events.ts'
+import { eventRow, type RunEvent } from '../evidence/index.ts'
 import { getRun, type Run } from './run.ts'
 
 export interface RunStep {

@@ -4,9 +4,9 @@ import { z } from 'zod'
 import { newId } from '../../../../lib/clock/index.ts'
 import { openDatabase, type Database } from '../../../../lib/db/index.ts'
 import { controlRights, grantsSql } from '../../../../lib/grants/index.ts'
+import { appendEvent } from '../../../../lib/evidence/index.ts'
 import {
   acquireLease,
-  appendEvent,
   claimRun,
   copyBatches,
   countLiveErasures,

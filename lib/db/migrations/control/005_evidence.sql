@@ -1,0 +1,45 @@
+-- The evidence log (lib/evidence): committed events get an index each and become leaves of one Merkle tree.
+-- The transaction of an event tells which snapshots can see it; existing rows get the migration's own.
+ALTER TABLE lethe_control.events ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id();
+CREATE INDEX events_by_xact ON lethe_control.events (xact);
+
+-- One row, under whose lock the log grows: two sequencers can't fork it.
+CREATE TABLE lethe_control.evidence_log (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  size bigint NOT NULL DEFAULT 0,
+  -- every event that this snapshot sees has its index
+  seen pg_snapshot,
+  sequenced_at timestamptz
+);
+INSERT INTO lethe_control.evidence_log DEFAULT VALUES;
+
+CREATE TABLE lethe_control.evidence_entries (
+  index bigint PRIMARY KEY,
+  event_id bigint NOT NULL UNIQUE,
+  -- what the tree hashes: SHA-256 over salt and content
+  entry bytea NOT NULL CHECK (octet_length(entry) = 32),
+  -- both null once the content has aged out
+  salt bytea,
+  -- canonical JSON, exactly as it was hashed
+  content bytea
+);
+
+-- C2SP tlog-tiles; the last one of each level grows until it is full.
+CREATE TABLE lethe_control.evidence_tiles (
+  level smallint NOT NULL,
+  tile bigint NOT NULL,
+  hashes bytea NOT NULL,
+  PRIMARY KEY (level, tile)
+);
+
+CREATE TABLE lethe_control.evidence_checkpoints (
+  size bigint PRIMARY KEY,
+  at timestamptz NOT NULL,
+  note text NOT NULL,
+  published_at timestamptz
+);
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON lethe_control.evidence_entries
+  FOR EACH ROW EXECUTE FUNCTION lethe_control.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON lethe_control.evidence_entries
+  FOR EACH STATEMENT EXECUTE FUNCTION lethe_control.refuse_change();

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { sleep } from '../../../../lib/clock/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { appendEvent, sequence } from '../../../../lib/evidence/index.ts'
+import { commitment } from '../../../../lib/evidence/entry.ts'
+import { leafHash, rootOf } from '../../../../lib/evidence/merkle.ts'
+import { storedEntries, storedNodes } from '../../../../lib/evidence/store.ts'
+import { bundle } from '../../../../lib/evidence/tiles.ts'
+import { freshDatabase } from '../../../support/shared.ts'
+
+let control: Database
+let fresh: { url: string; drop(): Promise<void> }
+beforeAll(async () => {
+  fresh = await freshDatabase()
+  await migrate(fresh.url, 'control')
+  control = openDatabase(fresh.url, { name: 'control', applicationName: 'lethe test', max: 70 })
+})
+afterAll(async () => {
+  await control.close()
+  await fresh.drop()
+})
+
+async function drain(db = control, limit?: number): Promise<number> {
+  for (;;) {
+    const { more, size } = await sequence(db, limit)
+    if (!more) return size
+  }
+}
+
+const count = z.object({ n: z.coerce.number() })
+async function one(sql: string): Promise<number> {
+  const [row] = await control.query(count, sql)
+  return row?.n ?? Number.NaN
+}
+
+/** The tree of tiles against the tree of what the entries hold. */
+async function whole(size: number): Promise<void> {
+  const entries = await storedEntries(control, 0, size)
+  const leaves = entries.map(leafHash)
+  const plain = (level: number, index: number): Promise<Buffer> =>
+    level === 0
+      ? Promise.resolve(leaves[index] ?? Buffer.alloc(0))
+      : Promise.all([plain(level - 1, index * 2), plain(level - 1, index * 2 + 1)]).then(
+          async ([left, right]) => {
+            const { nodeHash } = await import('../../../../lib/evidence/merkle.ts')
+            return nodeHash(left, right)
+          },
+        )
+  expect(await rootOf(size, storedNodes(control, size))).toEqual(await rootOf(size, plain))
+  expect(bundle(entries.slice(0, 2)).length).toBe(2 * 34)
+}
+
+describe('the sequencer', () => {
+  test('gives each event of 64 writers that commit late, out of order or not at all one index, and rolled-back ones none', async () => {
+    const seconds = Number(process.env['LETHE_EVIDENCE_SECONDS'] ?? 8)
+    const end = performance.now() + seconds * 1000
+    let committed = 0
+    const writer = async (n: number) => {
+      for (let i = 0; performance.now() < end; i += 1) {
+        const fails = (n + i) % 5 === 0
+        await control
+          .transaction(async (tx) => {
+            await appendEvent(tx, { type: 'run.woken', data: {} })
+            await sleep(((n * 37 + i * 101) % 97) * (i % 9 === 0 ? 20 : 1))
+            await appendEvent(tx, { type: 'run.resumed', data: {} })
+            if (fails) throw new Error('rolled back on purpose')
+            committed += 2
+          })
+          .catch((error: unknown) => {
+            if (!fails) throw error
+          })
+      }
+    }
+    const sequencer = async () => {
+      while (performance.now() < end) {
+        await sequence(control, 50)
+        await sleep(20)
+      }
+    }
+    await Promise.all([...Array.from({ length: 64 }, (_, n) => writer(n)), sequencer(), sequencer()])
+    const size = await drain()
+    expect(size).toBe(committed)
+    expect(await one('SELECT count(*) AS n FROM lethe_control.evidence_entries')).toBe(committed)
+    expect(await one('SELECT max(index) + 1 AS n FROM lethe_control.evidence_entries')).toBe(committed)
+    expect(
+      await one(`SELECT count(*) AS n FROM lethe_control.events e
+        WHERE NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)`),
+    ).toBe(0)
+    await whole(size)
+  }, 120_000)
+
+  test('does not pass over an event whose transaction began first and commits last', async () => {
+    const before = await drain()
+    let release = (): void => undefined
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let written = (): void => undefined
+    const begun = new Promise<void>((resolve) => {
+      written = resolve
+    })
+    const late = control.transaction(async (tx) => {
+      await appendEvent(tx, { type: 'run.woken', data: {} })
+      written()
+      await released
+    })
+    await begun
+    for (let n = 0; n < 3; n += 1) {
+      await appendEvent(control, { type: 'run.paused', data: {} })
+      await drain()
+    }
+    expect(await drain()).toBe(before + 3)
+    release()
+    await late
+    expect(await drain()).toBe(before + 4)
+  })
+
+  test('keeps the exact bytes that were hashed, and refuses every change of them', async () => {
+    await appendEvent(control, {
+      type: 'proposal.expired',
+      data: { proposal: 'b2f7e0c6-7f5e-4b52-8a32-0f6a3a1a9e11' },
+    })
+    const size = await drain()
+    const [row] = await control.query(
+      z.object({ entry: z.instanceof(Buffer), salt: z.instanceof(Buffer), content: z.instanceof(Buffer) }),
+      'SELECT entry, salt, content FROM lethe_control.evidence_entries WHERE index = $1',
+      [size - 1],
+    )
+    expect(row && commitment(row.salt, row.content)).toEqual(row?.entry)
+    expect(JSON.parse(row?.content.toString() ?? '')).toMatchObject({
+      type: 'proposal.expired',
+      data: { proposal: 'b2f7e0c6-7f5e-4b52-8a32-0f6a3a1a9e11' },
+    })
+    for (const change of [
+      'UPDATE lethe_control.evidence_entries SET content = NULL',
+      'DELETE FROM lethe_control.evidence_entries',
+      'TRUNCATE lethe_control.evidence_entries',
+    ])
+      await expect(control.execute(change)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
+  })
+
+  test('finds everything again after the record was restored into a server whose transactions are numbered otherwise', async () => {
+    const before = await drain()
+    await control.execute(
+      `UPDATE lethe_control.evidence_log SET seen = '9000000000:9000000000:'::pg_snapshot`,
+    )
+    await appendEvent(control, { type: 'run.resumed', data: {} })
+    expect(await drain()).toBe(before + 1)
+    expect(
+      await one(`SELECT pg_snapshot_xmax(seen)::text::bigint AS n FROM lethe_control.evidence_log`),
+    ).toBeLessThan(9_000_000_000)
+  })
+
+  test('stops where the clock has gone back by more than a minute', async () => {
+    await control.execute(`UPDATE lethe_control.evidence_log SET sequenced_at = now() + interval '1 hour'`)
+    await expect(sequence(control)).rejects.toMatchObject({ code: 'E_EVIDENCE_CLOCK', retryable: true })
+    await control.execute(`UPDATE lethe_control.evidence_log SET sequenced_at = now()`)
+  })
+})
