@@ -115,7 +115,7 @@ async function warnAboutRedis({ context, queueSettings }: Process): Promise<void
 
 /** Says every few seconds that this process lives, for `lethe doctor`. */
 function presence({ context }: Process, names: readonly string[], version: string): StartRole {
-  const worker = { id: context.workerId, roles: names, version }
+  const worker = { id: context.workerId, roles: names, version, configVersion: context.config.version }
   return async () => {
     await beatWorker(context.control, worker)
     const timer = setInterval(() => {

@@ -10,7 +10,10 @@ import { examineServer } from './server.ts'
 const ALIVE_SECONDS = 60
 
 /** `readable`: Lethe's schema is current and this role may read it, so that others may ask it too. */
-export async function examineControl(control: Database): Promise<{ findings: Finding[]; readable: boolean }> {
+export async function examineControl(
+  control: Database,
+  configVersion: string,
+): Promise<{ findings: Finding[]; readable: boolean }> {
   const server = await examineServer(control, 'control')
   if (!server.current) return { findings: server.findings, readable: false }
   const rights = await examineRights(control, 'lethe_control', controlRights)
@@ -22,6 +25,7 @@ export async function examineControl(control: Database): Promise<{ findings: Fin
     ...(await evidence(control)),
     ...(await holds(control)),
     ...(await processes(control)),
+    ...(await outdated(control, configVersion)),
   ]
   return { findings, readable: true }
 }
@@ -87,5 +91,22 @@ async function processes(control: Database): Promise<Finding[]> {
     : check.warning(
         `No process has the role ${missing.join(' or ')}: nothing is ${missing.includes('dispatcher') ? 'scheduled' : 'carried out'}.`,
         `Start one: lethe work ${missing.join(' ')}.`,
+      )
+}
+
+/** A process reads its configuration once, when it starts. */
+async function outdated(control: Database, configVersion: string): Promise<Finding[]> {
+  const check = examine('processes-config', 'control')
+  const rows = await control.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe_control.workers WHERE config_version IS DISTINCT FROM $2
+       AND seen_at >= clock_timestamp() - $1 * interval '1 second' ORDER BY id`,
+    [ALIVE_SECONDS, configVersion],
+  )
+  return rows.length === 0
+    ? []
+    : check.warning(
+        `Running under another configuration than this one: ${rows.map(({ id }) => id).join(', ')}.`,
+        'Start these processes again: each reads lethe.yaml once, when it starts.',
       )
 }

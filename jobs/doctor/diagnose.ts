@@ -32,7 +32,7 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
   try {
     let record: Database | null = null
     if (control.database !== null) {
-      const examined = await examineControl(control.database)
+      const examined = await examineControl(control.database, config.version)
       findings.push(...examined.findings)
       if (examined.readable) record = control.database
     }

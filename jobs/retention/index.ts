@@ -6,7 +6,14 @@ import { warn } from './warn.ts'
 export const retentionKinds: readonly JobKind[] = [sweep, warn]
 
 export { policyMode, setMode, type Mode, type PolicyMode } from './arm.ts'
-export { addAppraisal, decide, revokeAppraisal, type Decision, type NewAppraisal } from './decide.ts'
+export {
+  addAppraisal,
+  decide,
+  refuseDecided,
+  revokeAppraisal,
+  type Decision,
+  type NewAppraisal,
+} from './decide.ts'
 export {
   addHold,
   holdKinds,

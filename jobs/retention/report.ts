@@ -152,6 +152,8 @@ export function renderReport(report: Report): string {
         ]),
     ),
     '',
+    'Rows that were proposed and stayed: of subjects who stayed, of another owner too, or kept on a ground of the map.',
+    '',
     '## Proof',
     '',
     report.verification === null

@@ -283,6 +283,23 @@ function aliasSql(target: Target, rows: Membership): string | null {
   return `WITH RECURSIVE merged AS (SELECT ${id} AS k1 FROM ${from} root WHERE ${rows.inBatch('root')} UNION SELECT ${id} FROM ${from} root JOIN merged ON ${sqlColumn('root', target.alias)} = merged.k1) SELECT k1::text AS k1 FROM merged WHERE NOT (k1 = ANY ($1::text[]::${key.type}[]))`
 }
 
+/** Columns of rows that may stay and that say something of the person, unless they are pseudonymised. */
+function inClear(target: Target): string[] {
+  return [...target.reached.values()].flatMap(({ mapped: { key, entry } }) => {
+    if (entry.action !== 'retain') return []
+    const kept = Object.entries(entry.columns).flatMap(([category, columns]) =>
+      category === 'none'
+        ? []
+        : (columns ?? [])
+            .filter((column) => entry.pseudonymise?.[column] === undefined)
+            .map((column) => `${column} (${category})`),
+    )
+    return kept.length === 0
+      ? []
+      : [`${key}: rows kept under "${entry.retain?.ground ?? ''}" keep in clear: ${kept.join(', ')}`]
+  })
+}
+
 function notCovered(target: Target, findings: readonly Finding[]): string[] {
   const { model } = target
   const subject = model.map.subjects[target.subject]
@@ -311,6 +328,7 @@ function notCovered(target: Target, findings: readonly Finding[]): string[] {
   return [
     ...ignored,
     ...unlinked,
+    ...inClear(target),
     ...history,
     ...(subject?.other_stores ?? []).map(
       (name) => `store ${name}: holds data of ${target.subject}, not reached by this plan`,

@@ -34,9 +34,10 @@ const schema = z.strictObject({
   nonce: z.string(),
 })
 
-/** `at`: the control database's clock. Every call gives other bytes: a nonce stands in it. */
+/** `at`: the control database's clock. Every call gives other bytes: a nonce stands in it. Throws E_USAGE without a reason. */
 export function statementFor(decided: Decided & { at: Date }): string {
   const { verb, object, facts, reason, at } = decided
+  requireReason(reason)
   const nonce = randomSecret(12).toString('hex')
   const sorted = Object.fromEntries(Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1)))
   return `${JSON.stringify({ at: at.toISOString(), facts: sorted, lethe: 1, nonce, object, reason, verb }, null, 2)}\n`
@@ -54,11 +55,12 @@ export function parseStatement(text: string): Omit<Statement, 'verb'> & { verb: 
 }
 
 /**
- * Throws E_STATEMENT_MISMATCH where the statement says anything else than what is about to be done, E_STATEMENT_EXPIRED
+ * Throws E_USAGE without a reason, E_STATEMENT_MISMATCH where the statement says anything else than what is about to be done, E_STATEMENT_EXPIRED
  * where it is more than ten minutes away from `now` (the control database's clock).
  */
 export function checkStatement(text: string, decided: Decided, now: Date): void {
   const stated = parseStatement(text)
+  requireReason(stated.reason)
   const differs = (['verb', 'object', 'facts', 'reason'] as const).filter(
     (name) => !isDeepStrictEqual(stated[name], plain(decided[name])),
   )
@@ -71,6 +73,14 @@ export function checkStatement(text: string, decided: Decided, now: Date): void 
   if (minutes > STATEMENT_MINUTES)
     throw new LetheError('E_STATEMENT_EXPIRED', {
       message: `The statement was made ${Math.round(minutes)} minutes away from the control database's time; ${STATEMENT_MINUTES} are allowed.`,
+    })
+}
+
+function requireReason(reason: string): void {
+  if (reason.trim() === '')
+    throw new LetheError('E_USAGE', {
+      message: 'The reason is empty: it is what an auditor reads first.',
+      next: 'Say why in a few words, without personal data.',
     })
 }
 

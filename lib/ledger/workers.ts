@@ -28,12 +28,12 @@ const row = z
 
 export async function beatWorker(
   control: Queryable,
-  worker: { id: string; roles: readonly string[]; version: string },
+  worker: { id: string; roles: readonly string[]; version: string; configVersion: string },
 ): Promise<void> {
   await control.execute(
-    `INSERT INTO lethe_control.workers (id, roles, version) VALUES ($1, $2, $3)
+    `INSERT INTO lethe_control.workers (id, roles, version, config_version) VALUES ($1, $2, $3, $4)
      ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()`,
-    [worker.id, worker.roles, worker.version],
+    [worker.id, worker.roles, worker.version, worker.configVersion],
   )
 }
 

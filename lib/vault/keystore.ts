@@ -3,7 +3,7 @@
  * overwritten in place: a new version is written beside it, synced, then moved over it.
  */
 import { constants, readFileSync, statSync } from 'node:fs'
-import { link, open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { newId, randomSecret, wallClock } from '../clock/index.ts'
@@ -137,6 +137,7 @@ async function createFile(path: string): Promise<void> {
   const temporary = `${path}.${newId()}`
   const key = newKey()
   try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     await writeAndClose(await openNew(temporary), { version: 1, current: key.id, keys: [key] })
     await link(temporary, path)
     await syncFolder(path)

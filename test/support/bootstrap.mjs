@@ -39,7 +39,13 @@ const child = spawn(node, [script, ...args], {
 })
 // A signal that only this process gets (a CI's time limit) must end what it started.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+// npm passes no signal on when it is ended: whoever loses it, ends what it ran.
+const parent = process.ppid
+const watch = setInterval(() => {
+  if (process.ppid !== parent) child.kill('SIGTERM')
+}, 1000)
 child.once('exit', (code, signal) => {
+  clearInterval(watch)
   process.exitCode = code ?? 128 + constants.signals[signal]
 })
 

@@ -213,9 +213,12 @@ async function approve(session: Session, id: string, options: ApproveOptions): P
     reason: options.reason,
     ...(options.until === undefined ? {} : { until: parseInstant(options.until, '--until') }),
   }
-  const { decide, decisionStatement, getProposal } = await import('../../jobs/retention/index.ts')
+  const { decide, decisionStatement, getProposal, refuseDecided } =
+    await import('../../jobs/retention/index.ts')
+  const { databaseNow } = await import('../../lib/db/index.ts')
   await withContext(session, async (context) => {
     const proposal = await getProposal(context.control, id)
+    refuseDecided(proposal, await databaseNow(context.control))
     const { output } = session
     if (!output.json) output.note(proposalText((text) => text, proposal))
     const by = await attested(session, context, decisionStatement(proposal, decision), options)
@@ -254,7 +257,9 @@ async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', gi
     const how =
       asked.state === 'running' && verb !== 'resume'
         ? 'is asked to; it does so after the batch in hand'
-        : `is ${asked.state} now`
+        : verb === 'cancel' && asked.state !== 'cancelled'
+          ? 'will be cancelled by the next worker that takes it'
+          : `is ${asked.state} now`
     session.output.data({ run: asked }, `Run ${id} ${how}.`)
   })
 }

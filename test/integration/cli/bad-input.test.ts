@@ -310,6 +310,15 @@ describe('a decision', () => {
     expect(await refused(['arm', 'closed', '--reason', 'test'], env)).toMatchObject({ code, exit: 13 })
   })
 
+  it('without a reason is E_USAGE, exit 2, for approving and for arming', async () => {
+    const nothing = approve.map((word, place) => (approve[place - 1] === '--reason' ? ' ' : word))
+    expect(await refused(nothing, by(officer.file))).toMatchObject({ code: 'E_USAGE', exit: 2 })
+    expect(await refused(['arm', 'closed', '--reason', ''], by(officer.file))).toMatchObject({
+      code: 'E_USAGE',
+      exit: 2,
+    })
+  })
+
   it('of which no row of the database knows is E_NOT_FOUND, exit 10', async () => {
     const nowhere = ['retention', 'approve', '00000000-0000-4000-8000-000000000000', '--reason', 'test']
     expect(await refused(nowhere, by(officer.file))).toMatchObject({ code: 'E_NOT_FOUND', exit: 10 })

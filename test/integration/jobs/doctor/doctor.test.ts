@@ -87,6 +87,13 @@ describe('a sound installation', () => {
       `INSERT INTO lethe_control.workers (id, roles, version) VALUES ('w', '{dispatcher,retention}', '1')`,
     )
     expect((await examine()).find('processes')).toMatchObject({ severity: 'ok' })
+    expect((await examine()).find('processes-config')).toMatchObject({
+      severity: 'warning',
+      message: expect.stringContaining('configuration than this one: w'),
+    })
+    const { version } = loadConfig(app.env['LETHE_CONFIG'] ?? '', app.env)
+    await app.control(`UPDATE lethe_control.workers SET config_version = '${version}'`)
+    expect((await examine()).find('processes-config')).toBe(undefined)
     await app.control(`DELETE FROM lethe_control.workers`)
   })
 })

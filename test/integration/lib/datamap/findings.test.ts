@@ -293,6 +293,30 @@ describe('datamap check', () => {
     expect(ids).toEqual(['map-error people pseudonymise'])
   })
 
+  it('says under what is not covered which columns of kept rows stay in clear', async () => {
+    const bills = `CREATE TABLE bills (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, bill_name text, mail text, sum int);`
+    const schema = await play.schema(people + bills)
+    const catalogue = await loadCatalogue(play.db, [schema])
+    const map = mapOf({
+      schema,
+      catalogue,
+      tables: {
+        people: { pseudonymise: { name: { hash: true } } },
+        bills: {
+          edges: [owned],
+          columns: { none: ['id', 'person_id', 'sum'], identity: ['bill_name'], contact: ['mail'] },
+          action: 'retain',
+          retain: { ground: 'bookkeeping', until: 'now()' },
+          pseudonymise: { mail: { hash: true } },
+        },
+      },
+    })
+    const plan = planDeletion(map, 'test', { subject: 'person' }, catalogue)
+    expect(plan.notCovered).toContain(
+      `${schema}.bills: rows kept under "bookkeeping" keep in clear: bill_name (identity)`,
+    )
+  })
+
   it('carries the reason of an accepted finding, and reports an acceptance that matches nothing', async () => {
     const { all } = await findings(`${people} CREATE TABLE a (person_id bigint);`, (s) => ({
       tables: { people: {}, a: { edges: [owned] } },
