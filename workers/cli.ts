@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { LetheError } from '../lib/errors/index.ts'
 import { armCommands } from './cli/arm.ts'
 import { datamapCommands } from './cli/datamap.ts'
+import { evidenceLogCommands } from './cli/evidence-log.ts'
 import { doctorCommands } from './cli/doctor.ts'
 import { grantsCommands } from './cli/grants.ts'
 import { holdCommands } from './cli/hold.ts'
@@ -76,6 +77,7 @@ function build(session: Session): Command {
     holdCommands,
     datamapCommands,
     runsCommands,
+    evidenceLogCommands,
     doctorCommands,
     migrateCommands,
     grantsCommands,

@@ -136,6 +136,33 @@ const notifications = z.strictObject({
     ),
 })
 
+const evidence = z.strictObject({
+  origin: z
+    .string()
+    .regex(/^[^\s+\u2014]{1,200}$/u)
+    .describe('name of the log; by custom an address without its scheme, example.org/lethe'),
+  key: secretSchema
+    .optional()
+    .describe('an Ed25519 private key in PEM; default: made from the keystore and rotated with it'),
+  bucket: z
+    .strictObject({
+      name: z.string(),
+      region: z.string(),
+      endpoint: z.url().optional().describe('of an S3 server that is not AWS'),
+      prefix: z
+        .string()
+        .regex(/^([^/].*\/)?$/, 'empty, or a path that ends in a slash')
+        .default(''),
+      access_key: secretSchema.optional(),
+      secret_key: secretSchema.optional(),
+      lock: periodSchema.default('6 years').describe('how long each object is locked in compliance mode'),
+    })
+    .refine((entry) => (entry.access_key === undefined) === (entry.secret_key === undefined), {
+      message: 'access_key and secret_key go together',
+    })
+    .optional(),
+})
+
 const operations = z.strictObject({
   lease_seconds: z.number().int().min(5).default(60),
   give_back_seconds: z
@@ -169,6 +196,7 @@ export const configSchema = z.strictObject({
       second_factor_amr: z.array(z.string()).default(['hwk', 'mfa']),
     })
     .optional(),
+  evidence: evidence.optional(),
   notifications: notifications.prefault({}),
   operations: operations.prefault({}),
 })

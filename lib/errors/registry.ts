@@ -125,6 +125,7 @@ export const registry = {
   ),
 
   // evidence
+  E_EVIDENCE_AGED: entry(12, false, 'A proof made before the content aged out still verifies.'),
   E_EVIDENCE_BROKEN: entry(
     30,
     false,
@@ -142,10 +143,27 @@ export const registry = {
     false,
     'Compare with `evidence.origin` in the configuration: it is another log.',
   ),
+  E_EVIDENCE_PENDING: entry(
+    11,
+    true,
+    'Wait a minute; `lethe evidence status` says whether the log moves and heads are signed.',
+  ),
   E_EVIDENCE_SIGNATURE: entry(
     30,
     false,
     'Check with the public keys as they were published; none of them fitting, it is not from this log.',
+  ),
+
+  // object storage
+  E_BUCKET_LOCK: entry(
+    12,
+    false,
+    'Make a bucket with Object Lock enabled and name that one: it can only be enabled when a bucket is made.',
+  ),
+  E_BUCKET_UNAVAILABLE: entry(
+    20,
+    true,
+    'Check the address, the credentials and their rights; what waits is written once it answers.',
   ),
 
   // keystore

@@ -1,2 +1,15 @@
 export { appendEvent, eventRow, eventsJson, type EventType, type NewEvent, type RunEvent } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
+export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
+export {
+  logStatus,
+  newestHead,
+  publishHead,
+  signHead,
+  HEAD_KEY,
+  type Head,
+  type LogStatus,
+} from './publish.ts'
+export { parseVerifierKey, type VerifierKey } from './note.ts'
+export { proveEvent, verifyProof, type Proven } from './prove.ts'
+export { verifyLog, type Break, type BreakKind, type Trust, type Verification } from './verify.ts'

@@ -128,6 +128,6 @@ async function insertEntries(
 }
 
 /** An instant as ISO 8601 in UTC, microseconds kept. */
-function instant(sql: string): string {
+export function instant(sql: string): string {
   return `to_char((${sql}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }

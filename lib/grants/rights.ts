@@ -18,7 +18,11 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   events: { worker: append, operator: append, auditor: read },
   erasures: { worker: append, operator: read, auditor: read },
   erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
-  evidence_log: { worker: [...read, 'UPDATE'], operator: read, auditor: read },
+  evidence_log: {
+    worker: [...read, 'UPDATE (size, seen, sequenced_at)'],
+    operator: [...read, 'UPDATE (locked_for)'],
+    auditor: read,
+  },
   evidence_entries: { worker: append, operator: read, auditor: read },
   evidence_tiles: { worker: write, operator: read, auditor: read },
   evidence_checkpoints: { worker: [...append, 'UPDATE (published_at)'], operator: read, auditor: read },

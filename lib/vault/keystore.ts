@@ -75,6 +75,10 @@ class Keystore implements Vault {
     return hmac(this.#key(keyId, 'pseudonym'), JSON.stringify([database])).toString('hex')
   }
 
+  signingSeed(keyId = this.currentKeyId): Buffer {
+    return this.#key(keyId, 'evidence-signing')
+  }
+
   async rotate(): Promise<string> {
     this.#file = await addKey(this.#path)
     return this.#file.current

@@ -24,6 +24,8 @@ export interface Vault {
   open(keyId: string, cipher: Buffer): Buffer
   /** A secret (hex) for keyed pseudonyms in one database; the same key and database give the same secret. */
   pseudonymKey(database: string, keyId?: string): string
+  /** 32 secret bytes that an Ed25519 key is made of; the same key gives the same bytes. Throws E_KEYSTORE_KEY_UNKNOWN. */
+  signingSeed(keyId?: string): Buffer
   /** Adds a key and makes it the current one; old keys stay, since entries live longer than keys. Resolves once durable. */
   rotate(): Promise<string>
 }

@@ -64,7 +64,7 @@ describe('the house', () => {
     [/^nodemailer$/, /^lib\/notify\//],
     [/^jose$/, /^lib\/identity\//],
     [/^commander$/, /^workers\/cli/],
-    [/^@aws-sdk\//, /^lib\/(erasers|vault|snapshots)\//],
+    [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
   ])('%s is imported only in %s', (what, where) => {
     expect(imports.filter(({ from, to }) => what.test(to) && !where.test(from)).map(show)).toEqual([])
   })

@@ -9,7 +9,9 @@ CREATE TABLE lethe_control.evidence_log (
   size bigint NOT NULL DEFAULT 0,
   -- every event that this snapshot sees has its index
   seen pg_snapshot,
-  sequenced_at timestamptz
+  sequenced_at timestamptz,
+  -- the period that a person has typed back before anything was locked for it
+  locked_for text
 );
 INSERT INTO lethe_control.evidence_log DEFAULT VALUES;
 
@@ -33,10 +35,11 @@ CREATE TABLE lethe_control.evidence_tiles (
 );
 
 CREATE TABLE lethe_control.evidence_checkpoints (
-  size bigint PRIMARY KEY,
+  size bigint NOT NULL,
   at timestamptz NOT NULL,
   note text NOT NULL,
-  published_at timestamptz
+  published_at timestamptz,
+  PRIMARY KEY (size, at)
 );
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON lethe_control.evidence_entries

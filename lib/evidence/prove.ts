@@ -1,0 +1,91 @@
+/** Proofs that leave the house: one file says what was recorded, and that the log holds it. Checked offline. */
+import { z } from 'zod'
+import { canonicalJson } from '../canonical/index.ts'
+import type { Database } from '../db/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
+import { commitment, contentSchema, type Content } from './entry.ts'
+import { inclusionProof, leafHash, rootFromInclusion } from './merkle.ts'
+import type { VerifierKey } from './note.ts'
+import { formatProof, parseProof } from './proof.ts'
+import { newestHead } from './publish.ts'
+import { storedNodes } from './store.ts'
+
+/** What the file carries beside the proof: the salt (hexadecimal), and the content as it was hashed. */
+const extraSchema = z.strictObject({ salt: z.string().regex(/^[0-9a-f]{32}$/), content: z.string() })
+
+/** The proof of an event (its number) under the newest head. Throws E_NOT_FOUND, E_EVIDENCE_AGED, E_EVIDENCE_PENDING. */
+export async function proveEvent(control: Database, event: string): Promise<string> {
+  const known = /^\d{1,18}$/.test(event)
+  const [row] = known
+    ? await control.query(
+        z.object({
+          index: z.coerce.number().nullable(),
+          salt: z.instanceof(Buffer).nullable(),
+          content: z.instanceof(Buffer).nullable(),
+          there: z.boolean(),
+        }),
+        `SELECT x.index, x.salt, x.content, e.id IS NOT NULL AS there FROM (SELECT $1::bigint AS id) AS asked
+         LEFT JOIN lethe_control.events e ON e.id = asked.id
+         LEFT JOIN lethe_control.evidence_entries x ON x.event_id = asked.id`,
+        [event],
+      )
+    : []
+  if (row === undefined || (row.index === null && !row.there))
+    throw new LetheError('E_NOT_FOUND', {
+      message: `There is no event ${event}.`,
+      next: 'An event is named by its number: `lethe runs show RUN --json` and `lethe evidence export` list them.',
+    })
+  const head = await newestHead(control)
+  if (row.index === null || head === null || head.size <= row.index)
+    throw new LetheError('E_EVIDENCE_PENDING', {
+      message: `Event ${event} is recorded, but no signed head of the log covers it yet.`,
+    })
+  if (row.salt === null || row.content === null)
+    throw new LetheError('E_EVIDENCE_AGED', {
+      message: `The content of event ${event} has aged out; entry ${row.index} of the log stands.`,
+    })
+  return formatProof({
+    extra: Buffer.from(
+      canonicalJson({ salt: row.salt.toString('hex'), content: row.content.toString('utf8') }),
+    ),
+    index: row.index,
+    path: await inclusionProof(row.index, head.size, storedNodes(control, head.size)),
+    checkpoint: head.note,
+  })
+}
+
+export interface Proven {
+  index: number
+  content: Content
+  checkpoint: TrustedCheckpoint
+}
+
+/**
+ * Checks a proof by public keys alone. Throws E_EVIDENCE_FORMAT, E_EVIDENCE_ORIGIN, E_EVIDENCE_SIGNATURE, and
+ * E_EVIDENCE_BROKEN where the content is not what the log holds at that place.
+ */
+export function verifyProof(text: string, origin: string, keys: readonly VerifierKey[]): Proven {
+  const proof = parseProof(text)
+  const checkpoint = trustCheckpoint(proof.checkpoint, origin, keys)
+  const extra = extraSchema.safeParse(readJson(proof.extra.toString('utf8')))
+  const content = contentSchema.safeParse(readJson(extra.data?.content ?? ''))
+  if (!extra.success || !content.success)
+    throw new LetheError('E_EVIDENCE_FORMAT', { message: 'The proof carries no event of Lethe.' })
+  const entry = commitment(Buffer.from(extra.data.salt, 'hex'), Buffer.from(extra.data.content))
+  const root = rootFromInclusion(proof.index, checkpoint.size, leafHash(entry), proof.path)
+  if (root === null || !root.equals(checkpoint.root))
+    throw new LetheError('E_EVIDENCE_BROKEN', {
+      message: `The proof doesn't hold: what it carries is not entry ${proof.index} of log ${origin} at size ${checkpoint.size}.`,
+      facts: { index: proof.index, size: checkpoint.size },
+    })
+  return { index: proof.index, content: content.data, checkpoint }
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

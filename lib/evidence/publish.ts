@@ -1,0 +1,162 @@
+/**
+ * Signs the log's head, and copies tiles, entries and head into a locked bucket. A head is signed only where it continues
+ * the last one; it is published only where it continues what the bucket holds: a database that was taken back or rewritten
+ * is found out before a second history is signed or seen.
+ */
+import { z } from 'zod'
+import type { Bucket } from '../bucket/index.ts'
+import type { Database } from '../db/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
+import { rootOf } from './merkle.ts'
+import { verifierKeys, type LogKeys } from './keys.ts'
+import { storedEntries, storedNodes, storedTile } from './store.ts'
+import { bundle, bundlePath, newTiles, tilePath, WIDTH } from './tiles.ts'
+
+/** Object of the newest head; every other object is written once. */
+export const HEAD_KEY = 'checkpoint'
+
+export interface Head {
+  size: number
+  at: Date
+  /** The signed note. */
+  note: string
+  publishedAt: Date | null
+}
+
+const headRow = z
+  .object({
+    size: z.coerce.number(),
+    at: z.date(),
+    note: z.string(),
+    published_at: z.date().nullable(),
+  })
+  .transform((row): Head => ({ size: row.size, at: row.at, note: row.note, publishedAt: row.published_at }))
+
+export async function newestHead(control: Database): Promise<Head | null> {
+  const [head] = await control.query(
+    headRow,
+    `SELECT size, at, note, published_at FROM lethe_control.evidence_checkpoints ORDER BY size DESC, at DESC LIMIT 1`,
+  )
+  return head ?? null
+}
+
+/**
+ * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due. Throws
+ * E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
+ */
+export async function signHead(control: Database, keys: LogKeys, newsSeconds = 60): Promise<Head | null> {
+  const last = await newestHead(control)
+  const [log] = await control.query(
+    z.object({ size: z.coerce.number(), now: z.date() }),
+    `SELECT size, clock_timestamp() AS now FROM lethe_control.evidence_log`,
+  )
+  if (log === undefined)
+    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  const age = last === null ? Infinity : (log.now.getTime() - last.at.getTime()) / 1000
+  if (log.size === 0 || age < newsSeconds || (log.size === last?.size && age < 86_400)) return null
+  if (last !== null)
+    await continues(
+      control,
+      log.size,
+      trustCheckpoint(last.note, keys.origin, verifierKeys(keys)),
+      'the last head',
+    )
+  const root = await rootOf(log.size, storedNodes(control, log.size))
+  const note = signCheckpoint({ origin: keys.origin, size: log.size, root }, keys.signer, log.now)
+  await control.execute(
+    `INSERT INTO lethe_control.evidence_checkpoints (size, at, note) VALUES ($1, $2, $3)`,
+    [log.size, log.now, note],
+  )
+  return { size: log.size, at: log.now, note, publishedAt: null }
+}
+
+/**
+ * Copies the newest head and what it stands on; null where it is there already. Idempotent: a crash in the middle leaves
+ * tiles without a head, which the next try writes again. Throws E_BUCKET_*, E_EVIDENCE_BROKEN (a fork, or a database taken
+ * back in time).
+ */
+export async function publishHead(
+  control: Database,
+  bucket: Bucket,
+  keys: LogKeys,
+  lockedUntil: Date,
+): Promise<Head | null> {
+  const head = await newestHead(control)
+  if (head === null || head.publishedAt !== null) return null
+  await bucket.requireLock()
+  const found = await bucket.get(HEAD_KEY)
+  const published =
+    found === null ? null : trustCheckpoint(found.toString('utf8'), keys.origin, verifierKeys(keys))
+  if (published !== null) await continues(control, head.size, published, `bucket ${bucket.name}`)
+  const from = published?.size ?? 0
+  const put = (key: string, body: Buffer, contentType = 'application/octet-stream') =>
+    bucket.put(key, body, { contentType, lockedUntil })
+  for (const tile of newTiles(from, head.size)) {
+    await put(tilePath(tile), await storedTile(control, tile))
+    if (tile.level === 0)
+      await put(
+        bundlePath(tile.tile, tile.width),
+        bundle(await storedEntries(control, tile.tile * WIDTH, tile.width)),
+      )
+  }
+  const text = 'text/plain; charset=utf-8'
+  await put(`checkpoints/${head.size}/${head.at.toISOString()}`, Buffer.from(head.note), text)
+  await put(HEAD_KEY, Buffer.from(head.note), text)
+  await control.execute(
+    `UPDATE lethe_control.evidence_checkpoints SET published_at = clock_timestamp()
+     WHERE published_at IS NULL AND size <= $1`,
+    [head.size],
+  )
+  return head
+}
+
+/** Throws E_EVIDENCE_BROKEN where `earlier` is no prefix of the tree of `size` leaves that the control database holds. */
+async function continues(
+  control: Database,
+  size: number,
+  earlier: TrustedCheckpoint,
+  where: string,
+): Promise<void> {
+  if (earlier.size > size)
+    throw new LetheError('E_EVIDENCE_BROKEN', {
+      message: `The control database holds ${size} entries of the evidence log, ${where} was signed for ${earlier.size}: it was taken back in time, or its end was cut off.`,
+      facts: { kind: 'tail-cut', size, signed: earlier.size },
+    })
+  const root = await rootOf(earlier.size, storedNodes(control, size))
+  if (!root.equals(earlier.root))
+    throw new LetheError('E_EVIDENCE_BROKEN', {
+      message: `The first ${earlier.size} entries of the evidence log are not those that ${where} was signed for: the log was rewritten or forked.`,
+      facts: { kind: 'rewritten', size: earlier.size },
+    })
+}
+
+export interface LogStatus {
+  size: number
+  /** Committed events without an index. */
+  waiting: number
+  head: Pick<Head, 'size' | 'at'> | null
+  publishedSize: number | null
+}
+
+export async function logStatus(control: Database): Promise<LogStatus> {
+  const head = await newestHead(control)
+  const [row] = await control.query(
+    z.object({
+      size: z.coerce.number(),
+      waiting: z.coerce.number(),
+      published: z.coerce.number().nullable(),
+    }),
+    `SELECT size, (SELECT count(*) FROM lethe_control.events) - size AS waiting,
+       (SELECT max(size) FROM lethe_control.evidence_checkpoints WHERE published_at IS NOT NULL) AS published
+     FROM lethe_control.evidence_log`,
+  )
+  if (row === undefined)
+    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  return {
+    size: row.size,
+    waiting: row.waiting,
+    head: head === null ? null : { size: head.size, at: head.at },
+    publishedSize: row.published,
+  }
+}

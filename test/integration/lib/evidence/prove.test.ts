@@ -1,0 +1,245 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { sqlLiteral } from '../../../../lib/datamap/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import {
+  appendEvent,
+  logKeys,
+  parseVerifierKey,
+  proveEvent,
+  publishedKeys,
+  sequence,
+  signHead,
+  verifierKeys,
+  verifyLog,
+  verifyProof,
+  type LogKeys,
+  type Trust,
+} from '../../../../lib/evidence/index.ts'
+import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
+import { rootOf } from '../../../../lib/evidence/merkle.ts'
+import { storedNodes } from '../../../../lib/evidence/store.ts'
+import { openKeystore } from '../../../../lib/vault/index.ts'
+import { findProgram } from '../../../support/install.ts'
+import { freshDatabase } from '../../../support/shared.ts'
+
+const origin = 'example.org/lethe'
+let control: Database
+let fresh: { url: string; drop(): Promise<void> }
+let folder: string
+let keys: LogKeys
+let trust: Trust
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lethe-prove-'))
+})
+beforeEach(async () => {
+  fresh = await freshDatabase()
+  await migrate(fresh.url, 'control')
+  control = openDatabase(fresh.url, { name: 'control', applicationName: 'lethe test' })
+  const vault = await openKeystore(join(folder, `${performance.now()}.json`), { create: true })
+  keys = logKeys(origin, vault, null)
+  trust = { origin, keys: verifierKeys(keys) }
+  return async () => {
+    await control.close()
+    await fresh.drop()
+  }
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+async function grow(count: number): Promise<void> {
+  for (let n = 0; n < count; n += 1) await appendEvent(control, { type: 'run.woken', data: {} })
+  await sequence(control)
+  await signHead(control, keys, 0)
+}
+
+const kinds = async (published: string | null = null) =>
+  [...new Set((await verifyLog(control, trust, published)).breaks.map((one) => one.kind))].toSorted()
+
+/** As somebody who owns the tables would. */
+async function tamper(...statements: string[]): Promise<void> {
+  await control.transaction(async (tx) => {
+    await tx.execute(`SET LOCAL session_replication_role = replica`)
+    for (const statement of statements) await tx.execute(statement)
+  })
+}
+
+describe('a proof', () => {
+  test('of each event holds by the published keys alone, also after the key was rotated', async () => {
+    await grow(7)
+    const proof = await proveEvent(control, '3')
+    const published = publishedKeys(keys).map(parseVerifierKey)
+    expect(verifyProof(proof, origin, published)).toMatchObject({
+      index: 2,
+      content: { id: '3', type: 'run.woken' },
+      checkpoint: { size: 7 },
+    })
+    await grow(300)
+    for (const event of ['1', '7', '8', '256', '257', '307'])
+      expect(verifyProof(await proveEvent(control, event), origin, published).content.id).toBe(event)
+  })
+
+  test('does not hold for other keys, another log, another place or other words', async () => {
+    await grow(5)
+    const proof = await proveEvent(control, '2')
+    const other = logKeys(origin, await openKeystore(join(folder, 'other.json'), { create: true }), null)
+    const refused = (text: string, name = origin, by = trust.keys) => {
+      try {
+        verifyProof(text, name, by)
+        return 'held'
+      } catch (error) {
+        return error instanceof Error && 'code' in error ? error.code : error
+      }
+    }
+    expect(refused(proof, origin, verifierKeys(other))).toBe('E_EVIDENCE_SIGNATURE')
+    expect(refused(proof, 'example.org/other')).toBe('E_EVIDENCE_ORIGIN')
+    expect(refused(proof.replace('index 1', 'index 2'))).toBe('E_EVIDENCE_BROKEN')
+    const [, extra = ''] = /^extra (.*)$/m.exec(proof) ?? []
+    const bent = Buffer.from(Buffer.from(extra, 'base64').toString().replace('run.woken', 'run.waken'))
+    expect(refused(proof.replace(extra, bent.toString('base64')))).toBe('E_EVIDENCE_BROKEN')
+    expect(refused(proof.replace('\n5\n', '\n6\n'))).toBe('E_EVIDENCE_SIGNATURE')
+    for (const length of [10, 100, 300, proof.length - 30])
+      expect(refused(proof.slice(0, length))).not.toBe('held')
+  })
+
+  test('is for what a signed head covers: other events are pending, or not there', async () => {
+    await grow(2)
+    await appendEvent(control, { type: 'run.woken', data: {} })
+    await expect(proveEvent(control, '3')).rejects.toMatchObject({ code: 'E_EVIDENCE_PENDING' })
+    await expect(proveEvent(control, '99')).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    await expect(proveEvent(control, 'x')).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+  })
+})
+
+describe('the living log', () => {
+  test('holds as long as nobody touches it', async () => {
+    await grow(10)
+    await grow(300)
+    expect(await verifyLog(control, trust)).toEqual({ entries: 310, aged: 0, heads: 2, breaks: [] })
+  })
+
+  test.each([
+    [
+      'an event was edited',
+      [`UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 4`],
+      ['edited'],
+    ],
+    ['an event was deleted', [`DELETE FROM lethe_control.events WHERE id = 4`], ['missing']],
+    [
+      'a content was edited with its event',
+      [
+        `UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 4`,
+        `UPDATE lethe_control.evidence_entries SET content = convert_to(replace(convert_from(content, 'UTF8'), 'run.woken', 'run.resumed'), 'UTF8') WHERE event_id = 4`,
+      ],
+      ['edited'],
+    ],
+    [
+      'a content, its event and its commitment were made anew',
+      [
+        `UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 4`,
+        `UPDATE lethe_control.evidence_entries SET content = convert_to(replace(convert_from(content, 'UTF8'), 'run.woken', 'run.resumed'), 'UTF8') WHERE event_id = 4`,
+        `UPDATE lethe_control.evidence_entries SET entry = sha256(salt || content) WHERE event_id = 4`,
+      ],
+      ['rewritten', 'tiles'],
+    ],
+    [
+      'two entries changed places',
+      [
+        `UPDATE lethe_control.evidence_entries SET index = -1 WHERE index = 3`,
+        `UPDATE lethe_control.evidence_entries SET index = 3 WHERE index = 4`,
+        `UPDATE lethe_control.evidence_entries SET index = 4 WHERE index = -1`,
+      ],
+      ['rewritten', 'tiles'],
+    ],
+    [
+      'the end was cut off',
+      [
+        `DELETE FROM lethe_control.evidence_entries WHERE index >= 8`,
+        `DELETE FROM lethe_control.events WHERE id > 8`,
+        `UPDATE lethe_control.evidence_log SET size = 8`,
+      ],
+      ['missing'],
+    ],
+    [
+      'a tile was changed',
+      [`UPDATE lethe_control.evidence_tiles SET hashes = set_byte(hashes, 40, 1 # get_byte(hashes, 40))`],
+      ['tiles'],
+    ],
+  ])('is seen to be broken: %s', async (_what, statements, expected) => {
+    await grow(5)
+    await grow(7)
+    await tamper(...statements)
+    expect(await kinds()).toEqual(expected)
+  })
+
+  test('is seen to be broken: a head says that it was signed before the one it follows', async () => {
+    await grow(5)
+    await grow(5)
+    const late = new Date('2001-01-01T00:00:00Z')
+    const root = await rootOf(10, storedNodes(control, 10))
+    await tamper(`UPDATE lethe_control.evidence_checkpoints
+      SET note = ${sqlLiteral(signCheckpoint({ origin, size: 10, root }, keys.signer, late))} WHERE size = 10`)
+    expect(await kinds()).toEqual(['clock'])
+  })
+
+  test('is seen to be broken: it was sealed again with another key', async () => {
+    await grow(5)
+    const other = logKeys(origin, await openKeystore(join(folder, 'thief.json'), { create: true }), null)
+    await tamper('DELETE FROM lethe_control.evidence_checkpoints')
+    await signHead(control, other, 0)
+    expect(await kinds()).toEqual(['signature'])
+  })
+
+  test("is seen to be yesterday's by the head that was published since", async () => {
+    await grow(5)
+    await grow(5)
+    const [row] = await control.query(
+      z.object({ note: z.string() }),
+      'SELECT note FROM lethe_control.evidence_checkpoints WHERE size = 10',
+    )
+    await tamper(
+      'DELETE FROM lethe_control.evidence_checkpoints WHERE size = 10',
+      'DELETE FROM lethe_control.evidence_entries WHERE index >= 5',
+      'DELETE FROM lethe_control.events WHERE id > 5',
+      `DELETE FROM lethe_control.evidence_tiles`,
+      'UPDATE lethe_control.evidence_log SET size = 5',
+    )
+    expect(await kinds(row?.note ?? null)).toEqual(['missing', 'tiles'])
+  })
+
+  test('signs no head that does not continue the last one', async () => {
+    await grow(5)
+    await tamper(
+      `UPDATE lethe_control.evidence_tiles SET hashes = set_byte(hashes, 3, 255 # get_byte(hashes, 3)) WHERE level = 0`,
+    )
+    await appendEvent(control, { type: 'run.woken', data: {} })
+    await sequence(control)
+    await expect(signHead(control, keys, 0)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'rewritten' },
+    })
+  })
+})
+
+test('A verifier that is not ours accepts the signature, the key and the proof: golang.org/x/mod/sumdb.', async () => {
+  await grow(300)
+  const proof = await proveEvent(control, '77')
+  writeFileSync(join(folder, 'proof'), proof)
+  writeFileSync(join(folder, 'key'), publishedKeys(keys)[0] ?? '')
+  const go = new URL('../../../support/go', import.meta.url).pathname
+  const { stdout } = await promisify(execFile)(
+    'go',
+    ['run', '.', join(folder, 'proof'), join(folder, 'key')],
+    {
+      cwd: go,
+      env: { ...process.env, GOFLAGS: '-mod=mod' },
+    },
+  )
+  expect(stdout.trim()).toBe('holds: index 76 of 300')
+}, 180_000)

@@ -1,0 +1,173 @@
+/** `lethe evidence …`: the log of what Lethe did, and proofs of it for people who trust neither us nor the database. */
+import { readFile, writeFile } from 'node:fs/promises'
+import type { Context } from '../../jobs/context.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import type { LogKeys, Trust, VerifierKey } from '../../lib/evidence/index.ts'
+import { instant, table } from './output.ts'
+import { usage, withContext, type AddCommands, type Session } from './session.ts'
+
+export const evidenceLogCommands: AddCommands = (program, session) => {
+  const evidence = program
+    .command('evidence')
+    .description('the log of what Lethe did: signed, provable, verifiable offline')
+  evidence
+    .command('status')
+    .description('how far the log is, when its head was signed, what waits')
+    .action(() => status(session))
+  evidence
+    .command('keys')
+    .description('the public keys; publish them where nobody who runs Lethe can change them')
+    .action(() => keys(session))
+  evidence
+    .command('lock <period>')
+    .description('type the configured lock period back, before anything is locked for it in compliance mode')
+    .action((period: string) => lock(session, period))
+  evidence
+    .command('proof <event>')
+    .description('a self-contained .tlog-proof file: this was recorded, and the log holds it')
+    .option('--out <file>', 'default: event-NUMBER.tlog-proof; - for stdout')
+    .action((event: string, options: { out?: string }) => proof(session, event, options))
+  evidence
+    .command('verify [proof]')
+    .description('a proof file, offline, by public keys alone; without a file the whole living log')
+    .option('--origin <name>', 'name of the log; default: the configuration')
+    .option('--keys <file>', 'its public keys, a line each; default: those of the keystore')
+    .action((file: string | undefined, options: VerifyOptions) =>
+      file === undefined ? verify(session, options) : verifyFile(session, file, options),
+    )
+}
+
+async function status(session: Session): Promise<void> {
+  const { logStatus } = await import('../../lib/evidence/index.ts')
+  await withContext(session, async ({ control, config }) => {
+    const found = await logStatus(control)
+    const origin = config.file.evidence?.origin ?? null
+    session.output.data(
+      { origin, ...found },
+      table(
+        ['evidence log', ''],
+        [
+          ['origin', origin ?? 'none: evidence.origin is not configured, so no head is signed'],
+          ['entries', found.size],
+          ['events without an index', found.waiting],
+          [
+            'newest head',
+            found.head === null ? 'none' : `${found.head.size} entries, ${instant(found.head.at)}`,
+          ],
+          ['published', found.publishedSize === null ? 'nothing' : `${found.publishedSize} entries`],
+        ],
+      ),
+    )
+  })
+}
+
+async function keys(session: Session): Promise<void> {
+  const { publishedKeys } = await import('../../lib/evidence/index.ts')
+  await withContext(session, async (context) => {
+    const lines = publishedKeys(await logKeysOf(context))
+    session.output.data({ keys: lines }, lines.join('\n'))
+  })
+}
+
+async function lock(session: Session, period: string): Promise<void> {
+  const { confirmLock } = await import('../../jobs/evidence/index.ts')
+  await withContext(session, async (context) => {
+    const confirmed = await confirmLock(context, period)
+    session.output.data(
+      { lock: confirmed },
+      `From now on each object of the evidence log is locked for ${confirmed}: nobody, not even the account's owner, can delete it before.`,
+    )
+  })
+}
+
+async function proof(session: Session, event: string, options: { out?: string }): Promise<void> {
+  const { proveEvent } = await import('../../lib/evidence/index.ts')
+  await withContext(session, async ({ control }) => {
+    const text = await proveEvent(control, event)
+    const file = options.out ?? `event-${event}.tlog-proof`
+    if (file === '-') return session.output.data({ proof: text }, text.trimEnd())
+    await writeFile(file, text)
+    session.output.data(
+      { file },
+      `${file} proves event ${event}. Whoever has the public keys checks it offline: lethe evidence verify ${file} --keys FILE --origin NAME`,
+    )
+  })
+}
+
+interface VerifyOptions {
+  origin?: string
+  keys?: string
+}
+
+async function verifyFile(session: Session, file: string, options: VerifyOptions): Promise<void> {
+  const { verifyProof } = await import('../../lib/evidence/index.ts')
+  const text = await readText(file)
+  const trust = await trusted(session, options)
+  const { index, content, checkpoint } = verifyProof(text, trust.origin, trust.keys)
+  session.output.data(
+    { index, content, size: checkpoint.size, signedAt: checkpoint.at.toISOString() },
+    `Holds: entry ${index} of log ${trust.origin}, signed at ${checkpoint.size} entries on ${instant(checkpoint.at)}.\n${JSON.stringify(content, null, 2)}`,
+  )
+}
+
+async function verify(session: Session, options: VerifyOptions): Promise<void> {
+  const { verifyLog } = await import('../../lib/evidence/index.ts')
+  const { publishedHead } = await import('../../jobs/evidence/index.ts')
+  await withContext(session, async (context) => {
+    const trust = await trusted(session, options, context)
+    const found = await verifyLog(context.control, trust, await publishedHead(context))
+    const { output } = session
+    const figures = `${found.entries} entries hashed again (${found.aged} aged out), ${found.heads} signed heads compared`
+    if (found.breaks.length === 0) return output.data(found, `The log holds: ${figures}.`)
+    session.exitCode = 30
+    output.data(
+      found,
+      `THE LOG IS BROKEN (${figures}). Copy the control database before anything else.\n${table(
+        ['break', 'at', ''],
+        found.breaks.map((one) => [one.kind, one.at, one.message]),
+      )}`,
+    )
+  })
+}
+
+/** By the files given, and nothing of ours, where both are; else by the configuration. */
+async function trusted(session: Session, options: VerifyOptions, context?: Context): Promise<Trust> {
+  const { verifierKeys } = await import('../../lib/evidence/index.ts')
+  const { origin, keys: file } = options
+  if (origin !== undefined && file !== undefined) return { origin, keys: await readKeys(file) }
+  const fromContext = async (used: Context): Promise<Trust> => {
+    const ours = await logKeysOf(used)
+    return {
+      origin: origin ?? ours.origin,
+      keys: file === undefined ? verifierKeys(ours) : await readKeys(file),
+    }
+  }
+  return context === undefined ? withContext(session, fromContext) : fromContext(context)
+}
+
+async function readKeys(file: string): Promise<VerifierKey[]> {
+  const { parseVerifierKey } = await import('../../lib/evidence/index.ts')
+  const lines = (await readText(file))
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+  if (lines.length === 0) throw usage(`${file} holds no public key.`)
+  return lines.map(parseVerifierKey)
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch {
+    throw usage(`The file ${file} can't be read.`)
+  }
+}
+
+async function logKeysOf(context: Context): Promise<LogKeys> {
+  const { evidenceKeys } = await import('../../jobs/evidence/index.ts')
+  const found = evidenceKeys(context)
+  if (found !== null) return found
+  throw new LetheError('E_CONFIG', {
+    message: 'The configuration names no evidence log.',
+    next: 'Add evidence: { origin: NAME } to it, or give --origin and --keys.',
+  })
+}
