@@ -100,6 +100,7 @@ async function report(session: Session, error: unknown): Promise<number> {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     const next = 'See `lethe --help`, or --help behind the command.'
+    session.output.command ||= words(process.argv.slice(2))
     session.output.error(
       new LetheError('E_USAGE', {
         message: error.code === 'commander.help' ? 'A command is missing.' : sentence(error.message),
@@ -120,6 +121,16 @@ async function report(session: Session, error: unknown): Promise<number> {
   })
   session.output.error(unknown)
   return unknown.exitCode
+}
+
+/** The noun and the verb as they were typed; options and what follows them are left out. */
+function words(args: readonly string[]): string {
+  const given = args.filter((word) => word !== '--json')
+  const end = given.findIndex((word) => word.startsWith('-'))
+  return given
+    .slice(0, end < 0 ? 2 : Math.min(end, 2))
+    .filter((word) => /^[a-z-]+$/.test(word))
+    .join(' ')
 }
 
 function sentence(message: string): string {

@@ -5,11 +5,11 @@
 import { readBackErased } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { NewEvent } from '../../lib/evidence/index.ts'
-import { recordStep } from '../../lib/ledger/index.ts'
+import { markVerified, recordStep } from '../../lib/ledger/index.ts'
 import type { StepResult } from '../kind.ts'
 import { total } from './counts.ts'
 import type { Cursor } from './cursor.ts'
-import { catchUp, voidRemaining, type Work } from './execute.ts'
+import { catchUp, scopeOf, voidRemaining, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
 import { writeReport } from './outcome.ts'
 import { setProposalState, type Proposal } from './proposal.ts'
@@ -71,10 +71,35 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
     now = { ...now, readTo: read.to.toString() }
     await recordStep(context.control, run, { name: 'verify', cursor: now })
   }
-  if (executed(cursor)) await voidRemaining(work)
+  if (executed(cursor)) await standVoided(work, now)
   const outcome = error.code === 'E_VERIFY' ? 'not-verified' : 'refused'
   await record(work, { ...now, ended: outcome }, outcome, 'cancelled')
   await forgetPopulation(target, proposal.id)
+}
+
+/**
+ * After everything that went was read back: the entries of those who stayed are voided, and what stands is marked verified
+ * unless rows were still found. Idempotent.
+ */
+export async function standVoided(work: Work, cursor: Cursor): Promise<void> {
+  const { context, run, plan } = work
+  await voidRemaining(work)
+  const scope = await scopeOf(work)
+  const clean = total(cursor.left) === 0
+  await recordStep(
+    context.control,
+    run,
+    {
+      name: 'verify',
+      note: `${cursor.checked} subjects read back${clean ? ', nothing left' : ''}`,
+      counters: { verified: cursor.checked },
+      cursor,
+      events: [{ type: 'erasure.verified', data: { store: plan.store, left: cursor.left } }],
+    },
+    async (tx) => {
+      if (clean) await markVerified(tx, scope)
+    },
+  )
 }
 
 export function executed(cursor: Cursor): boolean {

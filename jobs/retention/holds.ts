@@ -302,9 +302,11 @@ function checkShape(context: Context, hold: NewHold): void {
   if (hold.subject !== undefined && subjects[hold.subject]?.store !== hold.store)
     throw new LetheError('E_NOT_FOUND', {
       message: `The map has no subject ${hold.subject} in store ${hold.store}.`,
+      next: 'Name one of the subjects in lethe.yaml, of that store.',
     })
   if (hold.table !== undefined && tables[hold.store]?.[hold.table] === undefined)
     throw new LetheError('E_NOT_FOUND', {
       message: `The map has no table ${hold.table} in store ${hold.store}.`,
+      next: 'Name one of the tables in lethe.yaml, with its schema: public.patients.',
     })
 }

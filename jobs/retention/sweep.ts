@@ -7,16 +7,16 @@ import { newId } from '../../lib/clock/index.ts'
 import { databaseNow, openDatabase } from '../../lib/db/index.ts'
 import { populationStates, tidy, type Pass } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { batchCounters, markVerified, recordStep, type Run } from '../../lib/ledger/index.ts'
+import { batchCounters, recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { added, total } from './counts.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
-import { catchUp, executeSome, scopeOf, voidRemaining, type Work } from './execute.ts'
+import { catchUp, executeSome, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
-import { closing, ending, endsRun, executed, forgetting, readBack } from './finish.ts'
+import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { countOverdueHolds, projectHolds } from './holds.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
@@ -266,21 +266,8 @@ async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepRe
 
 /** Reads back every subject that went, page by page; only then does its key leave the target. */
 async function verifying(work: Work, cursor: Cursor): Promise<StepResult> {
-  const { context, run, plan } = work
   if (await readBack(work, cursor)) return { kind: 'more' }
-  await voidRemaining(work)
-  const scope = await scopeOf(work)
-  await recordStep(
-    context.control,
-    run,
-    {
-      name: 'verify',
-      note: `${cursor.checked} subjects read back, nothing left`,
-      cursor: { ...cursor, phase: 'tidy' },
-      events: [{ type: 'erasure.verified', data: { store: plan.store, left: {} } }],
-    },
-    async (tx) => markVerified(tx, scope),
-  )
+  await standVoided(work, { ...cursor, phase: 'tidy' })
   return { kind: 'more' }
 }
 
@@ -337,7 +324,7 @@ async function cancelling(work: Work, cursor: Cursor): Promise<StepResult> {
     return { kind: 'wait', for: 'locked', until: new Date(now.getTime() + 10_000) }
   }
   if (await readBack(work, cursor)) return { kind: 'more' }
-  if (work.proposal.state === 'approved') await voidRemaining(work)
+  if (executed(cursor)) await standVoided(work, cursor)
   return ending(work, cursor, 'cancelled', 'cancelled', [
     { type: 'proposal.cancelled', data: { proposal: work.proposal.id } },
   ])

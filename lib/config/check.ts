@@ -139,11 +139,19 @@ function checkPolicies(file: ConfigFile): Problem[] {
     const path = ['policies', name]
     return [
       ...checkPolicyTarget(file, policy, path),
+      ...checkClock(policy, [...path, 'clock']),
       ...checkClamp(policy, [...path, 'clamp']),
       ...checkSchedule(policy, [...path, 'schedule']),
       ...checkWindow(policy, [...path, 'window']),
     ]
   })
+}
+
+/** A clock that reads no column says the same of every row: they would all fall due at once. */
+function checkClock({ clock }: PolicyEntry, path: PropertyKey[]): Problem[] {
+  return /\broot\b/i.test(clock)
+    ? []
+    : [{ path, message: 'reads no column of the row; name it as root.COLUMN' }]
 }
 
 function checkPolicyTarget(file: ConfigFile, policy: PolicyEntry, path: PropertyKey[]): Problem[] {
@@ -231,6 +239,13 @@ function checkIdentities(file: ConfigFile): Problem[] {
         ? []
         : [{ path: ['identities', name, list, index], message: `already belongs to identity ${owner}` }]
     })
+    identity.ssh_keys.forEach((key, index) => {
+      if (!isPublicKey(key))
+        problems.push({
+          path: ['identities', name, 'ssh_keys', index],
+          message: 'is no OpenSSH public key: a type, and the same type within the base64 behind it',
+        })
+    })
     if (identity.oidc_subjects.length > 0 && file.oidc === undefined)
       problems.push({
         path: ['identities', name, 'oidc_subjects'],
@@ -238,6 +253,14 @@ function checkIdentities(file: ConfigFile): Problem[] {
       })
     return problems
   })
+}
+
+/** The blob of a key begins with the length and the text of its type. */
+function isPublicKey(line: string): boolean {
+  const [type = '', blob = ''] = line.trim().split(/\s+/)
+  const bytes = Buffer.from(blob, 'base64')
+  const length = bytes.length > 4 ? bytes.readUInt32BE() : 0
+  return bytes.subarray(4, 4 + length).toString('latin1') === type && bytes.length > 4 + length
 }
 
 function checkNotifications(file: ConfigFile): Problem[] {

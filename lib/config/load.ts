@@ -10,7 +10,7 @@ import { checkConfig } from './check.ts'
 import { describeIssue } from './issue.ts'
 import type { Problem } from './problem.ts'
 import { configSchema, type ConfigFile, type PolicyEntry } from './schema.ts'
-import { lookUp, redisAddress, type Environment } from './secret.ts'
+import { lookUp, postgresAddress, redisAddress, type Environment } from './secret.ts'
 
 export type { Environment }
 
@@ -30,7 +30,7 @@ export interface Config {
   /** SHA-256 (hex) of the parsed file: comments and layout don't change it. */
   readonly version: string
   readonly policies: Readonly<Record<string, ResolvedPolicy>>
-  /** Throws E_CONFIG_MISSING while LETHE_CONTROL_URL is not set. */
+  /** Throws E_CONFIG_MISSING while LETHE_CONTROL_URL is not set, E_CONFIG where it is no address of a PostgreSQL. */
   readonly controlUrl: string
   /** Throws E_CONFIG_MISSING while LETHE_REDIS_URL is not set, E_CONFIG for an address with a key prefix. */
   readonly redisUrl: string
@@ -51,7 +51,10 @@ export function loadConfig(path: string, env: Environment): Config {
     version: canonicalHash(file),
     policies: resolvePolicies(file),
     get controlUrl() {
-      return lookUp('env:LETHE_CONTROL_URL', env, 'the address of the control database')
+      return postgresAddress(
+        lookUp('env:LETHE_CONTROL_URL', env, 'the address of the control database'),
+        'LETHE_CONTROL_URL',
+      )
     },
     get redisUrl() {
       return redisAddress(lookUp('env:LETHE_REDIS_URL', env, 'the address of Redis'))
@@ -63,7 +66,7 @@ export function loadConfig(path: string, env: Environment): Config {
       const store = Object.hasOwn(file.stores, name) ? file.stores[name] : undefined
       if (store?.kind !== 'postgres')
         throw new LetheError('E_NOT_FOUND', { message: `${path}: there is no PostgreSQL store ${name}.` })
-      return lookUp(store.url, env, `the address of store ${name}`)
+      return postgresAddress(lookUp(store.url, env, `the address of store ${name}`), `stores.${name}.url`)
     },
     secret: (reference) => lookUp(reference, env, 'a secret that the configuration names'),
   }

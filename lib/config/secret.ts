@@ -39,3 +39,13 @@ export function redisAddress(url: string): string {
     })
   return url
 }
+
+/** Never in a message: an address has a password. */
+export function postgresAddress(url: string, name: string): string {
+  const parsed = URL.parse(url)
+  if (parsed !== null && /^postgres(ql)?:$/.test(parsed.protocol)) return url
+  throw new LetheError('E_CONFIG', {
+    message: `${name} is not a postgres:// address.`,
+    next: 'Set it to an address such as postgres://user:password@localhost:5432/lethe.',
+  })
+}

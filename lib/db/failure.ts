@@ -8,6 +8,9 @@ import { LetheError, type ErrorCode } from '../errors/index.ts'
 const byState: Readonly<Record<string, ErrorCode>> = {
   '23503': 'E_BLOCKED_BY_REFERENCE',
   '25P03': 'E_DATABASE_UNAVAILABLE', // idle in transaction for too long: the server closed the connection
+  '28000': 'E_DATABASE_LOGIN',
+  '28P01': 'E_DATABASE_LOGIN',
+  '3D000': 'E_DATABASE_LOGIN',
   '42501': 'E_DATABASE_PRIVILEGE',
   '55P03': 'E_LOCK_TIMEOUT',
   '57014': 'E_STATEMENT_TIMEOUT',
@@ -20,6 +23,7 @@ const byState: Readonly<Record<string, ErrorCode>> = {
 
 const words: Readonly<Partial<Record<ErrorCode, string>>> = {
   E_BLOCKED_BY_REFERENCE: 'a foreign key still points at the row',
+  E_DATABASE_LOGIN: 'the role, the password or the database in its address was refused',
   E_DATABASE_PRIVILEGE: 'permission was refused',
   E_DATABASE_UNAVAILABLE: 'the server could not be reached or closed the connection',
   E_LOCK_TIMEOUT: 'a lock was not granted in time',

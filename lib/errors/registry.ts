@@ -54,6 +54,11 @@ export const registry = {
     true,
     'Look the SQLSTATE up in the server log at this time; the log has the statement, this message never does.',
   ),
+  E_DATABASE_LOGIN: entry(
+    20,
+    true,
+    'Check user, password and database name in the address, and pg_hba.conf on the server.',
+  ),
   E_DATABASE_PRIVILEGE: entry(
     12,
     false,

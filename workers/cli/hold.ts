@@ -4,7 +4,14 @@ import type { NewHold } from '../../jobs/retention/index.ts'
 import type { Config } from '../../lib/config/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
-import { postgresStores, usage, withContext, type AddCommands, type Session } from './session.ts'
+import {
+  parseInstant,
+  postgresStores,
+  usage,
+  withContext,
+  type AddCommands,
+  type Session,
+} from './session.ts'
 
 export const holdCommands: AddCommands = (program, session) => {
   const hold = program.command('hold').description('legal holds: add, release, list')
@@ -58,8 +65,12 @@ async function add(session: Session, options: AddOptions): Promise<void> {
   const kind = jobs.holdKinds.find((known) => known === options.kind)
   if (kind === undefined) throw usage(`--kind is one of: ${jobs.holdKinds.join(', ')}.`)
   if (!/^\d{4}-\d{2}-\d{2}$/.test(options.review)) throw usage('--review is a day such as 2027-05-01.')
+  const review = parseInstant(options.review, '--review')
+  if (options.owner.trim() === '') throw usage('--owner is empty: somebody has to answer for the hold.')
   const key = await readKey(options.key)
+  const { databaseNow } = await import('../../lib/db/index.ts')
   await withContext(session, async (context) => {
+    if (review < (await databaseNow(context.control))) throw usage('--review lies in the past.')
     const hold: NewHold = {
       level,
       kind,

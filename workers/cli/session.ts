@@ -73,10 +73,16 @@ export function parseInstant(text: string, option: string): Date {
   const day = /^\d{4}-\d{2}-\d{2}$/.test(text)
   const zoned = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(text)
   const instant = new Date(text)
-  if ((day || zoned) && !Number.isNaN(instant.getTime())) return instant
+  if ((day || zoned) && isDay(text.slice(0, 10)) && !Number.isNaN(instant.getTime())) return instant
   throw usage(
     `${option} is neither a day (2027-05-01) nor an instant with its offset (2027-05-01T12:00:00Z).`,
   )
+}
+
+/** 2027-02-30 is no day, although `Date` makes one of it. */
+function isDay(text: string): boolean {
+  const start = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(start.getTime()) && start.toISOString().startsWith(text)
 }
 
 export function parseCount(text: string, option: string): number {

@@ -319,6 +319,21 @@ describe('a decision', () => {
     })
   })
 
+  it('with a day that does not exist, or a hold without an owner or behind its time, is E_USAGE, exit 2', async () => {
+    const extend = [...approve, '--outcome', 'extend', '--until', '2027-02-30']
+    const hold = (review: string, owner: string) => [
+      ...['hold', 'add', '--level', 'subject', '--subject', 'person', '--key', '1', '--kind', 'legal-claim'],
+      ...['--reason', 'claim', '--review', review, '--owner', owner],
+    ]
+    for (const args of [
+      extend,
+      hold('2999-02-30', 'legal'),
+      hold('2001-01-01', 'legal'),
+      hold('2999-01-01', ' '),
+    ])
+      expect(await refused(args, by(officer.file))).toMatchObject({ code: 'E_USAGE', exit: 2 })
+  })
+
   it('of which no row of the database knows is E_NOT_FOUND, exit 10', async () => {
     const nowhere = ['retention', 'approve', '00000000-0000-4000-8000-000000000000', '--reason', 'test']
     expect(await refused(nowhere, by(officer.file))).toMatchObject({ code: 'E_NOT_FOUND', exit: 10 })

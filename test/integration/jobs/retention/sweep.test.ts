@@ -221,6 +221,7 @@ describe('an approved sweep', () => {
       subjects: { erased: 200 - left.length },
       verification: { checked: 200 - left.length, left: {} },
     })
+    expect((await runStory(house.control, run.id)).scopes).toMatchObject([{ verifiedAt: expect.any(Date) }])
     expect(await keysLeft()).toBe(0)
   })
 

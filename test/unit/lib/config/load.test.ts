@@ -107,6 +107,17 @@ describe('addresses and secrets', () => {
     expect(load(sound).secret(`file:${path}`)).toBe('the words')
   })
 
+  test('of something that is no PostgreSQL are refused, without their password', () => {
+    const config = load(sound, {
+      CLINIC_URL: 'clinic:geheim@host',
+      LETHE_CONTROL_URL: 'mysql://u:geheim@host/x',
+    })
+    for (const ask of [() => config.controlUrl, () => config.storeUrl('clinic')]) {
+      expect(ask).toThrow('is not a postgres:// address')
+      expect(ask).not.toThrow('geheim')
+    }
+  })
+
   test('of Redis with a key prefix are refused', () => {
     const config = load(sound, { LETHE_REDIS_URL: 'redis://localhost/0?keyPrefix=x' })
     expect(() => config.redisUrl).toThrow('key prefix')
@@ -143,6 +154,12 @@ describe('a file with mistakes', () => {
   test.each([
     ['soft-deleted', 'soft-deleted\n    period: 0 days', 'the shortest is 1 day'],
     ['soft-deleted', 'max-age', 'needs a period'],
+    ['clock: root.deleted_at', "clock: now() - interval '1 year'", 'reads no column'],
+    [
+      'version: 1\n',
+      "version: 1\nidentities: { me: { roles: [cto], ssh_keys: ['ssh-ed25519 xxxx'] } }\n",
+      'no OpenSSH public key',
+    ],
     ['subject: patient\n', 'subject: patiant\n', 'there is no subject patiant'],
     [
       'subject: patient\n',
