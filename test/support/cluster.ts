@@ -1,22 +1,28 @@
-/** One PostgreSQL and one Redis for a whole test run. Each test file makes its own databases and Redis prefix. */
+/**
+ * One PostgreSQL, one Redis and, once a test file asks, one S3 server for a whole test run. Each test file makes its own
+ * databases, Redis prefix and buckets.
+ */
 import type { TestProject } from 'vitest/node'
+import { offerS3 } from './lazy-s3.ts'
 import { startPostgres, startRedis } from './servers.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     postgresUrl: string
     redisUrl: string
+    s3Offer: string
   }
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
+  const [postgres, redis, s3] = await Promise.all([startPostgres(), startRedis(), offerS3()])
   project.provide('postgresUrl', postgres.url)
   project.provide('redisUrl', redis.url)
+  project.provide('s3Offer', s3.url)
   // Test files with servers of their own needn't search again.
   if (postgres.source !== 'environment') process.env['LETHE_TEST_SERVERS'] ??= postgres.source
   process.stderr.write(`PostgreSQL: ${postgres.source}, Redis: ${redis.source}\n`)
   return async () => {
-    await Promise.all([postgres.stop(), redis.stop()])
+    await Promise.all([postgres.stop(), redis.stop(), s3.stop()])
   }
 }

@@ -10,7 +10,8 @@ export interface Ways<T> {
   /** True: the test stops, restarts or empties the server, so one that belongs to somebody else won't do. */
   own: boolean
   environment(url: string): Promise<T>
-  container(): Promise<T>
+  /** Left out where no image serves: an engine is then not asked. */
+  container?: () => Promise<T>
   installed(): Promise<T>
 }
 
@@ -18,6 +19,7 @@ export interface Ways<T> {
 export async function startFirst<T>(ways: Ways<T>): Promise<T> {
   const url = process.env[ways.variable]
   if (url && !ways.own) return ways.environment(url)
+  if (ways.container === undefined) return ways.installed()
   const asked = process.env['LETHE_TEST_SERVERS']
   if (asked === 'installed') return ways.installed()
   if (asked === 'container') return ways.container()

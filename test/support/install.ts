@@ -6,9 +6,9 @@ import { delimiter, join } from 'node:path'
 
 const postgresRoot = '/usr/lib/postgresql'
 
-/** Path of `program`; `packageName` is Debian's. Throws an error naming what to install. */
-export async function findProgram(program: string, packageName: string): Promise<string> {
-  return (await locate(program)) ?? (await install(program, packageName))
+/** Path of `program`; `packages` are Debian's, with a space between them. Throws an error naming what to install. */
+export async function findProgram(program: string, packages: string): Promise<string> {
+  return (await locate(program)) ?? (await install(program, packages))
 }
 
 async function locate(program: string): Promise<string | undefined> {
@@ -25,11 +25,11 @@ async function locate(program: string): Promise<string | undefined> {
   return undefined
 }
 
-async function install(program: string, packageName: string): Promise<string> {
-  const advice = `${program} is missing: install Debian's package ${packageName} (apt-get install ${packageName}), start a Docker engine, or give an address in the environment (see test/support/servers.ts).`
+async function install(program: string, packages: string): Promise<string> {
+  const advice = `${program} is missing: install it from Debian (apt-get install ${packages}), or see test/support/servers.ts for other ways (a Docker engine, an address in the environment).`
   if (process.getuid?.() !== 0 || !(await exists('/usr/bin/apt-get', constants.X_OK))) throw new Error(advice)
-  process.stderr.write(`installing ${packageName}\n`)
-  const output = await aptInstall(packageName)
+  process.stderr.write(`installing ${packages}\n`)
+  const output = await aptInstall(packages)
   const found = await locate(program)
   if (found === undefined) throw new Error(`${advice} apt-get said: ${output.slice(-1000)}`)
   return found
@@ -56,22 +56,26 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 # another apt may hold the lock (an unattended upgrade): wait for it
 apt() { apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
-get() { apt install -y --no-install-recommends "$1"; }
+get() { apt install -y --no-install-recommends "$@"; }
 apt update
 if [ "$1" = postgresql ]; then
   get postgresql-common
   cp -p "$cluster" "$cluster.lethe-saved"
   echo 'create_main_cluster = false' >>"$cluster"
 fi
-get "$1"
+get "$@"
 `
 
 /** Resolves with what it printed, whether or not it could. */
-async function aptInstall(packageName: string): Promise<string> {
-  const child = spawn('flock', ['/run/lock/lethe-test-install', 'sh', '-c', script, 'sh', packageName], {
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+async function aptInstall(packages: string): Promise<string> {
+  const child = spawn(
+    'flock',
+    ['/run/lock/lethe-test-install', 'sh', '-c', script, 'sh', ...packages.split(' ')],
+    {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text))
