@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { confirmLock, evidenceKeys, evidenceRound, publishedHead } from '../../../../jobs/evidence/index.ts'
+import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
+import { appendEvent, verifierKeys, verifyLog } from '../../../../lib/evidence/index.ts'
+import { startProxy, type FaultProxy } from '../../../support/servers.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { sharedS3 } from '../../../support/shared.ts'
+import type { S3Address } from '../../../support/s3.ts'
+
+let s3: S3Address
+let client: S3Client
+let house: RetentionHouse
+let proxy: FaultProxy
+let bucket: Bucket
+let name: string
+
+beforeAll(async () => {
+  s3 = await sharedS3()
+  const { endpoint, region, accessKeyId, secretAccessKey } = s3
+  const credentials = { accessKeyId, secretAccessKey }
+  client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
+  house = await openRetentionHouse({ S3_KEY: accessKeyId, S3_SECRET: secretAccessKey })
+  const url = new URL(endpoint)
+  proxy = await startProxy(url.hostname, Number(url.port), { protocol: 'raw' })
+}, 120_000)
+afterAll(async () => {
+  client.destroy()
+  await house.close()
+  await proxy.close()
+})
+beforeEach(async () => {
+  await house.empty()
+  await house.control.execute(
+    `INSERT INTO lethe_control.evidence_log (one) VALUES (true) ON CONFLICT DO NOTHING`,
+  )
+  name = `evidence-${randomUUID()}`
+  await client.send(new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: true }))
+  await configure(name)
+  bucket = openBucket({
+    name,
+    region: s3.region,
+    endpoint: s3.endpoint,
+    credentials: { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey },
+  })
+  return () => {
+    bucket.close()
+    proxy.heal()
+  }
+})
+
+async function configure(bucketName: string): Promise<void> {
+  await house.configure({
+    evidence: {
+      origin: 'example.org/lethe',
+      bucket: {
+        name: bucketName,
+        region: s3.region,
+        endpoint: `http://127.0.0.1:${proxy.port}`,
+        access_key: 'env:S3_KEY',
+        secret_key: 'env:S3_SECRET',
+        lock: '1 day',
+      },
+    },
+  })
+}
+
+async function events(count: number): Promise<void> {
+  for (let n = 0; n < count; n += 1) await appendEvent(house.control, { type: 'run.woken', data: {} })
+}
+
+async function trust() {
+  const keys = evidenceKeys(house.context)
+  if (keys === null) throw new Error('no log is configured')
+  return verifyLog(
+    house.control,
+    { origin: keys.origin, keys: verifierKeys(keys) },
+    await publishedHead(house.context),
+  )
+}
+
+describe('a round of the evidence log', () => {
+  test('locks nothing before the period was typed back, and then everything that the head stands on', async () => {
+    await events(300)
+    expect(await evidenceRound(house.context, 0)).toMatchObject({
+      added: 300,
+      signed: true,
+      published: false,
+    })
+    expect(await bucket.get('checkpoint')).toBe(null)
+    await expect(confirmLock(house.context, '6 years')).rejects.toMatchObject({ code: 'E_USAGE' })
+    await confirmLock(house.context, '1 day')
+    expect(await evidenceRound(house.context, 0)).toMatchObject({ added: 0, published: true })
+    expect((await bucket.get('checkpoint'))?.toString()).toMatch(/^example\.org\/lethe\n300\n/)
+    expect((await bucket.get('tile/0/000'))?.length).toBe(8192)
+    expect((await bucket.get('tile/0/001.p/44'))?.length).toBe(44 * 32)
+    expect((await bucket.get('tile/1/000.p/1'))?.length).toBe(32)
+    expect((await bucket.get('tile/entries/000'))?.length).toBe(256 * 34)
+    expect(await trust()).toMatchObject({ entries: 300, breaks: [] })
+  })
+
+  test('goes on while the bucket is away, and copies everything once it is back, in one history', async () => {
+    await confirmLock(house.context, '1 day')
+    await events(10)
+    expect(await evidenceRound(house.context, 0)).toMatchObject({ published: true })
+    proxy.cut()
+    for (let n = 0; n < 3; n += 1) {
+      await events(100)
+      await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({ code: 'E_BUCKET_UNAVAILABLE' })
+    }
+    proxy.heal()
+    await events(1)
+    expect(await evidenceRound(house.context, 0)).toMatchObject({ size: 311, published: true })
+    expect((await bucket.get('tile/0/000'))?.length).toBe(8192)
+    expect(await trust()).toMatchObject({ entries: 311, heads: 6, breaks: [] })
+  }, 60_000)
+
+  test('writes nothing into a bucket that locks nothing', async () => {
+    const plain = `plain-${randomUUID()}`
+    await client.send(new CreateBucketCommand({ Bucket: plain }))
+    await configure(plain)
+    await confirmLock(house.context, '1 day')
+    await events(1)
+    await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({ code: 'E_BUCKET_LOCK' })
+  })
+
+  test('publishes no second history after the database was taken back in time', async () => {
+    await confirmLock(house.context, '1 day')
+    await events(8)
+    await evidenceRound(house.context, 0)
+    await house.control.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL session_replication_role = replica`)
+      await tx.execute('DELETE FROM lethe_control.evidence_checkpoints')
+      await tx.execute('DELETE FROM lethe_control.evidence_entries')
+      await tx.execute('DELETE FROM lethe_control.evidence_tiles')
+      await tx.execute('DELETE FROM lethe_control.events WHERE id % 2 = 0')
+      await tx.execute('UPDATE lethe_control.evidence_log SET size = 0, seen = NULL')
+    })
+    await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'tail-cut' },
+    })
+    await events(20)
+    await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'rewritten' },
+    })
+    expect((await bucket.get('checkpoint'))?.toString()).toMatch(/^example\.org\/lethe\n8\n/)
+    expect((await trust()).breaks.map((one) => one.kind)).toContain('rewritten')
+  })
+
+  test('is led by one process', async () => {
+    await events(1)
+    await evidenceRound(house.context, 0)
+    expect(await evidenceRound({ ...house.context, workerId: 'another' }, 0)).toMatchObject({ leader: false })
+  })
+})

@@ -1,0 +1,64 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, inject, it } from 'vitest'
+import { lethe, startLethe } from '../../support/cli.ts'
+import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
+import { createSshKey } from '../../support/ssh-key.ts'
+
+let app: SmallApp
+let folder: string
+beforeAll(async () => {
+  app = await createSmallApp(inject('postgresUrl'), inject('redisUrl'))
+  folder = await mkdtemp(join(tmpdir(), 'lethe-evidence-'))
+  const key = createSshKey()
+  app.configure({
+    identities: { officer: { roles: ['records'], ssh_keys: [key.publicKeyLine] } },
+    evidence: { origin: 'example.org/lethe' },
+  })
+  expect(await lethe(['keystore', 'create'], app.env)).toMatchObject({ code: 0 })
+  expect(await lethe(['migrate'], app.env)).toMatchObject({ code: 0 })
+  expect(
+    await lethe(['arm', 'closed', '--reason', 'reviewed', '--ssh-key', key.file], app.env),
+  ).toMatchObject({ code: 0 })
+})
+afterAll(async () => {
+  await rm(folder, { recursive: true })
+  await app.drop()
+})
+
+it('What was decided is proved to somebody who has the public keys and nothing else, and what was bent is not.', async () => {
+  expect(await lethe(['evidence', 'proof', '1'], app.env)).toMatchObject({ code: 11 })
+  const keeper = startLethe(['work', 'evidence'], app.env)
+  await expect
+    .poll(async () => (await lethe(['evidence', 'status'], app.env)).stdout, {
+      timeout: 20_000,
+      interval: 300,
+    })
+    .toMatch(/newest head\s+1 entries/)
+  keeper.child.kill('SIGTERM')
+  expect(await keeper.ended).toMatchObject({ code: 0 })
+
+  const file = join(folder, 'armed.tlog-proof')
+  const keys = join(folder, 'keys')
+  expect(await lethe(['evidence', 'proof', '1', '--out', file], app.env)).toMatchObject({ code: 0 })
+  writeFileSync(keys, (await lethe(['evidence', 'keys'], app.env)).stdout)
+
+  // no environment: no configuration, no keystore, no database
+  const offline = ['--origin', 'example.org/lethe', '--keys', keys]
+  const held = await lethe(['evidence', 'verify', file, ...offline])
+  expect(held).toMatchObject({ code: 0 })
+  expect(held.stdout).toContain('"type": "policy.armed"')
+  writeFileSync(file, readFileSync(file, 'utf8').replace('index 0', 'index 1'))
+  expect(await lethe(['evidence', 'verify', file, ...offline])).toMatchObject({ code: 30 })
+  expect(await lethe(['evidence', 'verify', keys, ...offline])).toMatchObject({ code: 2 })
+
+  expect(await lethe(['evidence', 'verify'], app.env)).toMatchObject({ code: 0 })
+  await app.control(
+    `SET session_replication_role = replica; UPDATE lethe_control.events SET actor = 'nobody' WHERE id = 1`,
+  )
+  const broken = await lethe(['evidence', 'verify'], app.env)
+  expect(broken).toMatchObject({ code: 30 })
+  expect(broken.stdout).toContain('Event 1, entry 0, is not what was recorded.')
+}, 90_000)
