@@ -234,7 +234,7 @@ test('A verifier that is not ours accepts the signature, the key and the proof: 
   writeFileSync(join(folder, 'key'), publishedKeys(keys)[0] ?? '')
   const go = new URL('../../../support/go', import.meta.url).pathname
   const { stdout } = await promisify(execFile)(
-    'go',
+    await findProgram('go', 'golang-go'),
     ['run', '.', join(folder, 'proof'), join(folder, 'key')],
     {
       cwd: go,
