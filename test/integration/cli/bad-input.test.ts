@@ -321,10 +321,9 @@ describe('a decision', () => {
 
   it('with a day that does not exist, or a hold without an owner or behind its time, is E_USAGE, exit 2', async () => {
     const extend = [...approve, '--outcome', 'extend', '--until', '2027-02-30']
-    const hold = (review: string, owner: string) => [
-      ...['hold', 'add', '--level', 'subject', '--subject', 'person', '--key', '1', '--kind', 'legal-claim'],
-      ...['--reason', 'claim', '--review', review, '--owner', owner],
-    ]
+    const holding =
+      'hold add --level subject --subject person --key 1 --kind legal-claim --reason claim'.split(' ')
+    const hold = (review: string, owner: string) => [...holding, '--review', review, '--owner', owner]
     for (const args of [
       extend,
       hold('2999-02-30', 'legal'),
