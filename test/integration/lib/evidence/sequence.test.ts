@@ -116,6 +116,16 @@ describe('the sequencer', () => {
     expect(await drain()).toBe(before + 4)
   })
 
+  test('leaves nothing behind where more wait than one batch takes', async () => {
+    const before = await drain()
+    await control.transaction(async (tx) => {
+      for (let n = 0; n < 120; n += 1) await appendEvent(tx, { type: 'run.paused', data: {} })
+    })
+    expect(await sequence(control, 50)).toEqual({ added: 50, size: before + 50, more: true })
+    expect(await sequence(control, 50)).toMatchObject({ added: 50, more: true })
+    expect(await sequence(control, 50)).toEqual({ added: 20, size: before + 120, more: false })
+  })
+
   test('keeps the exact bytes that were hashed, and refuses every change of them', async () => {
     await appendEvent(control, {
       type: 'proposal.expired',
