@@ -1,7 +1,8 @@
 /** Every kind of job that this version of Lethe knows. A new kind stands here and nowhere else. */
+import { evidenceKinds } from './evidence/index.ts'
 import { createRegistry, type JobKind } from './kind.ts'
 import { retentionKinds } from './retention/index.ts'
 
-const kinds: readonly JobKind[] = [...retentionKinds]
+const kinds: readonly JobKind[] = [...retentionKinds, ...evidenceKinds]
 
 export const registry = createRegistry(kinds)

@@ -1,111 +1,14 @@
-/** Keeps the evidence log going: indexes, signed heads, copies in the bucket. One process leads; another takes over. */
-import { z } from 'zod'
-import { openBucket, type Bucket } from '../../lib/bucket/index.ts'
-import type { Database } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { HEAD_KEY, logKeys, publishHead, sequence, signHead, type LogKeys } from '../../lib/evidence/index.ts'
-import { acquireLease } from '../../lib/ledger/index.ts'
-import type { Context } from '../context.ts'
+/** What the evidence log offers: its keeper's round, its job kinds, and what people ask of it. */
+import type { JobKind } from '../kind.ts'
+import { verify } from './verify.ts'
 
-export const evidenceLease = 'evidence'
+export const evidenceKinds: readonly JobKind[] = [verify]
 
-export interface EvidenceRound {
-  /** False: another process leads, and nothing was done. */
-  leader: boolean
-  added: number
-  /** Leaves of the log. */
-  size: number
-  signed: boolean
-  published: boolean
-}
-
-/**
- * One round, idempotent. What is signed doesn't wait for the bucket: while that is away the log grows and heads are signed,
- * and the next round that reaches it copies everything. Throws what `sequence`, `signHead` and `publishHead` throw.
- */
-export async function evidenceRound(context: Context, newsSeconds?: number): Promise<EvidenceRound> {
-  const { control, config, workerId } = context
-  const lease = await acquireLease(control, evidenceLease, workerId, config.file.operations.lease_seconds)
-  const round: EvidenceRound = { leader: lease !== null, added: 0, size: 0, signed: false, published: false }
-  if (lease === null) return round
-  for (let more = true; more;) {
-    const batch = await sequence(control)
-    round.added += batch.added
-    round.size = batch.size
-    more = batch.more
-  }
-  const keys = evidenceKeys(context)
-  if (keys === null) return round
-  round.signed = (await signHead(control, keys, newsSeconds)) !== null
-  round.published = await publish(context, keys)
-  return round
-}
-
-/** Null while the configuration names no log. Throws E_CONFIG_MISSING, E_EVIDENCE_KEY. */
-export function evidenceKeys({ config, vault }: Pick<Context, 'config' | 'vault'>): LogKeys | null {
-  const { evidence } = config.file
-  if (evidence === undefined) return null
-  return logKeys(evidence.origin, vault, evidence.key === undefined ? null : config.secret(evidence.key))
-}
-
-async function publish(context: Context, keys: LogKeys): Promise<boolean> {
-  const period = context.config.file.evidence?.bucket?.lock
-  if (period === undefined) return false
-  const lockedUntil = await lockUntil(context.control, period)
-  if (lockedUntil === null) return false
-  return withBucket(
-    context,
-    async (bucket) => (await publishHead(context.control, bucket, keys, lockedUntil)) !== null,
-  )
-}
-
-/** The newest head as the bucket holds it; null where none is configured or written. Throws E_BUCKET_UNAVAILABLE. */
-export async function publishedHead(context: Context): Promise<string | null> {
-  if (context.config.file.evidence?.bucket === undefined) return null
-  return withBucket(context, async (bucket) => (await bucket.get(HEAD_KEY))?.toString('utf8') ?? null)
-}
-
-async function withBucket<T>({ config }: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {
-  const settings = config.file.evidence?.bucket
-  if (settings === undefined) throw new LetheError('E_INTERNAL', { message: 'No bucket is configured.' })
-  const { name, region, endpoint, prefix, access_key: access, secret_key: secret } = settings
-  const bucket = openBucket({
-    name,
-    region,
-    prefix,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(access === undefined || secret === undefined
-      ? {}
-      : { credentials: { accessKeyId: config.secret(access), secretAccessKey: config.secret(secret) } }),
-  })
-  try {
-    return await use(bucket)
-  } finally {
-    bucket.close()
-  }
-}
-
-/** Null until a person has typed this period back: what is locked in compliance mode nobody can unlock. */
-async function lockUntil(control: Database, period: string): Promise<Date | null> {
-  const [row] = await control.query(
-    z.object({ confirmed: z.boolean(), until: z.date() }),
-    `SELECT coalesce(locked_for = $1, false) AS confirmed, clock_timestamp() + $1::interval AS until
-     FROM lethe_control.evidence_log`,
-    [period],
-  )
-  return row?.confirmed === true ? row.until : null
-}
-
-/** Records that somebody typed the configured period back. Throws E_USAGE for any other text. */
-export async function confirmLock({ control, config }: Context, typed: string): Promise<string> {
-  const period = config.file.evidence?.bucket?.lock
-  if (period === undefined)
-    throw new LetheError('E_USAGE', { message: 'The configuration names no bucket of the evidence log.' })
-  if (typed !== period)
-    throw new LetheError('E_USAGE', {
-      message: `The configuration locks each object for ${period}, not for ${typed}.`,
-      next: 'Type the configured period, or change evidence.bucket.lock first. What is locked, nobody can unlock.',
-    })
-  await control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
-  return period
-}
+export {
+  confirmLock,
+  evidenceKeys,
+  evidenceLease,
+  evidenceRound,
+  publishedHead,
+  type EvidenceRound,
+} from './log.ts'

@@ -33,6 +33,8 @@ const shapes = {
   'run.cancelled': z.strictObject({ outcome: token }),
   'schedule.missed': z.strictObject({ schedule: token, count, from: instant, until: instant }),
 
+  'evidence.verified': z.strictObject({ entries: count, heads: count, breaks: counts }),
+
   // retention
   'proposal.created': z.strictObject({
     proposal: id,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { confirmLock, evidenceKeys, evidenceRound, publishedHead } from '../../../../jobs/evidence/index.ts'
 import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
 import { appendEvent, verifierKeys, verifyLog } from '../../../../lib/evidence/index.ts'
+import { createRun } from '../../../../lib/ledger/index.ts'
 import { startProxy, type FaultProxy } from '../../../support/servers.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { sharedS3 } from '../../../support/shared.ts'
@@ -148,6 +149,39 @@ describe('a round of the evidence log', () => {
     })
     expect((await bucket.get('checkpoint'))?.toString()).toMatch(/^example\.org\/lethe\n8\n/)
     expect((await trust()).breaks.map((one) => one.kind)).toContain('rewritten')
+  })
+
+  test('is verified by a run that fails, with the kind of each break, once somebody edited an event', async () => {
+    await events(5)
+    await evidenceRound(house.context, 0)
+    const nightly = async () => {
+      const made = await createRun(house.control, {
+        kind: 'evidence.verify',
+        queue: 'evidence',
+        scope: 'log',
+        payload: {},
+        maxAttempts: 3,
+        createdBy: 'test',
+      })
+      if ('existing' in made) throw new Error('a run is there already')
+      await house.work()
+      return house.run(made)
+    }
+    expect(await nightly()).toMatchObject({
+      state: 'succeeded',
+      outcome: 'holds',
+      counters: { entries: 5, heads: 1 },
+    })
+    await evidenceRound(house.context, 0)
+    await house.control.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL session_replication_role = replica`)
+      await tx.execute(`UPDATE lethe_control.events SET data = '{"reason":"other"}' WHERE type = 'run.woken'`)
+    })
+    expect(await nightly()).toMatchObject({
+      state: 'failed',
+      errorCode: 'E_EVIDENCE_BROKEN',
+      errorMessage: expect.stringContaining('edited 5'),
+    })
   })
 
   test('is led by one process', async () => {
