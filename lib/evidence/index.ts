@@ -13,3 +13,4 @@ export {
 export { parseVerifierKey, type VerifierKey } from './note.ts'
 export { proveEvent, verifyProof, type Proven } from './prove.ts'
 export { verifyLog, type Break, type BreakKind, type Trust, type Verification } from './verify.ts'
+export { exportEvents, verifyExport, type Exported } from './export.ts'

@@ -1,10 +1,10 @@
 /** `lethe evidence …`: the log of what Lethe did, and proofs of it for people who trust neither us nor the database. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import type { Context } from '../../jobs/context.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { LogKeys, Trust, VerifierKey } from '../../lib/evidence/index.ts'
 import { instant, table } from './output.ts'
-import { usage, withContext, type AddCommands, type Session } from './session.ts'
+import { parseInstant, usage, withContext, type AddCommands, type Session } from './session.ts'
 
 export const evidenceLogCommands: AddCommands = (program, session) => {
   const evidence = program
@@ -28,8 +28,17 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
     .option('--out <file>', 'default: event-NUMBER.tlog-proof; - for stdout')
     .action((event: string, options: { out?: string }) => proof(session, event, options))
   evidence
-    .command('verify [proof]')
-    .description('a proof file, offline, by public keys alone; without a file the whole living log')
+    .command('export')
+    .description('events of a stretch as JSON Lines and CSV, with a proof of each, into a new folder')
+    .requiredOption('--from <time>', 'first instant, or a day')
+    .requiredOption('--to <time>', 'the instant behind the last, or a day')
+    .requiredOption('--out <folder>', 'made if it is not there; has to be empty')
+    .action((options: { from: string; to: string; out: string }) => exported(session, options))
+  evidence
+    .command('verify [file]')
+    .description(
+      'a proof file or an exported folder, offline, by public keys alone; without either the whole living log',
+    )
     .option('--origin <name>', 'name of the log; default: the configuration')
     .option('--keys <file>', 'its public keys, a line each; default: those of the keystore')
     .action((file: string | undefined, options: VerifyOptions) =>
@@ -94,15 +103,40 @@ async function proof(session: Session, event: string, options: { out?: string })
   })
 }
 
+async function exported(session: Session, options: { from: string; to: string; out: string }): Promise<void> {
+  const { exportEvents } = await import('../../lib/evidence/index.ts')
+  const from = parseInstant(options.from, '--from')
+  const to = parseInstant(options.to, '--to')
+  if (from >= to) throw usage('--from is not before --to.')
+  await withContext(session, async ({ control }) => {
+    const found = await exportEvents(control, { from, to }, options.out)
+    session.output.data(
+      { folder: options.out, ...found },
+      `${options.out}: ${found.events} events as events.jsonl and events.csv, a proof of each in proofs/ (log of ${found.size} entries)${found.aged === 0 ? '' : `; ${found.aged} more have aged out`}. Checked offline: lethe evidence verify ${options.out} --keys FILE --origin NAME`,
+    )
+  })
+}
+
 interface VerifyOptions {
   origin?: string
   keys?: string
 }
 
 async function verifyFile(session: Session, file: string, options: VerifyOptions): Promise<void> {
-  const { verifyProof } = await import('../../lib/evidence/index.ts')
-  const text = await readText(file)
+  const { verifyExport, verifyProof } = await import('../../lib/evidence/index.ts')
   const trust = await trusted(session, options)
+  const folder = await stat(file).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  if (folder) {
+    const { events } = await verifyExport(file, trust.origin, trust.keys)
+    return session.output.data(
+      { events },
+      `Holds: ${events} events, each proved to be in log ${trust.origin}.`,
+    )
+  }
+  const text = await readText(file)
   const { index, content, checkpoint } = verifyProof(text, trust.origin, trust.keys)
   session.output.data(
     { index, content, size: checkpoint.size, signedAt: checkpoint.at.toISOString() },

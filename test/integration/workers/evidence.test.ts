@@ -50,6 +50,22 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   const held = await lethe(['evidence', 'verify', file, ...offline])
   expect(held).toMatchObject({ code: 0 })
   expect(held.stdout).toContain('"type": "policy.armed"')
+  const out = join(folder, 'export')
+  expect(
+    await lethe(['evidence', 'export', '--from', '2000-01-01', '--to', '2999-01-01', '--out', out], app.env),
+  ).toMatchObject({ code: 0 })
+  expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('1 events'),
+  })
+  expect(readFileSync(join(out, 'events.csv'), 'utf8')).toMatch(/^id,at,type,.*\r\n1,.*policy\.armed,officer/)
+  expect(
+    await lethe(['evidence', 'export', '--from', '2000-01-01', '--to', '2999-01-01', '--out', out], app.env),
+  ).toMatchObject({ code: 2 })
+  const lines = join(out, 'events.jsonl')
+  writeFileSync(lines, readFileSync(lines, 'utf8').replace('"officer"', '"other"'))
+  expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({ code: 30 })
+
   writeFileSync(file, readFileSync(file, 'utf8').replace('index 0', 'index 1'))
   expect(await lethe(['evidence', 'verify', file, ...offline])).toMatchObject({ code: 30 })
   expect(await lethe(['evidence', 'verify', keys, ...offline])).toMatchObject({ code: 2 })

@@ -1,0 +1,128 @@
+/** A stretch of the record as files: JSON Lines and CSV for people, and a proof of each event for those who doubt them. */
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { canonicalJson } from '../canonical/index.ts'
+import type { Database } from '../db/index.ts'
+import { LetheError } from '../errors/index.ts'
+import type { Content } from './entry.ts'
+import { contentSchema } from './entry.ts'
+import type { VerifierKey } from './note.ts'
+import { proveEvent, verifyProof } from './prove.ts'
+import { newestHead } from './publish.ts'
+
+const PAGE = 1_000
+const LINES = 'events.jsonl'
+const PROOFS = 'proofs'
+const columns = ['id', 'at', 'type', 'actor', 'run', 'sequenced', 'data'] as const
+
+export interface Exported {
+  /** Events written, each with its proof. */
+  events: number
+  /** Events in the stretch whose content has aged out. */
+  aged: number
+  /** Leaves of the head that the proofs stand on. */
+  size: number
+}
+
+/**
+ * Events written in [from, to), of those that the newest head covers, into a folder that is new or empty. Throws E_USAGE
+ * for a folder with something in it, E_EVIDENCE_PENDING while there is no head.
+ */
+export async function exportEvents(
+  control: Database,
+  stretch: { from: Date; to: Date },
+  folder: string,
+): Promise<Exported> {
+  const head = await newestHead(control)
+  if (head === null)
+    throw new LetheError('E_EVIDENCE_PENDING', { message: 'No head of the evidence log is signed yet.' })
+  await mkdir(join(folder, PROOFS), { recursive: true })
+  if ((await readdir(folder)).length > 1 || (await readdir(join(folder, PROOFS))).length > 0)
+    throw new LetheError('E_USAGE', {
+      message: `The folder ${folder} is not empty.`,
+      next: 'Name a new one, so that no event of another export is taken for one of this.',
+    })
+  const lines = await open(join(folder, LINES), 'w')
+  const csv = await open(join(folder, 'events.csv'), 'w')
+  const done: Exported = { events: 0, aged: 0, size: head.size }
+  try {
+    await csv.write(`${columns.join(',')}\r\n`)
+    for (let next = 0; ;) {
+      const rows = await control.query(
+        z.object({
+          index: z.coerce.number(),
+          event_id: z.string(),
+          content: z.instanceof(Buffer).nullable(),
+        }),
+        `SELECT x.index, x.event_id, x.content FROM lethe_control.evidence_entries x
+         JOIN lethe_control.events e ON e.id = x.event_id
+         WHERE x.index >= $1 AND x.index < $2 AND e.at >= $3 AND e.at < $4 ORDER BY x.index LIMIT ${PAGE}`,
+        [next, head.size, stretch.from, stretch.to],
+      )
+      if (rows.length === 0) break
+      for (const row of rows) {
+        next = row.index + 1
+        if (row.content === null) {
+          done.aged += 1
+          continue
+        }
+        const content = contentSchema.parse(JSON.parse(row.content.toString('utf8')))
+        await lines.write(`${row.content.toString('utf8')}\n`)
+        await csv.write(`${columns.map((name) => cell(content, name)).join(',')}\r\n`)
+        await writeFile(
+          join(folder, PROOFS, `event-${row.event_id}.tlog-proof`),
+          await proveEvent(control, row.event_id),
+        )
+        done.events += 1
+      }
+    }
+  } finally {
+    await lines.close()
+    await csv.close()
+  }
+  return done
+}
+
+/** Checks each event of an export against its proof. Throws what `verifyProof` throws, E_EVIDENCE_BROKEN for a line without one. */
+export async function verifyExport(
+  folder: string,
+  origin: string,
+  keys: readonly VerifierKey[],
+): Promise<{ events: number }> {
+  const text = await readFile(join(folder, LINES), 'utf8')
+  let events = 0
+  for (const line of text.split('\n').slice(0, -1)) {
+    const content = contentSchema.safeParse(readJson(line))
+    if (!content.success)
+      throw new LetheError('E_EVIDENCE_FORMAT', {
+        message: `Line ${events + 1} of ${LINES} is no event of Lethe.`,
+      })
+    const proof = await readFile(join(folder, PROOFS, `event-${content.data.id}.tlog-proof`), 'utf8').catch(
+      () => null,
+    )
+    const proven = proof === null ? null : verifyProof(proof, origin, keys)
+    if (proven === null || canonicalJson(proven.content) !== canonicalJson(content.data))
+      throw new LetheError('E_EVIDENCE_BROKEN', {
+        message: `Event ${content.data.id} of the export is not what its proof proves.`,
+        facts: { event: content.data.id, proof: proof !== null },
+      })
+    events += 1
+  }
+  return { events }
+}
+
+/** RFC 4180; a leading sign that a spreadsheet would take for a formula is defused. */
+function cell(content: Content, name: (typeof columns)[number]): string {
+  const value = name === 'data' ? canonicalJson(content.data) : (content[name] ?? '')
+  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
