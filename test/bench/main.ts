@@ -1,15 +1,19 @@
 /**
- * `npm run bench [-- purge|core] [--rows N]`: starts its own servers (durable settings), measures, and ends with lines
+ * `npm run bench [-- purge|core|evidence] [--rows N] [--events N]`: starts its own servers (durable settings), measures, and ends with lines
  * `ratio NAME VALUE`. Machines are noisy: every figure is a ratio against something else in the same run.
  */
 import { parseArgs } from 'node:util'
 import { startPostgres, startRedis } from '../support/servers.ts'
 import { benchCore } from './core.ts'
+import { benchEvidence } from './evidence.ts'
 import { benchPurge } from './purge.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rows: { type: 'string', default: '10000000' } },
+  options: {
+    rows: { type: 'string', default: '10000000' },
+    events: { type: 'string', default: '1000000' },
+  },
 })
 const wanted = positionals.length > 0 ? positionals : ['purge']
 const say = (line: string) => process.stderr.write(`${line}\n`)
@@ -26,7 +30,10 @@ try {
       ratios,
       await benchPurge({ adminUrl: postgres.url, redisUrl: redis.url }, Number(values.rows), say),
     )
-  Object.assign(ratios, await benchCore({ adminUrl: postgres.url, redisUrl: redis.url }, say))
+  if (wanted.includes('evidence'))
+    Object.assign(ratios, await benchEvidence(postgres.url, Number(values.events), say))
+  if (wanted.includes('purge') || wanted.includes('core'))
+    Object.assign(ratios, await benchCore({ adminUrl: postgres.url, redisUrl: redis.url }, say))
 } finally {
   await redis.stop()
   await postgres.stop()
