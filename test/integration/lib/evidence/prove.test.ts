@@ -25,6 +25,7 @@ import {
 import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/evidence/store.ts'
+import { grantsSql } from '../../../../lib/grants/index.ts'
 import { openKeystore } from '../../../../lib/vault/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { freshDatabase } from '../../../support/shared.ts'
@@ -225,6 +226,34 @@ describe('the living log', () => {
       facts: { kind: 'rewritten' },
     })
   })
+})
+
+test('The keeper of the log needs the rights of the worker and no more, and can neither change what it wrote nor lock anything.', async () => {
+  const role = `keeper_${process.pid}_${Math.floor(performance.now())}`
+  const names = { worker: role, operator: `${role}_o`, auditor: `${role}_a` }
+  await control.execute(grantsSql('control', { roles: names }))
+  const worker = openDatabase(`${fresh.url}?options=-c%20role%3D${role}`, {
+    name: 'control',
+    applicationName: 'lethe test',
+  })
+  try {
+    await appendEvent(worker, { type: 'run.woken', data: {} })
+    expect(await sequence(worker)).toMatchObject({ added: 1 })
+    expect(await signHead(worker, keys, 0)).toMatchObject({ size: 1 })
+    for (const change of [
+      'UPDATE lethe_control.evidence_entries SET content = NULL',
+      `UPDATE lethe_control.evidence_checkpoints SET note = ''`,
+      'DELETE FROM lethe_control.evidence_checkpoints',
+      `UPDATE lethe_control.evidence_log SET locked_for = '1 day'`,
+    ])
+      await expect(worker.execute(change)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
+  } finally {
+    await worker.close()
+    for (const name of Object.values(names)) {
+      await control.execute(`DROP OWNED BY ${name}`)
+      await control.execute(`DROP ROLE ${name}`)
+    }
+  }
 })
 
 test('A verifier that is not ours accepts the signature, the key and the proof: golang.org/x/mod/sumdb.', async () => {
