@@ -67,9 +67,13 @@ export const registry = {
   E_DATABASE_UNAVAILABLE: entry(
     20,
     true,
-    'Check the address and that the server runs; the work goes on by itself.',
+    'Check the address and that the server runs. Runs go on by themselves; repeat a command.',
   ),
-  E_LOCK_TIMEOUT: entry(20, true, 'Find who holds the lock in pg_locks; the work goes on by itself.'),
+  E_LOCK_TIMEOUT: entry(
+    20,
+    true,
+    'Find who holds the lock in pg_locks. Runs go on by themselves; repeat a command.',
+  ),
   E_POOLER_TRANSACTION_MODE: entry(
     2,
     false,
@@ -80,7 +84,7 @@ export const registry = {
   E_STATEMENT_TIMEOUT: entry(
     20,
     true,
-    'Look for a missing index or a blocked session; the work goes on by itself.',
+    'Look for a missing index or a blocked session. Runs go on by themselves; repeat a command.',
   ),
 
   // schedules

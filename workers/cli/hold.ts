@@ -85,17 +85,17 @@ async function add(session: Session, options: AddOptions): Promise<void> {
     const by = await attested(session, context, jobs.holdStatement(context, hold), options)
     if (by === null) return
     const added = await jobs.addHold(context, hold, by)
-    const gone =
-      added.alreadyGone === null
-        ? 'What was removed before, nobody can say at this level.'
-        : added.alreadyGone
-          ? 'IT CAME TOO LATE: this subject was erased before, in whole or in part. See runbooks/wrong-deletion.md.'
-          : added.found === false
-            ? 'NOTHING HAS THIS KEY NOW: check it.'
-            : 'Nothing of this subject was gone.'
+    const words = [`Hold ${added.id} stands from now on.`]
+    if (added.alreadyGone === true)
+      words.push(
+        'IT CAME TOO LATE: this subject was erased before, in whole or in part. See runbooks/wrong-deletion.md.',
+      )
+    else if (added.found === false) words.push('NOTHING HAS THIS KEY NOW: check it.')
+    else if (added.alreadyGone === false) words.push('Nothing of this subject was gone.')
+    if (added.alreadyGone === null) words.push('What was removed before, nobody can say at this level.')
     session.output.data(
       { hold: added.id, alreadyGone: added.alreadyGone, found: added.found, actor: by.identity.name },
-      `Hold ${added.id} stands from now on. ${gone}`,
+      words.join(' '),
     )
     if (added.alreadyGone === true) session.exitCode = 3
   })

@@ -272,6 +272,21 @@ describe('a decision', () => {
     expect(data(await lethe(['retention', 'plan', 'closed', '--json'], app.env))).toMatchObject({
       population: 5,
     })
+    // a slip in the key holds nothing: at every level that has one, it is said
+    for (const slip of [
+      hold('subject', '--subject', 'person', '--key', '999999'),
+      hold('row', '--table', 'public.people', '--key', '999999'),
+    ]) {
+      const lost = await lethe(
+        slip.filter((word) => word !== '--json'),
+        app.env,
+      )
+      expect(lost.stdout).toContain('NOTHING HAS THIS KEY NOW')
+      const id = /Hold (\S+) stands/.exec(lost.stdout)?.[1] ?? ''
+      expect(
+        await lethe(['hold', 'release', id, '--reason', 'a slip', '--ssh-key', key.file], app.env),
+      ).toMatchObject({ code: 0 })
+    }
   })
 })
 
