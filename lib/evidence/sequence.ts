@@ -36,9 +36,9 @@ export async function sequence(control: Database, limit = BATCH): Promise<Sequen
     if (snapshot === undefined)
       throw new LetheError('E_INTERNAL', { message: 'The control database gave no snapshot.' })
     const events = await newEvents(tx, limit)
-    const entries = events.map((event) => ({
-      event: event.id,
-      ...makeEntry({ v: 1, sequenced: snapshot.at, ...event }),
+    const entries = events.map(({ xact: _xact, ...content }) => ({
+      event: content.id,
+      ...makeEntry({ v: 1, sequenced: snapshot.at, ...content }),
     }))
     const size = log.size + entries.length
     if (entries.length > 0) {
@@ -49,12 +49,16 @@ export async function sequence(control: Database, limit = BATCH): Promise<Sequen
         entries.map(({ entry }) => leafHash(entry)),
       )
     }
-    const more = entries.length === limit
+    const last = events.length === limit ? events.at(-1) : undefined
     await tx.execute(
-      `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
-         seen = CASE WHEN $3 THEN seen ELSE $4::pg_snapshot END`,
-      [size, snapshot.at, more, snapshot.now],
+      last === undefined
+        ? `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
+             seen = coalesce(pass, $3::pg_snapshot), pass = NULL, pass_xact = NULL, pass_id = NULL`
+        : `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
+             pass = coalesce(pass, $3::pg_snapshot), pass_xact = $4::xid8, pass_id = $5`,
+      [size, snapshot.at, snapshot.now, ...(last === undefined ? [] : [last.xact, last.id])],
     )
+    const more = last !== undefined
     return { added: entries.length, size, more }
   })
 }
@@ -83,6 +87,7 @@ async function lockLog(tx: Transaction): Promise<z.infer<typeof logRow>> {
 
 const eventRow = z.object({
   id: z.string(),
+  xact: z.string(),
   type: z.string(),
   at: z.string(),
   actor: z.string().nullable(),
@@ -91,18 +96,23 @@ const eventRow = z.object({
 })
 
 /**
- * Committed events without an index, oldest first. Behind the snapshot that is known to be done only; all of them where
- * that snapshot lies in the future, as after a restore into another server.
+ * Committed events without an index, by transaction. Behind the snapshot that is known to be done only; all of them where
+ * that snapshot lies in the future, as after a restore into another server. A pass that takes several batches goes on
+ * behind the last one's end: what commits before that end meanwhile isn't seen by the snapshot from before the pass, so
+ * the next pass finds it.
  */
 async function newEvents(tx: Transaction, limit: number): Promise<z.infer<typeof eventRow>[]> {
   return tx.query(
     eventRow,
-    `SELECT e.id, e.type, ${instant('e.at')} AS at, e.actor, e.run_id AS run, e.data
-     FROM lethe_control.events e, lethe_control.evidence_log l
-     WHERE (l.seen IS NULL OR pg_snapshot_xmin(l.seen) > pg_snapshot_xmax(pg_current_snapshot())
-         OR (e.xact >= pg_snapshot_xmin(l.seen) AND NOT pg_visible_in_snapshot(e.xact, l.seen)))
+    `SELECT e.id, e.xact, e.type, ${instant('e.at')} AS at, e.actor, e.run_id AS run, e.data
+     FROM lethe_control.events e, (
+       SELECT pass_xact, pass_id, CASE WHEN pg_snapshot_xmin(seen) <= pg_snapshot_xmax(pg_current_snapshot()) THEN seen END AS seen
+       FROM lethe_control.evidence_log) AS l
+     WHERE e.xact >= coalesce(pg_snapshot_xmin(l.seen), '0'::xid8)
+       AND (l.seen IS NULL OR NOT pg_visible_in_snapshot(e.xact, l.seen))
+       AND (e.xact, e.id) > (coalesce(l.pass_xact, '0'::xid8), coalesce(l.pass_id, 0))
        AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)
-     ORDER BY e.id LIMIT $1`,
+     ORDER BY e.xact, e.id LIMIT $1`,
     [limit],
   )
 }

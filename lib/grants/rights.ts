@@ -19,7 +19,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   erasures: { worker: append, operator: read, auditor: read },
   erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
   evidence_log: {
-    worker: [...read, 'UPDATE (size, seen, sequenced_at)'],
+    worker: [...read, 'UPDATE (size, seen, pass, pass_xact, pass_id, sequenced_at)'],
     operator: [...read, 'UPDATE (locked_for)'],
     auditor: read,
   },

@@ -74,8 +74,8 @@ async function benchWriting(control: Database, say: (line: string) => void) {
           await tx.execute(effect)
           await tx.execute('SELECT pg_advisory_xact_lock(1)')
           await tx.execute(
-            `INSERT INTO chained (type, data, hash) SELECT $1, $2::jsonb, sha256(coalesce(
-               (SELECT hash FROM chained ORDER BY id DESC LIMIT 1), '') || convert_to($1 || $2, 'UTF8'))`,
+            `INSERT INTO chained (type, data, hash) SELECT $1::text, $2::text::jsonb, sha256(coalesce(
+               (SELECT hash FROM chained ORDER BY id DESC LIMIT 1), '') || convert_to($1::text || $2::text, 'UTF8'))`,
             [event.type, JSON.stringify(event.data)],
           )
         }),

@@ -1,7 +1,7 @@
 -- The evidence log (lib/evidence): committed events get an index each and become leaves of one Merkle tree.
 -- The transaction of an event tells which snapshots can see it; existing rows get the migration's own.
 ALTER TABLE lethe_control.events ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id();
-CREATE INDEX events_by_xact ON lethe_control.events (xact);
+CREATE INDEX events_by_xact ON lethe_control.events (xact, id);
 
 -- One row, under whose lock the log grows: two sequencers can't fork it.
 CREATE TABLE lethe_control.evidence_log (
@@ -9,6 +9,10 @@ CREATE TABLE lethe_control.evidence_log (
   size bigint NOT NULL DEFAULT 0,
   -- every event that this snapshot sees has its index
   seen pg_snapshot,
+  -- a pass over more events than one batch takes: the snapshot from before it, and the last event it has taken
+  pass pg_snapshot,
+  pass_xact xid8,
+  pass_id bigint,
   sequenced_at timestamptz,
   -- the period that a person has typed back before anything was locked for it
   locked_for text

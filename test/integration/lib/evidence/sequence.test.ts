@@ -90,30 +90,43 @@ describe('the sequencer', () => {
     await whole(size)
   }, 120_000)
 
+  /** A transaction that has written an event and waits. */
+  async function openLate(): Promise<{ commit(): Promise<void> }> {
+    const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const ended = control.transaction(async (tx) => {
+      await appendEvent(tx, { type: 'run.woken', data: {} })
+      begun.resolve()
+      await released.promise
+    })
+    await begun.promise
+    return {
+      async commit() {
+        released.resolve()
+        await ended
+      },
+    }
+  }
+
   test('does not pass over an event whose transaction began first and commits last', async () => {
     const before = await drain()
-    let release = (): void => undefined
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    let written = (): void => undefined
-    const begun = new Promise<void>((resolve) => {
-      written = resolve
-    })
-    const late = control.transaction(async (tx) => {
-      await appendEvent(tx, { type: 'run.woken', data: {} })
-      written()
-      await released
-    })
-    await begun
+    const late = await openLate()
     for (let n = 0; n < 3; n += 1) {
       await appendEvent(control, { type: 'run.paused', data: {} })
       await drain()
     }
     expect(await drain()).toBe(before + 3)
-    release()
-    await late
+    await late.commit()
     expect(await drain()).toBe(before + 4)
+  })
+
+  test('does not pass over one that commits between two batches, behind the place that they have reached', async () => {
+    const before = await drain()
+    const late = await openLate()
+    for (let n = 0; n < 60; n += 1) await appendEvent(control, { type: 'run.paused', data: {} })
+    expect(await sequence(control, 50)).toMatchObject({ added: 50, more: true })
+    await late.commit()
+    expect(await sequence(control, 50)).toMatchObject({ added: 10, more: false })
+    expect(await drain()).toBe(before + 61)
   })
 
   test('leaves nothing behind where more wait than one batch takes', async () => {
