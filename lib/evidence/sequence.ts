@@ -35,7 +35,7 @@ export async function sequence(control: Database, limit = BATCH): Promise<Sequen
     )
     if (snapshot === undefined)
       throw new LetheError('E_INTERNAL', { message: 'The control database gave no snapshot.' })
-    const events = await newEvents(tx, limit)
+    const events = await newEvents(tx, log, limit)
     const entries = events.map(({ xact: _xact, ...content }) => ({
       event: content.id,
       ...makeEntry({ v: 1, sequenced: snapshot.at, ...content }),
@@ -66,13 +66,18 @@ export async function sequence(control: Database, limit = BATCH): Promise<Sequen
 const logRow = z.object({
   size: z.coerce.number(),
   sequenced_at: z.string().nullable(),
+  seen: z.string().nullable(),
+  pass_xact: z.string().nullable(),
+  pass_id: z.string().nullable(),
   behind: z.coerce.number().nullable(),
 })
 
 async function lockLog(tx: Transaction): Promise<z.infer<typeof logRow>> {
   const [log] = await tx.query(
     logRow,
-    `SELECT size, sequenced_at::text, extract(epoch FROM sequenced_at - clock_timestamp()) AS behind
+    `SELECT size, sequenced_at::text, pass_xact::text, pass_id::text,
+       CASE WHEN pg_snapshot_xmin(seen) <= pg_snapshot_xmax(pg_current_snapshot()) THEN seen::text END AS seen,
+       extract(epoch FROM sequenced_at - clock_timestamp()) AS behind
      FROM lethe_control.evidence_log FOR UPDATE`,
   )
   if (log === undefined)
@@ -101,19 +106,22 @@ const eventRow = z.object({
  * behind the last one's end: what commits before that end meanwhile isn't seen by the snapshot from before the pass, so
  * the next pass finds it.
  */
-async function newEvents(tx: Transaction, limit: number): Promise<z.infer<typeof eventRow>[]> {
+async function newEvents(
+  tx: Transaction,
+  { seen, pass_xact: xact, pass_id: id }: z.infer<typeof logRow>,
+  limit: number,
+): Promise<z.infer<typeof eventRow>[]> {
+  // As parameters: only then does PostgreSQL walk the index and stop at the limit.
   return tx.query(
     eventRow,
     `SELECT e.id, e.xact, e.type, ${instant('e.at')} AS at, e.actor, e.run_id AS run, e.data
-     FROM lethe_control.events e, (
-       SELECT pass_xact, pass_id, CASE WHEN pg_snapshot_xmin(seen) <= pg_snapshot_xmax(pg_current_snapshot()) THEN seen END AS seen
-       FROM lethe_control.evidence_log) AS l
-     WHERE e.xact >= coalesce(pg_snapshot_xmin(l.seen), '0'::xid8)
-       AND (l.seen IS NULL OR NOT pg_visible_in_snapshot(e.xact, l.seen))
-       AND (e.xact, e.id) > (coalesce(l.pass_xact, '0'::xid8), coalesce(l.pass_id, 0))
+     FROM lethe_control.events e
+     WHERE e.xact >= coalesce(pg_snapshot_xmin($2::pg_snapshot), '0'::xid8)
+       AND ($2::pg_snapshot IS NULL OR NOT pg_visible_in_snapshot(e.xact, $2::pg_snapshot))
+       AND (e.xact, e.id) > ($3::xid8, $4::bigint)
        AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)
      ORDER BY e.xact, e.id LIMIT $1`,
-    [limit],
+    [limit, seen, xact ?? '0', id ?? '0'],
   )
 }
 
