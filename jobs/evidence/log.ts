@@ -48,6 +48,11 @@ export function evidenceKeys({ config, vault }: Pick<Context, 'config' | 'vault'
   return logKeys(evidence.origin, vault, evidence.key === undefined ? null : config.secret(evidence.key))
 }
 
+/** How long contents are kept: a PostgreSQL interval. */
+export function keepFor({ config }: Pick<Context, 'config'>): string {
+  return config.file.evidence?.keep ?? '6 years'
+}
+
 async function publish(context: Context, keys: LogKeys): Promise<boolean> {
   const period = context.config.file.evidence?.bucket?.lock
   if (period === undefined) return false

@@ -144,6 +144,14 @@ const evidence = z.strictObject({
   key: secretSchema
     .optional()
     .describe('an Ed25519 private key in PEM; default: made from the keystore and rotated with it'),
+  keep: periodSchema
+    .default('6 years')
+    .describe('how long the contents of events are kept; their hashes stay for ever'),
+  retention_url: secretSchema
+    .optional()
+    .describe(
+      'the control database by a login that is a member of lethe_retention; without it no content ages out',
+    ),
   bucket: z
     .strictObject({
       name: z.string(),

@@ -2,6 +2,7 @@
  * The only place where connections are made. A Database parses every row it returns, turns PostgreSQL's errors into
  * Lethe's own (without row values), and refuses a pool that would lose session settings between two statements.
  */
+import { hash } from 'node:crypto'
 import pg from 'pg'
 import type { z } from 'zod'
 import { randomFraction, sleep } from '../clock/index.ts'
@@ -9,11 +10,26 @@ import { LetheError } from '../errors/index.ts'
 import { databaseError, isTransient } from './failure.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 
+/** A statement's text, or one that each connection parses and plans once (`prepared`). */
+export type Statement = string | { readonly name: string; readonly text: string }
+
+const names = new Map<string, string>()
+
+/**
+ * For the few statements that every step of every run sends: their text is fixed and any plan of theirs is the best one.
+ * Each text stays on the server as long as the connection, so never for a text that is made up anew each time.
+ */
+export function prepared(text: string): Statement {
+  const name = names.get(text) ?? `lethe_${hash('sha256', text).slice(0, 24)}`
+  names.set(text, name)
+  return { name, text }
+}
+
 export interface Queryable {
   /** Rows parsed by `schema`; int8 and numeric arrive as strings. Throws LetheError only. */
-  query<T>(schema: z.ZodType<T>, text: string, values?: readonly unknown[]): Promise<T[]>
+  query<T>(schema: z.ZodType<T>, statement: Statement, values?: readonly unknown[]): Promise<T[]>
   /** The number of rows the statement touched. Throws LetheError only. */
-  execute(text: string, values?: readonly unknown[]): Promise<number>
+  execute(statement: Statement, values?: readonly unknown[]): Promise<number>
 }
 
 export interface Transaction extends Queryable {
@@ -76,20 +92,25 @@ export function openDatabase(url: string, options: OpenOptions): Database {
   // An idle connection that breaks reports here; the pool has dropped it already, the next statement opens another.
   pool.on('error', () => undefined)
 
-  const run = async (client: pg.Pool | pg.PoolClient, text: string, values: readonly unknown[] = []) => {
+  const run = async (
+    client: pg.Pool | pg.PoolClient,
+    statement: Statement,
+    values: readonly unknown[] = [],
+  ) => {
     try {
-      return await client.query({ text, values: [...values] })
+      const asked = typeof statement === 'string' ? { text: statement } : statement
+      return await client.query({ ...asked, values: [...values] })
     } catch (error) {
       throw databaseError(error, options.name)
     }
   }
   const queryable = (client: pg.Pool | pg.PoolClient): Queryable => ({
-    async query(schema, text, values) {
-      const result = await run(client, text, values)
+    async query(schema, statement, values) {
+      const result = await run(client, statement, values)
       return result.rows.map((row: unknown) => parseRow(schema, row, options.name))
     },
-    async execute(text, values) {
-      return (await run(client, text, values)).rowCount ?? 0
+    async execute(statement, values) {
+      return (await run(client, statement, values)).rowCount ?? 0
     },
   })
 

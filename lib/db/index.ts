@@ -1,8 +1,10 @@
 export {
   openDatabase,
+  prepared,
   type Database,
   type OpenOptions,
   type Queryable,
+  type Statement,
   type Transaction,
   type TransactionOptions,
 } from './database.ts'

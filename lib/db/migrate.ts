@@ -8,7 +8,7 @@ import { runner } from 'node-pg-migrate'
 import pg from 'pg'
 import { z } from 'zod'
 import { LetheError } from '../errors/index.ts'
-import type { Queryable } from './database.ts'
+import type { Queryable, Statement } from './database.ts'
 import { databaseError } from './failure.ts'
 import { refuseTransactionPooler } from './pooler.ts'
 
@@ -87,12 +87,15 @@ function compare(applied: readonly string[], names: readonly string[]): SchemaSt
 }
 
 async function refuseNewer(client: pg.Client, which: SchemaKind): Promise<void> {
+  const run = (statement: Statement, values: readonly unknown[] = []) =>
+    client.query({
+      ...(typeof statement === 'string' ? { text: statement } : statement),
+      values: [...values],
+    })
   const db: Queryable = {
-    query: async (schema, text, values = []) => {
-      const result = await client.query({ text, values: [...values] })
-      return result.rows.map((row: unknown) => schema.parse(row))
-    },
-    execute: async (text, values = []) => (await client.query({ text, values: [...values] })).rowCount ?? 0,
+    query: async (schema, statement, values) =>
+      (await run(statement, values)).rows.map((row: unknown) => schema.parse(row)),
+    execute: async (statement, values) => (await run(statement, values)).rowCount ?? 0,
   }
   if ((await schemaState(db, which)) === 'new') await requireSchema(db, which, which)
 }

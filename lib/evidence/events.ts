@@ -3,7 +3,8 @@
  * no free text that a person typed, no row value, no key: an event is kept for ever and shown to auditors.
  */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import { canonicalJson } from '../canonical/index.ts'
+import { prepared, type Queryable } from '../db/index.ts'
 
 const id = z.uuid()
 const count = z.number().int().nonnegative()
@@ -33,7 +34,10 @@ const shapes = {
   'run.cancelled': z.strictObject({ outcome: token }),
   'schedule.missed': z.strictObject({ schedule: token, count, from: instant, until: instant }),
 
-  'evidence.verified': z.strictObject({ entries: count, heads: count, breaks: counts }),
+  /** Entries from that index on were hashed again. */
+  'evidence.verified': z.strictObject({ from: count, entries: count, heads: count, breaks: counts }),
+  /** Recorded before the first content of entries below that index goes. */
+  'evidence.aging': z.strictObject({ before: count, entries: count, keep: z.string().regex(/^\d+ [a-z]+$/) }),
 
   // retention
   'proposal.created': z.strictObject({
@@ -119,8 +123,8 @@ export const eventRow = z
 /** Appends one event in the caller's transaction, or in its own. Throws a ZodError where the data is not the type's shape. */
 export async function appendEvent(db: Queryable, event: NewEvent & { runId?: string | null }): Promise<void> {
   await db.execute(
-    `INSERT INTO lethe_control.events (run_id, type, actor, data) VALUES ($1, $2, $3, $4::jsonb)`,
-    [event.runId ?? null, event.type, event.actor ?? null, JSON.stringify(checkEvent(event))],
+    prepared(`INSERT INTO lethe_control.events (run_id, type, actor, data) VALUES ($1, $2, $3, $4::json)`),
+    [event.runId ?? null, event.type, event.actor ?? null, canonicalJson(checkEvent(event))],
   )
 }
 
@@ -131,7 +135,17 @@ export function checkEvent(event: NewEvent): unknown {
 
 /** Events as one JSON parameter for a statement that records them with a state change. */
 export function eventsJson(events: readonly NewEvent[]): string {
-  return JSON.stringify(
+  return canonicalJson(
     events.map((event) => ({ type: event.type, actor: event.actor ?? null, data: checkEvent(event) })),
   )
+}
+
+/**
+ * SQL of that statement's part: the events of parameter `json` for each run in `runs` (a table of the statement). `data`:
+ * SQL giving the data as canonical JSON text, over `runs` and `e.data`, where only the statement knows all of it.
+ */
+export function eventsSql(runs: string, json: string, data = 'e.data'): string {
+  return `INSERT INTO lethe_control.events (run_id, type, actor, data)
+    SELECT ${runs}.id, e.type, e.actor, (${data})::json
+    FROM ${runs}, json_to_recordset(${json}::json) AS e(type text, actor text, data json)`
 }

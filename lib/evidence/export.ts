@@ -5,8 +5,7 @@ import { z } from 'zod'
 import { canonicalJson } from '../canonical/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import type { Content } from './entry.ts'
-import { contentSchema } from './entry.ts'
+import { contentSchema, contentSql, instant, type Content } from './entry.ts'
 import type { VerifierKey } from './note.ts'
 import { proveEvent, verifyProof } from './prove.ts'
 import { newestHead } from './publish.ts'
@@ -53,11 +52,12 @@ export async function exportEvents(
         z.object({
           index: z.coerce.number(),
           event_id: z.string(),
-          content: z.instanceof(Buffer).nullable(),
+          content: z.string().nullable(),
         }),
-        `SELECT x.index, x.event_id, x.content FROM lethe_control.evidence_entries x
-         JOIN lethe_control.events e ON e.id = x.event_id
-         WHERE x.index >= $1 AND x.index < $2 AND e.at >= $3 AND e.at < $4 ORDER BY x.index LIMIT ${PAGE}`,
+        `SELECT x.index, x.event_id, ${contentSql('e', instant('x.sequenced_at'))} AS content
+         FROM lethe_control.evidence_entries x LEFT JOIN lethe_control.events e ON e.id = x.event_id
+         WHERE x.index >= $1 AND x.index < $2 AND coalesce(e.at, x.sequenced_at) >= $3
+           AND coalesce(e.at, x.sequenced_at) < $4 ORDER BY x.index LIMIT ${PAGE}`,
         [next, head.size, stretch.from, stretch.to],
       )
       if (rows.length === 0) break
@@ -67,8 +67,8 @@ export async function exportEvents(
           done.aged += 1
           continue
         }
-        const content = contentSchema.parse(JSON.parse(row.content.toString('utf8')))
-        await lines.write(`${row.content.toString('utf8')}\n`)
+        const content = contentSchema.parse(JSON.parse(row.content))
+        await lines.write(`${row.content}\n`)
         await csv.write(`${columns.map((name) => cell(content, name)).join(',')}\r\n`)
         await writeFile(
           join(folder, PROOFS, `event-${row.event_id}.tlog-proof`),

@@ -1,4 +1,12 @@
-export { appendEvent, eventRow, eventsJson, type EventType, type NewEvent, type RunEvent } from './events.ts'
+export {
+  appendEvent,
+  eventRow,
+  eventsJson,
+  eventsSql,
+  type EventType,
+  type NewEvent,
+  type RunEvent,
+} from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
 export {
@@ -12,5 +20,15 @@ export {
 } from './publish.ts'
 export { parseVerifierKey, type VerifierKey } from './note.ts'
 export { proveEvent, verifyProof, type Proven } from './prove.ts'
-export { verifyLog, type Break, type BreakKind, type Trust, type Verification } from './verify.ts'
+export { type Trust } from './heads.ts'
+export {
+  lastVerified,
+  markVerified,
+  verifyLog,
+  type Break,
+  type BreakKind,
+  type Verification,
+  type VerifyOptions,
+} from './verify.ts'
+export { ageContents, agingOf, type Aging } from './age.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'

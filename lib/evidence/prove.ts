@@ -4,7 +4,7 @@ import { canonicalJson } from '../canonical/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
-import { commitment, contentSchema, type Content } from './entry.ts'
+import { commitment, contentSchema, contentSql, instant, type Content } from './entry.ts'
 import { inclusionProof, leafHash, rootFromInclusion } from './merkle.ts'
 import type { VerifierKey } from './note.ts'
 import { formatProof, parseProof } from './proof.ts'
@@ -22,10 +22,11 @@ export async function proveEvent(control: Database, event: string): Promise<stri
         z.object({
           index: z.coerce.number().nullable(),
           salt: z.instanceof(Buffer).nullable(),
-          content: z.instanceof(Buffer).nullable(),
+          content: z.string().nullable(),
           there: z.boolean(),
         }),
-        `SELECT x.index, x.salt, x.content, e.id IS NOT NULL AS there FROM (SELECT $1::bigint AS id) AS asked
+        `SELECT x.index, x.salt, ${contentSql('e', instant('x.sequenced_at'))} AS content, e.id IS NOT NULL AS there
+         FROM (SELECT $1::bigint AS id) AS asked
          LEFT JOIN lethe_control.events e ON e.id = asked.id
          LEFT JOIN lethe_control.evidence_entries x ON x.event_id = asked.id`,
         [event],
@@ -46,9 +47,7 @@ export async function proveEvent(control: Database, event: string): Promise<stri
       message: `The content of event ${event} has aged out; entry ${row.index} of the log stands.`,
     })
   return formatProof({
-    extra: Buffer.from(
-      canonicalJson({ salt: row.salt.toString('hex'), content: row.content.toString('utf8') }),
-    ),
+    extra: Buffer.from(canonicalJson({ salt: row.salt.toString('hex'), content: row.content })),
     index: row.index,
     path: await inclusionProof(row.index, head.size, storedNodes(control, head.size)),
     checkpoint: head.note,

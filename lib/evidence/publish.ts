@@ -147,7 +147,9 @@ export async function logStatus(control: Database): Promise<LogStatus> {
       waiting: z.coerce.number(),
       published: z.coerce.number().nullable(),
     }),
-    `SELECT size, (SELECT count(*) FROM lethe_control.events) - size AS waiting,
+    `SELECT size, (SELECT count(*) FROM lethe_control.events e
+         WHERE e.xact >= coalesce(pg_snapshot_xmin(seen), '0'::xid8)
+           AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)) AS waiting,
        (SELECT max(size) FROM lethe_control.evidence_checkpoints WHERE published_at IS NOT NULL) AS published
      FROM lethe_control.evidence_log`,
   )

@@ -6,12 +6,12 @@
 import { z } from 'zod'
 import type { Database, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { makeEntry, type Entry } from './entry.ts'
-import { leafHash } from './merkle.ts'
-import { growTiles } from './store.ts'
+import { contentSql, instant, newSalts, SALT } from './entry.ts'
+import { HASH, leafHash } from './merkle.ts'
+import { growingTiles, storeTiles } from './store.ts'
 
-/** Events of one transaction of the sequencer. */
-const BATCH = 5_000
+/** Events of one statement, and statements of one transaction. */
+const BATCH = { events: 5_000, statements: 10 }
 /** A clock that went back by more stops the log instead of making times that an auditor would doubt. */
 const SKEW_SECONDS = 60
 
@@ -24,42 +24,40 @@ export interface Sequenced {
 }
 
 /** One batch. Safe with two at once: the second waits, and finds what the first has left. Throws E_EVIDENCE_CLOCK. */
-export async function sequence(control: Database, limit = BATCH): Promise<Sequenced> {
+export async function sequence(control: Database, batch: Partial<typeof BATCH> = {}): Promise<Sequenced> {
+  const { events, statements } = { ...BATCH, ...batch }
   return control.transaction(async (tx) => {
     const log = await lockLog(tx)
     // Before the events are read: what this snapshot sees, the reading sees too.
     const [snapshot] = await tx.query(
       z.object({ now: z.string(), at: z.string() }),
-      `SELECT pg_current_snapshot()::text AS now, ${instant('greatest(clock_timestamp(), $1::timestamptz)')} AS at`,
+      `SELECT pg_current_snapshot()::text AS now, greatest(clock_timestamp(), $1::timestamptz)::text AS at`,
       [log.sequenced_at],
     )
     if (snapshot === undefined)
       throw new LetheError('E_INTERNAL', { message: 'The control database gave no snapshot.' })
-    const events = await newEvents(tx, log, limit)
-    const entries = events.map(({ xact: _xact, ...content }) => ({
-      event: content.id,
-      ...makeEntry({ v: 1, sequenced: snapshot.at, ...content }),
-    }))
-    const size = log.size + entries.length
-    if (entries.length > 0) {
-      await insertEntries(tx, log.size, entries)
-      await growTiles(
-        tx,
-        log.size,
-        entries.map(({ entry }) => leafHash(entry)),
-      )
+    let size = log.size
+    const next = (from: Position): Promise<Added> =>
+      addEntries(tx, { ...from, first: size, at: snapshot.at, limit: events, seen: log.seen })
+    let last: Added = await next({ xact: log.pass_xact ?? '0', id: log.pass_id ?? '0' })
+    // Nothing is written while there is nothing new.
+    if (last.count === 0 && log.pass_xact === null) return { added: 0, size, more: false }
+    const tiles = await growingTiles(tx, size)
+    for (let done = 1; ; done += 1) {
+      const { entries, count } = last
+      size += count
+      const more = count === events
+      // The database works on the next statement while this one's entries are hashed.
+      const following = more && done < statements ? next(last) : null
+      for (let start = 0; start < entries.length; start += HASH)
+        tiles.add(leafHash(entries.subarray(start, start + HASH)))
+      if (following === null) {
+        await storeTiles(tx, tiles.changed())
+        await updateLog(tx, { size, snapshot, last: more ? last : null })
+        return { added: size - log.size, size, more }
+      }
+      last = await following
     }
-    const last = events.length === limit ? events.at(-1) : undefined
-    await tx.execute(
-      last === undefined
-        ? `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
-             seen = coalesce(pass, $3::pg_snapshot), pass = NULL, pass_xact = NULL, pass_id = NULL`
-        : `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
-             pass = coalesce(pass, $3::pg_snapshot), pass_xact = $4::xid8, pass_id = $5`,
-      [size, snapshot.at, snapshot.now, ...(last === undefined ? [] : [last.xact, last.id])],
-    )
-    const more = last !== undefined
-    return { added: entries.length, size, more }
   })
 }
 
@@ -72,6 +70,7 @@ const logRow = z.object({
   behind: z.coerce.number().nullable(),
 })
 
+/** `seen` is null where it lies in the future, as after a restore into another server: then all events are looked at. */
 async function lockLog(tx: Transaction): Promise<z.infer<typeof logRow>> {
   const [log] = await tx.query(
     logRow,
@@ -90,62 +89,74 @@ async function lockLog(tx: Transaction): Promise<z.infer<typeof logRow>> {
   return log
 }
 
-const eventRow = z.object({
-  id: z.string(),
-  xact: z.string(),
-  type: z.string(),
-  at: z.string(),
-  actor: z.string().nullable(),
-  run: z.string().nullable(),
-  data: z.record(z.string(), z.unknown()),
+/** An event's place in the order in which they are read. */
+interface Position {
+  xact: string
+  id: string
+}
+
+interface Added extends Position {
+  count: number
+  /** One behind the other, by index. */
+  entries: Buffer
+}
+
+const addedRow = z.object({
+  count: z.coerce.number(),
+  entries: z.instanceof(Buffer).nullable(),
+  xact: z.string().nullable(),
+  id: z.string().nullable(),
 })
 
 /**
- * Committed events without an index, by transaction. Behind the snapshot that is known to be done only; all of them where
- * that snapshot lies in the future, as after a restore into another server. A pass that takes several batches goes on
- * behind the last one's end: what commits before that end meanwhile isn't seen by the snapshot from before the pass, so
- * the next pass finds it.
+ * Entries for committed events without an index, by transaction: those that `seen` didn't see, behind `xact` and `id`. A
+ * pass that takes several statements goes on behind the last one's end: what commits before that end meanwhile isn't seen
+ * by the snapshot from before the pass, so the next pass finds it.
  */
-async function newEvents(
+async function addEntries(
   tx: Transaction,
-  { seen, pass_xact: xact, pass_id: id }: z.infer<typeof logRow>,
-  limit: number,
-): Promise<z.infer<typeof eventRow>[]> {
-  // As parameters: only then does PostgreSQL walk the index and stop at the limit.
-  return tx.query(
-    eventRow,
-    `SELECT e.id, e.xact, e.type, ${instant('e.at')} AS at, e.actor, e.run_id AS run, e.data
-     FROM lethe_control.events e
-     WHERE e.xact >= coalesce(pg_snapshot_xmin($2::pg_snapshot), '0'::xid8)
-       AND ($2::pg_snapshot IS NULL OR NOT pg_visible_in_snapshot(e.xact, $2::pg_snapshot))
-       AND (e.xact, e.id) > ($3::xid8, $4::bigint)
-       AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)
-     ORDER BY e.xact, e.id LIMIT $1`,
-    [limit, seen, xact ?? '0', id ?? '0'],
+  asked: Position & { first: number; at: string; limit: number; seen: string | null },
+): Promise<Added> {
+  // All as parameters: only then does PostgreSQL walk the index and stop at the limit.
+  const [added] = await tx.query(
+    addedRow,
+    `WITH new AS MATERIALIZED (
+       SELECT e.id, e.xact, row_number() OVER (ORDER BY e.xact, e.id) AS n, ${contentSql('e', `(SELECT ${instant('$6::timestamptz')})`)} AS content
+       FROM lethe_control.events e
+       WHERE e.xact >= coalesce(pg_snapshot_xmin($2::pg_snapshot), '0'::xid8)
+         AND ($2::pg_snapshot IS NULL OR NOT pg_visible_in_snapshot(e.xact, $2::pg_snapshot))
+         AND (e.xact, e.id) > ($3::xid8, $4::bigint)
+         AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)
+       ORDER BY e.xact, e.id LIMIT $1
+     ), added AS (
+       INSERT INTO lethe_control.evidence_entries (index, event_id, sequenced_at, salt, entry)
+       SELECT $5::bigint + n - 1, id, $6::timestamptz, salt, sha256(salt || convert_to(content, 'UTF8'))
+       FROM new, substr($7::bytea, ((n - 1) * ${SALT} + 1)::int, ${SALT}) AS salt
+       RETURNING index, entry
+     ), last AS (SELECT xact, id FROM new ORDER BY n DESC LIMIT 1)
+     SELECT count(*) AS count, string_agg(entry, ''::bytea ORDER BY index) AS entries,
+       (SELECT xact FROM last) AS xact, (SELECT id FROM last) AS id FROM added`,
+    [asked.limit, asked.seen, asked.xact, asked.id, asked.first, asked.at, newSalts(asked.limit)],
   )
+  return {
+    count: added?.count ?? 0,
+    entries: added?.entries ?? Buffer.alloc(0),
+    xact: added?.xact ?? asked.xact,
+    id: added?.id ?? asked.id,
+  }
 }
 
-async function insertEntries(
+/** `last`: where a pass that isn't at its end goes on; null: everything that `snapshot` sees has its index. */
+async function updateLog(
   tx: Transaction,
-  first: number,
-  entries: readonly (Entry & { event: string })[],
+  { size, snapshot, last }: { size: number; snapshot: { now: string; at: string }; last: Position | null },
 ): Promise<void> {
   await tx.execute(
-    `INSERT INTO lethe_control.evidence_entries (index, event_id, entry, salt, content)
-     SELECT $1::bigint + n - 1, event, entry, salt, content
-     FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[])
-       WITH ORDINALITY AS e(event, entry, salt, content, n)`,
-    [
-      first,
-      entries.map((one) => one.event),
-      entries.map((one) => one.entry),
-      entries.map((one) => one.salt),
-      entries.map((one) => one.content),
-    ],
+    last === null
+      ? `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
+           seen = coalesce(pass, $3::pg_snapshot), pass = NULL, pass_xact = NULL, pass_id = NULL`
+      : `UPDATE lethe_control.evidence_log SET size = $1, sequenced_at = $2::timestamptz,
+           pass = coalesce(pass, $3::pg_snapshot), pass_xact = $4::xid8, pass_id = $5`,
+    [size, snapshot.at, snapshot.now, ...(last === null ? [] : [last.xact, last.id])],
   )
-}
-
-/** An instant as ISO 8601 in UTC, microseconds kept. */
-export function instant(sql: string): string {
-  return `to_char((${sql}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }

@@ -3,32 +3,27 @@ import { z } from 'zod'
 import type { Queryable, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { HASH, type NodeReader } from './merkle.ts'
-import { hashesAt, nodesFromTiles, tileRoot, WIDTH, type Tile } from './tiles.ts'
+import { GrowingTiles, hashesAt, nodesFromTiles, WIDTH, type Tile } from './tiles.ts'
 
-const BYTES = WIDTH * HASH
-
-/** Adds leaves behind the first `size`. */
-export async function growTiles(tx: Transaction, size: number, leaves: readonly Buffer[]): Promise<void> {
-  const written: { level: number; tile: number; hashes: Buffer }[] = []
-  let hashes = leaves
-  for (let level = 0; hashes.length > 0; level += 1) {
-    const had = hashesAt(level, size)
-    const first = Math.floor(had / WIDTH)
-    const begun = had % WIDTH === 0 ? Buffer.alloc(0) : await readTile(tx, level, first)
-    const all = Buffer.concat([begun.subarray(0, (had % WIDTH) * HASH), ...hashes])
-    const full: Buffer[] = []
-    for (let start = 0; start < all.length; start += BYTES) {
-      const part = all.subarray(start, start + BYTES)
-      written.push({ level, tile: first + start / BYTES, hashes: part })
-      if (part.length === BYTES) full.push(tileRoot(part))
-    }
-    hashes = full
+/** The tiles of a tree of `size` leaves, ready to grow. */
+export async function growingTiles(db: Queryable, size: number): Promise<GrowingTiles> {
+  const begun = new Map<number, Buffer>()
+  for (let level = 0; hashesAt(level, size) > 0; level += 1) {
+    const [tile, width] = [Math.floor(hashesAt(level, size) / WIDTH), hashesAt(level, size) % WIDTH]
+    if (width > 0) begun.set(level, await storedTile(db, { level, tile, width }))
   }
+  return new GrowingTiles(size, (level) => begun.get(level) ?? Buffer.alloc(0))
+}
+
+export async function storeTiles(
+  tx: Transaction,
+  tiles: readonly (Tile & { hashes: Buffer })[],
+): Promise<void> {
   await tx.execute(
     `INSERT INTO lethe_control.evidence_tiles AS t (level, tile, hashes)
      SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
      ON CONFLICT (level, tile) DO UPDATE SET hashes = EXCLUDED.hashes`,
-    [written.map((one) => one.level), written.map((one) => one.tile), written.map((one) => one.hashes)],
+    [tiles.map((one) => one.level), tiles.map((one) => one.tile), tiles.map((one) => one.hashes)],
   )
 }
 

@@ -44,9 +44,45 @@ export function hashesAt(level: number, size: number): number {
   return Math.floor(size / WIDTH ** level)
 }
 
-/** The root of a full tile: a hash of the level above. */
-export function tileRoot(hashes: Uint8Array): Buffer {
-  return subtree(hashes, 0, WIDTH)
+/** A tree that grows at its end. `begun` gives the last, unfinished tile of a level; each full tile adds to the level above. */
+export class GrowingTiles {
+  readonly #levels: { tile: number; width: number; hashes: Buffer }[] = []
+  readonly #full: (Tile & { hashes: Buffer })[] = []
+  readonly #grown = new Set<number>()
+
+  constructor(size: number, begun: (level: number) => Uint8Array) {
+    for (let level = 0; hashesAt(level, size) > 0; level += 1) {
+      const had = hashesAt(level, size)
+      const hashes = Buffer.alloc(WIDTH * HASH)
+      hashes.set(begun(level).subarray(0, (had % WIDTH) * HASH))
+      this.#levels.push({ tile: Math.floor(had / WIDTH), width: had % WIDTH, hashes })
+    }
+  }
+
+  add(leaf: Buffer): void {
+    this.#add(0, leaf)
+  }
+
+  #add(level: number, hash: Buffer): void {
+    const at = (this.#levels[level] ??= { tile: 0, width: 0, hashes: Buffer.alloc(WIDTH * HASH) })
+    at.hashes.set(hash, at.width * HASH)
+    at.width += 1
+    this.#grown.add(level)
+    if (at.width < WIDTH) return
+    this.#full.push({ level, tile: at.tile, width: WIDTH, hashes: at.hashes })
+    this.#levels[level] = { tile: at.tile + 1, width: 0, hashes: Buffer.alloc(WIDTH * HASH) }
+    this.#add(level + 1, subtree(at.hashes, 0, WIDTH))
+  }
+
+  /** Every tile that has grown, as it is now. */
+  changed(): (Tile & { hashes: Buffer })[] {
+    const begun = this.#levels.flatMap(({ tile, width, hashes }, level) =>
+      width > 0 && this.#grown.has(level)
+        ? [{ level, tile, width, hashes: hashes.subarray(0, width * HASH) }]
+        : [],
+    )
+    return [...this.#full, ...begun]
+  }
 }
 
 /**
@@ -77,9 +113,13 @@ export function nodesFromTiles(read: (tile: Tile) => Promise<Uint8Array>, size: 
 
 /** The root over `count` (a power of two) hashes from place `start`. */
 function subtree(hashes: Uint8Array, start: number, count: number): Buffer {
-  if (count === 1) return Buffer.from(hashes.subarray(start * HASH, (start + 1) * HASH))
-  const half = count / 2
-  return nodeHash(subtree(hashes, start, half), subtree(hashes, start + half, half))
+  const level = Buffer.from(hashes.subarray(start * HASH, (start + count) * HASH))
+  for (let width = count; width > 1; width /= 2)
+    for (let node = 0; node < width / 2; node += 1) {
+      const pair = level.subarray(node * 2 * HASH, (node * 2 + 2) * HASH)
+      level.set(nodeHash(pair.subarray(0, HASH), pair.subarray(HASH)), node * HASH)
+    }
+  return level.subarray(0, HASH)
 }
 
 /** Entries of a bundle: each behind its length in two bytes, big-endian. */

@@ -1,7 +1,14 @@
 /** What `lethe grants --sql` prints: the least rights for each role, as statements a database administrator can read and run. */
 import pg from 'pg'
 import type { DeletionPlan, PlanStep, TableName } from '../datamap/index.ts'
-import { controlRights, roles, targetRights, type RoleName, type TableRights } from './rights.ts'
+import {
+  controlRights,
+  RETENTION_ROLE,
+  roles,
+  targetRights,
+  type RoleName,
+  type TableRights,
+} from './rights.ts'
 
 export interface GrantOptions {
   /** Names of the three roles; default lethe_worker, lethe_operator, lethe_auditor. */
@@ -23,6 +30,7 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
     which === 'control'
       ? [
           ...ownTables('lethe_control', controlRights, names),
+          ...retention(),
           `GRANT EXECUTE ON FUNCTION lethe_control.approve_by_appraisal(uuid, uuid) TO ${quote(names.worker)};`,
         ]
       : [...ownTables('lethe', targetRights, names), ...planned(options.plans ?? [], names)]
@@ -32,10 +40,7 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
 function createRoles(names: Names): string[] {
   return [
     '-- Three group roles without a login. Make a login for each process or person a member: GRANT lethe_worker TO …',
-    ...roles.map(
-      (role) =>
-        `DO $$ BEGIN CREATE ROLE ${quote(names[role])} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`,
-    ),
+    ...roles.map((role) => createRole(names[role])),
   ]
 }
 
@@ -52,6 +57,25 @@ function ownTables(schema: string, rights: Readonly<Record<string, TableRights>>
     }
   }
   return lines
+}
+
+function retention(): string[] {
+  const allowed = Object.entries(controlRights).flatMap(([table, { retention: privileges = [] }]) =>
+    privileges.length === 0
+      ? []
+      : [`GRANT ${privileges.join(', ')} ON lethe_control.${table} TO ${RETENTION_ROLE};`],
+  )
+  return [
+    '',
+    '-- Lets the contents of old evidence go (evidence.keep). Grant it to a login of its own, to no other role.',
+    createRole(RETENTION_ROLE),
+    `GRANT USAGE ON SCHEMA lethe_control TO ${RETENTION_ROLE};`,
+    ...allowed,
+  ]
+}
+
+function createRole(role: string): string {
+  return `DO $$ BEGIN CREATE ROLE ${quote(role)} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`
 }
 
 function planned(plans: readonly DeletionPlan[], names: Names): string[] {

@@ -4,8 +4,10 @@
  */
 export const roles = ['worker', 'operator', 'auditor'] as const
 export type RoleName = (typeof roles)[number]
+/** Takes part in no work: lets old contents of the evidence log go. The triggers know it by this name. */
+export const RETENTION_ROLE = 'lethe_retention'
 /** Privileges as GRANT takes them, by role. */
-export type TableRights = Readonly<Record<RoleName, readonly string[]>>
+export type TableRights = Readonly<Record<RoleName, readonly string[]> & { retention?: readonly string[] }>
 
 const read = ['SELECT']
 const append = ['SELECT', 'INSERT']
@@ -15,15 +17,20 @@ const own = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 /** lethe_control. */
 export const controlRights: Readonly<Record<string, TableRights>> = {
   // evidence
-  events: { worker: append, operator: append, auditor: read },
+  events: { worker: append, operator: append, auditor: read, retention: ['SELECT', 'DELETE'] },
   erasures: { worker: append, operator: read, auditor: read },
   erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
   evidence_log: {
-    worker: [...read, 'UPDATE (size, seen, pass, pass_xact, pass_id, sequenced_at)'],
+    worker: [...read, 'UPDATE (size, seen, pass, pass_xact, pass_id, sequenced_at, verified)'],
     operator: [...read, 'UPDATE (locked_for)'],
     auditor: read,
   },
-  evidence_entries: { worker: append, operator: read, auditor: read },
+  evidence_entries: {
+    worker: append,
+    operator: read,
+    auditor: read,
+    retention: ['SELECT', 'UPDATE (salt)'],
+  },
   evidence_tiles: { worker: write, operator: read, auditor: read },
   evidence_checkpoints: { worker: [...append, 'UPDATE (published_at)'], operator: read, auditor: read },
   batches: { worker: append, operator: read, auditor: read },

@@ -43,7 +43,8 @@ export async function claimRun(
         ELSE lease_expires_at <= clock_timestamp() AND attempt + ${lost} < max_attempts END`,
       values: [claim.generation, claim.holder, claim.leaseSeconds],
       events: [{ type: 'run.claimed', data: { holder: claim.holder, generation: claim.generation } }],
-      noted: `jsonb_build_object('fence', moved.fence::text, 'attempt', moved.attempt)`,
+      // canonical JSON again: both members sort before the event's own
+      noted: `'{"attempt":' || moved.attempt || ',"fence":"' || moved.fence || '",' || substr(e.data::text, 2)`,
     },
   )
 }

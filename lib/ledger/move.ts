@@ -1,7 +1,7 @@
 /** The single statement behind every state change: it moves the run and records the event, or does neither. */
-import type { Queryable } from '../db/index.ts'
+import { prepared, type Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson, type NewEvent } from '../evidence/index.ts'
+import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
 import { getRun, runColumns, runRow, type Claim, type Run } from './run.ts'
 import { transitions, type Verb } from './transitions.ts'
 
@@ -13,7 +13,7 @@ export interface Change {
   values?: readonly unknown[]
   /** Events whose data the caller knows beforehand. */
   events?: readonly NewEvent[]
-  /** SQL giving a jsonb object over `moved`, added to the events' data: what only the statement itself knows. */
+  /** SQL giving the events' data as canonical JSON text, over `moved` and `e.data`: with what only the statement knows. */
   noted?: string
 }
 
@@ -31,18 +31,16 @@ export async function move(
   const { from, to } = transitions[verb]
   const [moved] = await db.query(
     runRow,
-    `WITH moved AS (
+    prepared(`WITH moved AS (
        UPDATE lethe_control.runs
        SET state = '${to}', updated_at = clock_timestamp()${change.set === undefined ? '' : `, ${change.set}`}
        WHERE id = $1 AND state = ANY ($2::text[]) AND ($3::bigint IS NULL OR fence = $3)
          ${change.where === undefined ? '' : `AND (${change.where})`}
        RETURNING ${runColumns}
      ), noted AS (
-       INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT moved.id, e.type, e.actor, e.data${change.noted === undefined ? '' : ` || ${change.noted}`}
-       FROM moved, jsonb_to_recordset($4::jsonb) AS e(type text, actor text, data jsonb)
+       ${eventsSql('moved', '$4', change.noted)}
      )
-     SELECT * FROM moved`,
+     SELECT * FROM moved`),
     [run.id, from, run.fence?.toString() ?? null, eventsJson(change.events ?? []), ...(change.values ?? [])],
   )
   return moved ?? null

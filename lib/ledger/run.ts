@@ -1,9 +1,9 @@
 /** A run as the record holds it, and the statements that only read or create. */
 import { z } from 'zod'
 import { newId } from '../clock/index.ts'
-import type { Queryable } from '../db/index.ts'
+import { prepared, type Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson } from '../evidence/index.ts'
+import { eventsJson, eventsSql } from '../evidence/index.ts'
 import { runStates, type RunState } from './transitions.ts'
 
 export interface Run {
@@ -130,17 +130,15 @@ export async function createRun(db: Queryable, run: NewRun): Promise<Run | { exi
   for (;;) {
     const [created] = await db.query(
       runRow,
-      `WITH made AS (
+      prepared(`WITH made AS (
          INSERT INTO lethe_control.runs (id, kind, queue, scope, payload, state, max_attempts, created_by)
          VALUES ($1, $2, $3, $4, $5::jsonb, 'queued', $6, $7)
          ON CONFLICT (kind, scope) WHERE state IN ('queued', 'running', 'waiting', 'paused') DO NOTHING
          RETURNING ${runColumns}
        ), noted AS (
-         INSERT INTO lethe_control.events (run_id, type, actor, data)
-         SELECT made.id, e.type, e.actor, e.data
-         FROM made, jsonb_to_recordset($8::jsonb) AS e(type text, actor text, data jsonb)
+         ${eventsSql('made', '$8')}
        )
-       SELECT * FROM made`,
+       SELECT * FROM made`),
       [
         newId(),
         run.kind,

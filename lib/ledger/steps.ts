@@ -1,7 +1,7 @@
 /** What the holder of a claim writes: steps, and each way a claim can end. All of it is refused with an old fence. */
-import type { Database, Queryable, Transaction } from '../db/index.ts'
+import { prepared, type Database, type Queryable, type Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { eventsJson, type NewEvent } from '../evidence/index.ts'
+import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
 import { dueNow, fenced, moveClaimed, noLease } from './move.ts'
 import { runColumns, runRow, type Claim, type Run } from './run.ts'
 
@@ -40,7 +40,7 @@ export async function recordStep(
 async function writeStep(db: Queryable, run: Claim, step: NewStep): Promise<Run> {
   const [written] = await db.query(
     runRow,
-    `WITH held AS (
+    prepared(`WITH held AS (
        UPDATE lethe_control.runs
        SET counters = counters || $3::jsonb, cursor = coalesce($4::jsonb, cursor), updated_at = clock_timestamp()
        WHERE id = $1 AND fence = $2 AND state = 'running'
@@ -53,11 +53,9 @@ async function writeStep(db: Queryable, run: Claim, step: NewStep): Promise<Run>
          SELECT number, finished_at FROM lethe_control.steps WHERE run_id = held.id ORDER BY number DESC LIMIT 1
        ) AS last ON true
      ), noted AS (
-       INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT held.id, e.type, e.actor, e.data
-       FROM held, jsonb_to_recordset($8::jsonb) AS e(type text, actor text, data jsonb)
+       ${eventsSql('held', '$8')}
      )
-     SELECT * FROM held`,
+     SELECT * FROM held`),
     [
       run.id,
       run.fence.toString(),

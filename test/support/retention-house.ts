@@ -134,6 +134,7 @@ export type Signer = 'cto' | 'clerk' | 'desk'
 export interface RetentionHouse {
   readonly context: Context
   readonly control: Database
+  readonly controlUrl: string
   readonly app: Database
   sign(decided: Decided, by?: Signer): Promise<Attested>
   /** Puts keys over the configuration, and these keys over the policies of the names given. */
@@ -205,6 +206,7 @@ export async function openRetentionHouse(
       return opened.context
     },
     control,
+    controlUrl: databases.control.url,
     app,
     configure,
     sign: async (decided, by = 'cto') =>

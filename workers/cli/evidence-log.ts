@@ -41,6 +41,7 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
     )
     .option('--origin <name>', 'name of the log; default: the configuration')
     .option('--keys <file>', 'its public keys, a line each; default: those of the keystore')
+    .option('--head <file...>', 'signed heads kept elsewhere, which the living log has to continue')
     .action((file: string | undefined, options: VerifyOptions) =>
       file === undefined ? verify(session, options) : verifyFile(session, file, options),
     )
@@ -118,6 +119,7 @@ async function exported(session: Session, options: { from: string; to: string; o
 }
 
 interface VerifyOptions {
+  head?: string[]
   origin?: string
   keys?: string
 }
@@ -146,10 +148,15 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
 
 async function verify(session: Session, options: VerifyOptions): Promise<void> {
   const { verifyLog } = await import('../../lib/evidence/index.ts')
-  const { publishedHead } = await import('../../jobs/evidence/index.ts')
+  const { keepFor, publishedHead } = await import('../../jobs/evidence/index.ts')
   await withContext(session, async (context) => {
     const trust = await trusted(session, options, context)
-    const found = await verifyLog(context.control, trust, await publishedHead(context))
+    const published = await publishedHead(context)
+    const kept = await Promise.all((options.head ?? []).map(readText))
+    const found = await verifyLog(context.control, trust, {
+      others: published === null ? kept : [published, ...kept],
+      keep: keepFor(context),
+    })
     const { output } = session
     const figures = `${found.entries} entries hashed again (${found.aged} aged out), ${found.heads} signed heads compared`
     if (found.breaks.length === 0) return output.data(found, `The log holds: ${figures}.`)

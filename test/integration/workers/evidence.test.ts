@@ -76,5 +76,5 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   )
   const broken = await lethe(['evidence', 'verify'], app.env)
   expect(broken).toMatchObject({ code: 30 })
-  expect(broken.stdout).toContain('Event 1, entry 0, is not what was recorded.')
+  expect(broken.stdout).toContain('The event of entry 0 is not what was hashed.')
 }, 90_000)

@@ -1,12 +1,33 @@
 import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { confirmLock, evidenceKeys, evidenceRound, publishedHead } from '../../../../jobs/evidence/index.ts'
+import { z } from 'zod'
+import {
+  confirmLock,
+  evidenceKeys,
+  evidenceRound,
+  keepFor,
+  publishedHead,
+} from '../../../../jobs/evidence/index.ts'
 import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
-import { appendEvent, verifierKeys, verifyLog } from '../../../../lib/evidence/index.ts'
+import {
+  appendEvent,
+  logStatus,
+  proveEvent,
+  sequence,
+  verifierKeys,
+  verifyLog,
+} from '../../../../lib/evidence/index.ts'
+import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
+import { rootOf } from '../../../../lib/evidence/merkle.ts'
+import { storedNodes } from '../../../../lib/evidence/store.ts'
+import { grantsSql } from '../../../../lib/grants/index.ts'
 import { createRun } from '../../../../lib/ledger/index.ts'
 import { startProxy, type FaultProxy } from '../../../support/servers.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { makeFolder } from '../../../support/process.ts'
 import { sharedS3 } from '../../../support/shared.ts'
 import type { S3Address } from '../../../support/s3.ts'
 
@@ -51,10 +72,11 @@ beforeEach(async () => {
   }
 })
 
-async function configure(bucketName: string): Promise<void> {
+async function configure(bucketName: string, more: Record<string, string> = {}): Promise<void> {
   await house.configure({
     evidence: {
       origin: 'example.org/lethe',
+      ...more,
       bucket: {
         name: bucketName,
         region: s3.region,
@@ -74,10 +96,11 @@ async function events(count: number): Promise<void> {
 async function trust() {
   const keys = evidenceKeys(house.context)
   if (keys === null) throw new Error('no log is configured')
+  const published = await publishedHead(house.context)
   return verifyLog(
     house.control,
     { origin: keys.origin, keys: verifierKeys(keys) },
-    await publishedHead(house.context),
+    { others: published === null ? [] : [published], keep: keepFor(house.context) },
   )
 }
 
@@ -151,38 +174,112 @@ describe('a round of the evidence log', () => {
     expect((await trust()).breaks.map((one) => one.kind)).toContain('rewritten')
   })
 
-  test('is verified by a run that fails, with the kind of each break, once somebody edited an event', async () => {
+  async function runOf(kind: 'evidence.verify' | 'evidence.age', payload: Record<string, unknown> = {}) {
+    const made = await createRun(house.control, {
+      kind,
+      queue: 'evidence',
+      scope: 'log',
+      payload,
+      maxAttempts: 3,
+      createdBy: 'test',
+    })
+    if ('existing' in made) throw new Error('a run is there already')
+    await house.work()
+    return house.run(made)
+  }
+
+  test('is verified by a run from where the last one ended, from the start by one that is asked to; a break fails it with its kind', async () => {
     await events(5)
     await evidenceRound(house.context, 0)
-    const nightly = async () => {
-      const made = await createRun(house.control, {
-        kind: 'evidence.verify',
-        queue: 'evidence',
-        scope: 'log',
-        payload: {},
-        maxAttempts: 3,
-        createdBy: 'test',
-      })
-      if ('existing' in made) throw new Error('a run is there already')
-      await house.work()
-      return house.run(made)
-    }
-    expect(await nightly()).toMatchObject({
+    expect(await runOf('evidence.verify')).toMatchObject({
       state: 'succeeded',
       outcome: 'holds',
-      counters: { entries: 5, heads: 1 },
+      counters: { from: 0, entries: 5, heads: 1 },
     })
     await evidenceRound(house.context, 0)
     await house.control.transaction(async (tx) => {
       await tx.execute(`SET LOCAL session_replication_role = replica`)
       await tx.execute(`UPDATE lethe_control.events SET data = '{"reason":"other"}' WHERE type = 'run.woken'`)
     })
-    expect(await nightly()).toMatchObject({
+    const next = await runOf('evidence.verify')
+    expect(next).toMatchObject({ state: 'succeeded', counters: { from: 5, heads: 2 } })
+    expect(await runOf('evidence.verify', { whole: true })).toMatchObject({
       state: 'failed',
       errorCode: 'E_EVIDENCE_BROKEN',
       errorMessage: expect.stringContaining('edited 5'),
+      counters: { from: 0 },
     })
   })
+
+  test('does not trust where the last verification ended once the tiles before it were changed', async () => {
+    await events(300)
+    await evidenceRound(house.context, 0)
+    await runOf('evidence.verify')
+    await house.control.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL session_replication_role = replica`)
+      await tx.execute(
+        `UPDATE lethe_control.evidence_tiles SET hashes = set_byte(hashes, 9, 1 # get_byte(hashes, 9)) WHERE level = 1`,
+      )
+    })
+    expect(await runOf('evidence.verify')).toMatchObject({
+      state: 'failed',
+      errorMessage: expect.stringContaining('tiles 1'),
+      counters: { from: 0 },
+    })
+  })
+
+  test('lets the contents go that are older than they have to be kept, their hashes stay, and the log verifies', async () => {
+    const login = `aging_${process.pid}`
+    await house.control.execute(grantsSql('control'))
+    await house.control.execute(`CREATE ROLE ${login} LOGIN`)
+    const url = new URL(house.controlUrl)
+    url.username = login
+    const file = join(makeFolder('aging'), 'url')
+    writeFileSync(file, url.toString())
+    await configure(name, { retention_url: `file:${file}` })
+    expect(await runOf('evidence.age')).toMatchObject({ outcome: 'nothing-due' })
+    await events(5)
+    await sequence(house.control)
+    await signedYearsAgo(7, 5)
+    await events(3)
+    await evidenceRound(house.context, 0)
+    expect(await runOf('evidence.age')).toMatchObject({
+      state: 'refused',
+      errorCode: 'E_DATABASE_PRIVILEGE',
+    })
+    await house.control.execute(`GRANT lethe_retention TO ${login}`)
+    expect(await runOf('evidence.age')).toMatchObject({ outcome: 'aged', counters: { aged: 5 } })
+    await evidenceRound(house.context, 0)
+    expect(await trust()).toMatchObject({ aged: 5, breaks: [] })
+    const [first] = await house.control.query(
+      z.object({ id: z.string() }),
+      'SELECT event_id AS id FROM lethe_control.evidence_entries WHERE index = 0',
+    )
+    await expect(proveEvent(house.control, first?.id ?? '')).rejects.toMatchObject({
+      code: 'E_EVIDENCE_AGED',
+    })
+    expect(await logStatus(house.control)).toMatchObject({ waiting: 0 })
+    await house.control.transaction(async (tx) => {
+      await tx.execute('SET LOCAL ROLE lethe_retention')
+      await tx.execute(
+        `DELETE FROM lethe_control.events e USING lethe_control.evidence_entries x WHERE x.index = 5 AND e.id = x.event_id`,
+      )
+      await tx.execute('UPDATE lethe_control.evidence_entries SET salt = NULL WHERE index = 5')
+    })
+    expect((await trust()).breaks).toMatchObject([{ kind: 'missing', at: 5 }])
+  })
+
+  /** A head as the log's own key signed it then. */
+  async function signedYearsAgo(years: number, size: number): Promise<void> {
+    const keys = evidenceKeys(house.context)
+    if (keys === null) throw new Error('no log is configured')
+    const at = new Date(Date.now() - years * 366 * 86_400_000)
+    const root = await rootOf(size, storedNodes(house.control, size))
+    await house.control.execute(
+      'INSERT INTO lethe_control.evidence_checkpoints (size, at, note) VALUES ($1, $2, $3)',
+      [size, at, signCheckpoint({ origin: keys.origin, size, root }, keys.signer, at)],
+    )
+  }
 
   test('is led by one process', async () => {
     await events(1)

@@ -243,13 +243,15 @@ describe('the clocks', () => {
 
   test('that differ by more than a minute are refused with the figure', async () => {
     const ahead: Pick<Database, 'query' | 'execute'> = {
-      query: (schema, text, values) =>
+      query: (schema, statement, values) =>
         db.query(
           schema,
-          text.replace('clock_timestamp()', `(clock_timestamp() + interval '90 seconds')`),
+          typeof statement === 'string'
+            ? statement.replace('clock_timestamp()', `(clock_timestamp() + interval '90 seconds')`)
+            : statement,
           values,
         ),
-      execute: (text, values) => db.execute(text, values),
+      execute: (statement, values) => db.execute(statement, values),
     }
     await expect(checkClockSkew(db, ahead, 'clinic')).rejects.toMatchObject({
       code: 'E_CLOCK_SKEW',

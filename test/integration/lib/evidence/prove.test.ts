@@ -22,6 +22,7 @@ import {
   type LogKeys,
   type Trust,
 } from '../../../../lib/evidence/index.ts'
+import { contentSql, instant } from '../../../../lib/evidence/entry.ts'
 import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/evidence/store.ts'
@@ -31,6 +32,7 @@ import { findProgram } from '../../../support/install.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 
 const origin = 'example.org/lethe'
+const keep = '6 years'
 let control: Database
 let fresh: { url: string; drop(): Promise<void> }
 let folder: string
@@ -61,7 +63,13 @@ async function grow(count: number): Promise<void> {
 }
 
 const kinds = async (published: string | null = null) =>
-  [...new Set((await verifyLog(control, trust, published)).breaks.map((one) => one.kind))].toSorted()
+  [
+    ...new Set(
+      (await verifyLog(control, trust, { others: published === null ? [] : [published], keep })).breaks.map(
+        (one) => one.kind,
+      ),
+    ),
+  ].toSorted()
 
 /** As somebody who owns the tables would. */
 async function tamper(...statements: string[]): Promise<void> {
@@ -122,7 +130,13 @@ describe('the living log', () => {
   test('holds as long as nobody touches it', async () => {
     await grow(10)
     await grow(300)
-    expect(await verifyLog(control, trust)).toEqual({ entries: 310, aged: 0, heads: 2, breaks: [] })
+    expect(await verifyLog(control, trust, { keep })).toEqual({
+      from: 0,
+      entries: 310,
+      aged: 0,
+      heads: 2,
+      breaks: [],
+    })
   })
 
   test.each([
@@ -133,19 +147,19 @@ describe('the living log', () => {
     ],
     ['an event was deleted', [`DELETE FROM lethe_control.events WHERE id = 4`], ['missing']],
     [
-      'a content was edited with its event',
+      'an event was let go before its time',
       [
-        `UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 4`,
-        `UPDATE lethe_control.evidence_entries SET content = convert_to(replace(convert_from(content, 'UTF8'), 'run.woken', 'run.resumed'), 'UTF8') WHERE event_id = 4`,
+        `DELETE FROM lethe_control.events WHERE id = 4`,
+        `UPDATE lethe_control.evidence_entries SET salt = NULL WHERE event_id = 4`,
       ],
-      ['edited'],
+      ['missing'],
     ],
     [
-      'a content, its event and its commitment were made anew',
+      'an event and its commitment were made anew',
       [
         `UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 4`,
-        `UPDATE lethe_control.evidence_entries SET content = convert_to(replace(convert_from(content, 'UTF8'), 'run.woken', 'run.resumed'), 'UTF8') WHERE event_id = 4`,
-        `UPDATE lethe_control.evidence_entries SET entry = sha256(salt || content) WHERE event_id = 4`,
+        `UPDATE lethe_control.evidence_entries x SET entry = sha256(salt || convert_to(${contentSql('e', instant('x.sequenced_at'))}, 'UTF8'))
+         FROM lethe_control.events e WHERE x.event_id = 4 AND e.id = 4`,
       ],
       ['rewritten', 'tiles'],
     ],
@@ -241,7 +255,7 @@ test('The keeper of the log needs the rights of the worker and no more, and can 
     expect(await sequence(worker)).toMatchObject({ added: 1 })
     expect(await signHead(worker, keys, 0)).toMatchObject({ size: 1 })
     for (const change of [
-      'UPDATE lethe_control.evidence_entries SET content = NULL',
+      'UPDATE lethe_control.evidence_entries SET salt = NULL',
       `UPDATE lethe_control.evidence_checkpoints SET note = ''`,
       'DELETE FROM lethe_control.evidence_checkpoints',
       `UPDATE lethe_control.evidence_log SET locked_for = '1 day'`,

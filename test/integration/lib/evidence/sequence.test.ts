@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { sleep } from '../../../../lib/clock/index.ts'
 import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
 import { appendEvent, sequence } from '../../../../lib/evidence/index.ts'
-import { commitment } from '../../../../lib/evidence/entry.ts'
+import { canonicalJson } from '../../../../lib/canonical/index.ts'
+import { commitment, contentSql, instant } from '../../../../lib/evidence/entry.ts'
 import { leafHash, rootOf } from '../../../../lib/evidence/merkle.ts'
 import { storedEntries, storedNodes } from '../../../../lib/evidence/store.ts'
 import { bundle } from '../../../../lib/evidence/tiles.ts'
@@ -21,9 +22,9 @@ afterAll(async () => {
   await fresh.drop()
 })
 
-async function drain(db = control, limit?: number): Promise<number> {
+async function drain(db = control, batch?: { events: number; statements: number }): Promise<number> {
   for (;;) {
-    const { more, size } = await sequence(db, limit)
+    const { more, size } = await sequence(db, batch)
     if (!more) return size
   }
 }
@@ -74,7 +75,7 @@ describe('the sequencer', () => {
     }
     const sequencer = async () => {
       while (performance.now() < end) {
-        await sequence(control, 50)
+        await sequence(control, { events: 25, statements: 2 })
         await sleep(20)
       }
     }
@@ -123,9 +124,9 @@ describe('the sequencer', () => {
     const before = await drain()
     const late = await openLate()
     for (let n = 0; n < 60; n += 1) await appendEvent(control, { type: 'run.paused', data: {} })
-    expect(await sequence(control, 50)).toMatchObject({ added: 50, more: true })
+    expect(await sequence(control, { events: 25, statements: 2 })).toMatchObject({ added: 50, more: true })
     await late.commit()
-    expect(await sequence(control, 50)).toMatchObject({ added: 10, more: false })
+    expect(await sequence(control, { events: 25, statements: 2 })).toMatchObject({ added: 10, more: false })
     expect(await drain()).toBe(before + 61)
   })
 
@@ -134,9 +135,17 @@ describe('the sequencer', () => {
     await control.transaction(async (tx) => {
       for (let n = 0; n < 120; n += 1) await appendEvent(tx, { type: 'run.paused', data: {} })
     })
-    expect(await sequence(control, 50)).toEqual({ added: 50, size: before + 50, more: true })
-    expect(await sequence(control, 50)).toMatchObject({ added: 50, more: true })
-    expect(await sequence(control, 50)).toEqual({ added: 20, size: before + 120, more: false })
+    expect(await sequence(control, { events: 25, statements: 2 })).toEqual({
+      added: 50,
+      size: before + 50,
+      more: true,
+    })
+    expect(await sequence(control, { events: 25, statements: 2 })).toMatchObject({ added: 50, more: true })
+    expect(await sequence(control, { events: 25, statements: 2 })).toEqual({
+      added: 20,
+      size: before + 120,
+      more: false,
+    })
   })
 
   test('keeps the exact bytes that were hashed, and refuses every change of them', async () => {
@@ -146,17 +155,19 @@ describe('the sequencer', () => {
     })
     const size = await drain()
     const [row] = await control.query(
-      z.object({ entry: z.instanceof(Buffer), salt: z.instanceof(Buffer), content: z.instanceof(Buffer) }),
-      'SELECT entry, salt, content FROM lethe_control.evidence_entries WHERE index = $1',
+      z.object({ entry: z.instanceof(Buffer), salt: z.instanceof(Buffer), content: z.string() }),
+      `SELECT x.entry, x.salt, ${contentSql('e', instant('x.sequenced_at'))} AS content
+       FROM lethe_control.evidence_entries x JOIN lethe_control.events e ON e.id = x.event_id WHERE x.index = $1`,
       [size - 1],
     )
-    expect(row && commitment(row.salt, row.content)).toEqual(row?.entry)
-    expect(JSON.parse(row?.content.toString() ?? '')).toMatchObject({
+    expect(row && commitment(row.salt, Buffer.from(row.content))).toEqual(row?.entry)
+    expect(row?.content).toBe(canonicalJson(JSON.parse(row?.content ?? '')))
+    expect(JSON.parse(row?.content ?? '')).toMatchObject({
       type: 'proposal.expired',
       data: { proposal: 'b2f7e0c6-7f5e-4b52-8a32-0f6a3a1a9e11' },
     })
     for (const change of [
-      'UPDATE lethe_control.evidence_entries SET content = NULL',
+      'UPDATE lethe_control.evidence_entries SET salt = NULL',
       'DELETE FROM lethe_control.evidence_entries',
       'TRUNCATE lethe_control.evidence_entries',
     ])
