@@ -10,7 +10,7 @@ export function monotonicMs(): number {
   return performance.now()
 }
 
-/** The worker's own wall clock (UTC). For log lines and file names, never for a decision about data. */
+/** The worker's own wall clock (UTC). For log lines and file names, and to doubt another clock; never for a decision about data. */
 export function wallClock(): Date {
   return new Date()
 }

@@ -31,4 +31,6 @@ export {
   type VerifyOptions,
 } from './verify.ts'
 export { ageContents, agingOf, type Aging } from './age.ts'
+export { isConsistencyProof, proveConsistency, verifyConsistency } from './consistency.ts'
+export { verifyMirror } from './mirror.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import type { Bucket } from '../bucket/index.ts'
+import { wallClock } from '../clock/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
@@ -12,6 +13,9 @@ import { rootOf } from './merkle.ts'
 import { verifierKeys, type LogKeys } from './keys.ts'
 import { storedEntries, storedNodes, storedTile } from './store.ts'
 import { bundle, bundlePath, newTiles, tilePath, WIDTH } from './tiles.ts'
+
+/** Two clocks that disagree by more than this: one of them would put a wrong time under a signature. */
+const SKEW_SECONDS = 60
 
 /** Object of the newest head; every other object is written once. */
 export const HEAD_KEY = 'checkpoint'
@@ -43,7 +47,7 @@ export async function newestHead(control: Database): Promise<Head | null> {
 
 /**
  * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due. Throws
- * E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
+ * E_EVIDENCE_CLOCK, E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
  */
 export async function signHead(control: Database, keys: LogKeys, newsSeconds = 60): Promise<Head | null> {
   const last = await newestHead(control)
@@ -53,6 +57,12 @@ export async function signHead(control: Database, keys: LogKeys, newsSeconds = 6
   )
   if (log === undefined)
     throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  const skew = (wallClock().getTime() - log.now.getTime()) / 1000
+  if (Math.abs(skew) > SKEW_SECONDS)
+    throw new LetheError('E_EVIDENCE_CLOCK', {
+      message: `No head is signed: the control database's clock and this worker's are ${Math.round(Math.abs(skew))} s apart.`,
+      facts: { seconds: Math.round(skew) },
+    })
   const age = last === null ? Infinity : (log.now.getTime() - last.at.getTime()) / 1000
   if (log.size === 0 || age < newsSeconds || (log.size === last?.size && age < 86_400)) return null
   if (last !== null)

@@ -74,7 +74,12 @@ export class GrowingTiles {
     this.#add(level + 1, subtree(at.hashes, 0, WIDTH))
   }
 
-  /** Every tile that has grown, as it is now. */
+  /** The tiles that are full by now; each is given once. */
+  takeFull(): (Tile & { hashes: Buffer })[] {
+    return this.#full.splice(0)
+  }
+
+  /** Every other tile that has grown, as it is now. */
   changed(): (Tile & { hashes: Buffer })[] {
     const begun = this.#levels.flatMap(({ tile, width, hashes }, level) =>
       width > 0 && this.#grown.has(level)
@@ -131,6 +136,19 @@ export function bundle(entries: readonly Uint8Array[]): Buffer {
       return [length, entry]
     }),
   )
+}
+
+/** Null where the last entry is cut off. */
+export function entriesOf(bytes: Buffer): Buffer[] | null {
+  const entries: Buffer[] = []
+  for (let at = 0; at < bytes.length;) {
+    if (at + 2 > bytes.length) return null
+    const end = at + 2 + bytes.readUInt16BE(at)
+    if (end > bytes.length) return null
+    entries.push(bytes.subarray(at + 2, end))
+    at = end
+  }
+  return entries
 }
 
 function tileNumber(tile: number): string {

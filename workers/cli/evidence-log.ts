@@ -1,8 +1,9 @@
 /** `lethe evidence …`: the log of what Lethe did, and proofs of it for people who trust neither us nor the database. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Context } from '../../jobs/context.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import type { LogKeys, Trust, VerifierKey } from '../../lib/evidence/index.ts'
+import type { LogKeys, Trust, VerifierKey, Verification } from '../../lib/evidence/index.ts'
 import { instant, table } from './output.ts'
 import { parseInstant, usage, withContext, type AddCommands, type Session } from './session.ts'
 
@@ -28,6 +29,11 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
     .option('--out <file>', 'default: event-NUMBER.tlog-proof; - for stdout')
     .action((event: string, options: { out?: string }) => proof(session, event, options))
   evidence
+    .command('consistency <head>')
+    .description('a file that proves that the newest head continues a signed head that somebody kept')
+    .option('--out <file>', 'default: OLD-NEW.tlog-consistency; - for stdout')
+    .action((head: string, options: { out?: string }) => consistency(session, head, options))
+  evidence
     .command('export')
     .description('events of a stretch as JSON Lines and CSV, with a proof of each, into a new folder')
     .requiredOption('--from <time>', 'first instant, or a day')
@@ -37,7 +43,7 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
   evidence
     .command('verify [file]')
     .description(
-      'a proof file or an exported folder, offline, by public keys alone; without either the whole living log',
+      'a proof, an exported folder or a copy of the bucket, offline, by public keys alone; without a file the whole living log',
     )
     .option('--origin <name>', 'name of the log; default: the configuration')
     .option('--keys <file>', 'its public keys, a line each; default: those of the keystore')
@@ -104,6 +110,22 @@ async function proof(session: Session, event: string, options: { out?: string })
   })
 }
 
+async function consistency(session: Session, file: string, options: { out?: string }): Promise<void> {
+  const { proveConsistency, verifyConsistency } = await import('../../lib/evidence/index.ts')
+  await withContext(session, async (context) => {
+    const trust = await trusted(session, {}, context)
+    const text = await proveConsistency(context.control, trust, await readText(file))
+    const { old, new: later } = verifyConsistency(text, trust)
+    const out = options.out ?? `${old.size}-${later.size}.tlog-consistency`
+    if (out === '-') return session.output.data({ proof: text }, text.trimEnd())
+    await writeFile(out, text)
+    session.output.data(
+      { file: out, old: old.size, new: later.size },
+      `${out} proves that the head at ${later.size} entries continues the one at ${old.size}. Checked offline: lethe evidence verify ${out} --keys FILE --origin NAME`,
+    )
+  })
+}
+
 async function exported(session: Session, options: { from: string; to: string; out: string }): Promise<void> {
   const { exportEvents } = await import('../../lib/evidence/index.ts')
   const from = parseInstant(options.from, '--from')
@@ -125,13 +147,11 @@ interface VerifyOptions {
 }
 
 async function verifyFile(session: Session, file: string, options: VerifyOptions): Promise<void> {
-  const { verifyExport, verifyProof } = await import('../../lib/evidence/index.ts')
+  const { HEAD_KEY, isConsistencyProof, verifyConsistency, verifyExport, verifyMirror, verifyProof } =
+    await import('../../lib/evidence/index.ts')
   const trust = await trusted(session, options)
-  const folder = await stat(file).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (folder) {
+  if (await isThere(join(file, HEAD_KEY))) return report(session, await verifyMirror(file, trust))
+  if (await isThere(join(file, 'events.jsonl'))) {
     const { events } = await verifyExport(file, trust.origin, trust.keys)
     return session.output.data(
       { events },
@@ -139,6 +159,13 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
     )
   }
   const text = await readText(file)
+  if (isConsistencyProof(text)) {
+    const { old, new: later } = verifyConsistency(text, trust)
+    return session.output.data(
+      { old: old.size, new: later.size },
+      `Holds: the head of log ${trust.origin} at ${later.size} entries, signed on ${instant(later.at)}, continues the one at ${old.size}, signed on ${instant(old.at)}.`,
+    )
+  }
   const { index, content, checkpoint } = verifyProof(text, trust.origin, trust.keys)
   session.output.data(
     { index, content, size: checkpoint.size, signedAt: checkpoint.at.toISOString() },
@@ -157,18 +184,25 @@ async function verify(session: Session, options: VerifyOptions): Promise<void> {
       others: published === null ? kept : [published, ...kept],
       keep: keepFor(context),
     })
-    const { output } = session
-    const figures = `${found.entries} entries hashed again (${found.aged} aged out), ${found.heads} signed heads compared`
-    if (found.breaks.length === 0) return output.data(found, `The log holds: ${figures}.`)
-    session.exitCode = 30
-    output.data(
-      found,
-      `THE LOG IS BROKEN (${figures}). Copy the control database before anything else.\n${table(
-        ['break', 'at', ''],
-        found.breaks.map((one) => [one.kind, one.at, one.message]),
-      )}`,
-    )
+    report(session, found)
   })
+}
+
+/** Exit code 30 where anything is broken. */
+function report(session: Session, found: Verification): void {
+  const { output } = session
+  const start = found.from === 0 ? '' : ` from entry ${found.from} on`
+  const aged = found.aged === 0 ? '' : ` (${found.aged} aged out)`
+  const figures = `${found.entries} entries hashed again${start}${aged}, ${found.heads} signed heads compared`
+  if (found.breaks.length === 0) return output.data(found, `The log holds: ${figures}.`)
+  session.exitCode = 30
+  output.data(
+    found,
+    `THE LOG IS BROKEN (${figures}). Copy what is there before anything else.\n${table(
+      ['break', 'at', ''],
+      found.breaks.map((one) => [one.kind, one.at, one.message]),
+    )}`,
+  )
 }
 
 /** By the files given, and nothing of ours, where both are; else by the configuration. */
@@ -193,6 +227,13 @@ async function readKeys(file: string): Promise<VerifierKey[]> {
     .filter((line) => line.trim() !== '' && !line.startsWith('#'))
   if (lines.length === 0) throw usage(`${file} holds no public key.`)
   return lines.map(parseVerifierKey)
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function readText(file: string): Promise<string> {

@@ -242,6 +242,31 @@ describe('the living log', () => {
   })
 })
 
+test('No head is signed where the worker’s clock and the database’s are an hour apart.', async () => {
+  await grow(1)
+  await appendEvent(control, { type: 'run.woken', data: {} })
+  await sequence(control)
+  const library = (path: string) => new URL(`../../../../lib/${path}/index.ts`, import.meta.url).pathname
+  const keystore = join(folder, 'skewed.json')
+  const script = `
+    import { openDatabase } from '${library('db')}'
+    import { logKeys, signHead } from '${library('evidence')}'
+    import { openKeystore } from '${library('vault')}'
+    const control = openDatabase('${fresh.url}', { name: 'control', applicationName: 'lethe test' })
+    const keys = logKeys('${origin}', await openKeystore('${keystore}', { create: true }), null)
+    await signHead(control, keys, 0).catch((error) => console.log(error.code, error.facts.seconds > 3500))
+    await control.close()`
+  const { stdout } = await promisify(execFile)(await findProgram('faketime', 'faketime'), [
+    '-f',
+    '+1h',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    script,
+  ])
+  expect(stdout.trim()).toBe('E_EVIDENCE_CLOCK true')
+}, 30_000)
+
 test('The keeper of the log needs the rights of the worker and no more, and can neither change what it wrote nor lock anything.', async () => {
   const role = `keeper_${process.pid}_${Math.floor(performance.now())}`
   const names = { worker: role, operator: `${role}_o`, auditor: `${role}_a` }
