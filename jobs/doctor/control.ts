@@ -6,6 +6,7 @@ import { examine, type Finding } from './finding.ts'
 import { examineRights } from './rights.ts'
 import { examineServer } from './server.ts'
 
+const appendOnly = ['lethe_control.events', 'lethe_control.erasures', 'lethe_control.evidence_entries']
 /** A process says that it lives every 15 s. */
 const ALIVE_SECONDS = 60
 
@@ -36,14 +37,15 @@ async function evidence(control: Database): Promise<Finding[]> {
   const [row] = await control.query(
     z.object({ can: z.boolean(), triggers: z.coerce.number() }),
     `SELECT bool_or(has_table_privilege(t, 'UPDATE') OR has_table_privilege(t, 'DELETE') OR has_table_privilege(t, 'TRUNCATE')) AS can,
-       (SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('lethe_control.events'::regclass, 'lethe_control.erasures'::regclass)
+       (SELECT count(*) FROM pg_trigger WHERE tgrelid = ANY ($1::text[]::regclass[])
           AND tgname LIKE 'append_only%' AND tgenabled IN ('O', 'A')) AS triggers
-     FROM unnest(ARRAY['lethe_control.events', 'lethe_control.erasures']) AS t`,
+     FROM unnest($1::text[]) AS t`,
+    [appendOnly],
   )
-  if (row !== undefined && row.triggers < 4)
+  if (row !== undefined && row.triggers < 2 * appendOnly.length)
     return check.error(
       'A trigger that keeps the evidence append-only is missing or disabled.',
-      'ALTER TABLE lethe_control.events ENABLE TRIGGER ALL, the same for lethe_control.erasures; find out who disabled them.',
+      `ALTER TABLE … ENABLE TRIGGER ALL for ${appendOnly.join(', ')}; find out who disabled them.`,
     )
   return row?.can === true
     ? check.warning(

@@ -2,6 +2,7 @@
 import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
 import { openDatabase, type Database } from '../../lib/db/index.ts'
 import { examineControl } from './control.ts'
+import { examineEvidence } from './evidence.ts'
 import { attempt, type Finding } from './finding.ts'
 import { examineKeystore, examineMachine } from './machine.ts'
 import { examinePeople, examinePolicies } from './policies.ts'
@@ -34,7 +35,10 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
     if (control.database !== null) {
       const examined = await examineControl(control.database, config.version)
       findings.push(...examined.findings)
-      if (examined.readable) record = control.database
+      if (examined.readable) {
+        record = control.database
+        findings.push(...(await examineEvidence(control.database, config)))
+      }
     }
     for (const [store, entry] of Object.entries(config.file.stores)) {
       if (entry.kind !== 'postgres') continue

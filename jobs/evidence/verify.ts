@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../lib/errors/index.ts'
-import { lastVerified, markVerified, verifierKeys, verifyLog } from '../../lib/evidence/index.ts'
+import { lastVerified, logStatus, markVerified, verifierKeys, verifyLog } from '../../lib/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
@@ -22,6 +22,7 @@ export const verify: JobKind = {
   maxAttempts: 3,
   scope: () => 'log',
   step,
+  observe,
   schedules: (config) =>
     config.file.evidence === undefined
       ? []
@@ -35,6 +36,16 @@ export const verify: JobKind = {
             catchUp: 'latest',
           },
         ],
+}
+
+/** What nobody has configured isn't behind. */
+async function observe({ control, config, metrics }: Context): Promise<void> {
+  const { evidence } = config.file
+  const { behind } = await logStatus(control)
+  metrics.evidenceBehindSeconds.set({ stage: 'sequenced' }, behind.sequenced)
+  if (evidence !== undefined) metrics.evidenceBehindSeconds.set({ stage: 'signed' }, behind.signed)
+  if (evidence?.bucket !== undefined)
+    metrics.evidenceBehindSeconds.set({ stage: 'published' }, behind.published)
 }
 
 /** A break is final: the run fails with its kinds, which is an alert; it is recorded before that. */

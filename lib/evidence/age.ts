@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { Database, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { storedHeads, type Trust } from './heads.ts'
+import { headBefore, type Trust } from './heads.ts'
 
 /** The role that the triggers let through; the connection's login has to be a member. */
 const ROLE = 'lethe_retention'
@@ -25,8 +25,7 @@ export async function agingOf(control: Database, trust: Trust, keep: string): Pr
     [keep],
   )
   const cutoff = limit?.cutoff ?? new Date(0)
-  const { trusted } = await storedHeads(control, trust)
-  const before = Math.max(0, ...trusted.filter(({ at }) => at < cutoff).map(({ size }) => size))
+  const before = (await headBefore(control, trust, { at: cutoff }))?.size ?? 0
   const [row] = await control.query(
     z.object({ entries: z.coerce.number() }),
     `SELECT count(*) AS entries FROM lethe_control.evidence_entries WHERE index < $1 AND salt IS NOT NULL`,

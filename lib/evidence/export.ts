@@ -84,14 +84,24 @@ export async function exportEvents(
   return done
 }
 
+export interface ExportVerified {
+  events: number
+  /** Lowest and highest index of an entry in it; null where it is empty. */
+  first: number | null
+  last: number | null
+  /** Entries between them that are not in it. */
+  absent: number
+}
+
 /** Checks each event of an export against its proof. Throws what `verifyProof` throws, E_EVIDENCE_BROKEN for a line without one. */
 export async function verifyExport(
   folder: string,
   origin: string,
   keys: readonly VerifierKey[],
-): Promise<{ events: number }> {
+): Promise<ExportVerified> {
   const text = await readFile(join(folder, LINES), 'utf8')
   let events = 0
+  const indexes = new Set<number>()
   for (const line of text.split('\n').slice(0, -1)) {
     const content = contentSchema.safeParse(readJson(line))
     if (!content.success)
@@ -108,8 +118,16 @@ export async function verifyExport(
         facts: { event: content.data.id, proof: proof !== null },
       })
     events += 1
+    indexes.add(proven.index)
   }
-  return { events }
+  const sorted = [...indexes].toSorted((a, b) => a - b)
+  const [first = null, last = null] = [sorted.at(0), sorted.at(-1)]
+  return {
+    events,
+    first,
+    last,
+    absent: first === null || last === null ? 0 : last - first + 1 - indexes.size,
+  }
 }
 
 /** RFC 4180; a leading sign that a spreadsheet would take for a formula is defused. */

@@ -11,30 +11,57 @@ export interface Trust {
   keys: readonly VerifierKey[]
 }
 
-export interface StoredHeads {
-  /** By size, then by when they were stored. */
-  trusted: TrustedCheckpoint[]
-  /** Those that can't be believed, with the size they are stored for. */
-  doubtful: { size: number; why: string }[]
+const PAGE = 1_000
+const row = z.object({ size: z.coerce.number(), at: z.string(), note: z.string() })
+
+export interface StoredHead {
+  /** What it is stored for. */
+  size: number
+  /** Or in words why it can't be believed. */
+  head: TrustedCheckpoint | string
 }
 
-export async function storedHeads(db: Queryable, trust: Trust): Promise<StoredHeads> {
+/** Heads of at least `from` leaves, by size and age; one a minute makes many, so they are read a page at a time. */
+export async function* storedHeads(db: Queryable, trust: Trust, from = 0): AsyncGenerator<StoredHead> {
+  let last = { size: from, at: '-infinity' }
+  for (;;) {
+    const rows = await db.query(
+      row,
+      `SELECT size, at::text, note FROM lethe_control.evidence_checkpoints
+       WHERE (size, at) > ($1::bigint, $2::timestamptz) ORDER BY size, at LIMIT ${PAGE}`,
+      [last.size, last.at],
+    )
+    for (const { size, note } of rows) {
+      const head = readHead(note, trust)
+      yield typeof head === 'string' || head.size === size
+        ? { size, head }
+        : { size, head: `The head stored for ${size} entries was signed for ${head.size}.` }
+    }
+    const end = rows.at(-1)
+    if (end === undefined) return
+    last = end
+  }
+}
+
+/** The newest head of at most `size` leaves, signed before `at`; null where none can be believed. */
+export async function headBefore(
+  db: Queryable,
+  trust: Trust,
+  limit: { size: number } | { at: Date },
+): Promise<TrustedCheckpoint | null> {
   const rows = await db.query(
-    z.object({ size: z.coerce.number(), note: z.string() }),
-    `SELECT size, note FROM lethe_control.evidence_checkpoints ORDER BY size, at`,
+    row,
+    `SELECT size, at::text, note FROM lethe_control.evidence_checkpoints
+     WHERE size > 0 AND ($1::bigint IS NULL OR size <= $1) AND ($2::timestamptz IS NULL OR at < $2)
+     ORDER BY size DESC, at DESC LIMIT 10`,
+    'size' in limit ? [limit.size, null] : [null, limit.at],
   )
-  const heads: StoredHeads = { trusted: [], doubtful: [] }
   for (const { size, note } of rows) {
     const head = readHead(note, trust)
-    if (typeof head === 'string') heads.doubtful.push({ size, why: head })
-    else if (head.size === size) heads.trusted.push(head)
-    else
-      heads.doubtful.push({
-        size,
-        why: `The head stored for ${size} entries was signed for ${head.size}.`,
-      })
+    if (typeof head !== 'string' && head.size === size && (!('at' in limit) || head.at < limit.at))
+      return head
   }
-  return heads
+  return null
 }
 
 /** The head, or in words why it can't be believed. */

@@ -9,15 +9,8 @@ export {
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
-export {
-  logStatus,
-  newestHead,
-  publishHead,
-  signHead,
-  HEAD_KEY,
-  type Head,
-  type LogStatus,
-} from './publish.ts'
+export { newestHead, publishHead, signHead, HEAD_KEY, type Head } from './publish.ts'
+export { logStatus, type LogStatus } from './status.ts'
 export { parseVerifierKey, type VerifierKey } from './note.ts'
 export { proveEvent, verifyProof, type Proven } from './prove.ts'
 export { type Trust } from './heads.ts'

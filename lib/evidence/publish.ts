@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import type { Bucket } from '../bucket/index.ts'
 import { wallClock } from '../clock/index.ts'
-import type { Database } from '../db/index.ts'
+import type { Database, Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import { rootOf } from './merkle.ts'
@@ -37,7 +37,7 @@ const headRow = z
   })
   .transform((row): Head => ({ size: row.size, at: row.at, note: row.note, publishedAt: row.published_at }))
 
-export async function newestHead(control: Database): Promise<Head | null> {
+export async function newestHead(control: Queryable): Promise<Head | null> {
   const [head] = await control.query(
     headRow,
     `SELECT size, at, note, published_at FROM lethe_control.evidence_checkpoints ORDER BY size DESC, at DESC LIMIT 1`,
@@ -139,36 +139,4 @@ async function continues(
       message: `The first ${earlier.size} entries of the evidence log are not those that ${where} was signed for: the log was rewritten or forked.`,
       facts: { kind: 'rewritten', size: earlier.size },
     })
-}
-
-export interface LogStatus {
-  size: number
-  /** Committed events without an index. */
-  waiting: number
-  head: Pick<Head, 'size' | 'at'> | null
-  publishedSize: number | null
-}
-
-export async function logStatus(control: Database): Promise<LogStatus> {
-  const head = await newestHead(control)
-  const [row] = await control.query(
-    z.object({
-      size: z.coerce.number(),
-      waiting: z.coerce.number(),
-      published: z.coerce.number().nullable(),
-    }),
-    `SELECT size, (SELECT count(*) FROM lethe_control.events e
-         WHERE e.xact >= coalesce(pg_snapshot_xmin(seen), '0'::xid8)
-           AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)) AS waiting,
-       (SELECT max(size) FROM lethe_control.evidence_checkpoints WHERE published_at IS NOT NULL) AS published
-     FROM lethe_control.evidence_log`,
-  )
-  if (row === undefined)
-    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
-  return {
-    size: row.size,
-    waiting: row.waiting,
-    head: head === null ? null : { size: head.size, at: head.at },
-    publishedSize: row.published,
-  }
 }

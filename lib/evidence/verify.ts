@@ -8,8 +8,8 @@ import { LetheError } from '../errors/index.ts'
 import type { TrustedCheckpoint } from './checkpoint.ts'
 import { commitment, contentSql, instant } from './entry.ts'
 import { Frontier } from './frontier.ts'
-import { readHead, storedHeads, type Trust } from './heads.ts'
-import { emptyRoot, leafHash, rootOf } from './merkle.ts'
+import { headBefore, readHead, storedHeads, type Trust } from './heads.ts'
+import { leafHash, rootOf } from './merkle.ts'
 import { storedNodes } from './store.ts'
 
 const PAGE = 2_000
@@ -50,7 +50,7 @@ export interface VerifyOptions {
   keep: string
 }
 
-/** One snapshot of the database. */
+/** One snapshot of the database; memory doesn't grow with the log. */
 export async function verifyLog(
   control: Database,
   trust: Trust,
@@ -62,16 +62,26 @@ export async function verifyLog(
       const found = (kind: BreakKind, at: number, message: string) => {
         if (report.breaks.length < 100) report.breaks.push({ kind, at, message })
       }
-      const heads = await trustedHeads(tx, trust, options.others ?? [], found)
       const { size, cutoff } = await logAt(tx, options.keep)
-      const mayBeGone = Math.max(0, ...heads.filter(({ at }) => at < cutoff).map((head) => head.size))
-      const tree = await startOf(tx, heads, options.from ?? 0)
+      const mayBeGone = (await headBefore(tx, trust, { at: cutoff }))?.size ?? 0
+      const tree = await startOf(tx, trust, options.from ?? 0)
       report.from = tree.size
-      const roots = new Map<number, Buffer>([
-        [0, emptyRoot],
-        [tree.size, tree.root()],
-      ])
-      const wanted = new Set(heads.map((head) => head.size))
+      const heads = headsFrom(tx, trust, { others: options.others ?? [], from: tree.size }, found)
+      let head = await heads.next()
+      const compareHeads = async () => {
+        for (; head.done !== true && head.value.size <= tree.size; head = await heads.next()) {
+          const { value } = head
+          report.heads += 1
+          const root =
+            value.size === tree.size
+              ? tree.root()
+              : await rootOf(value.size, storedNodes(tx, tree.size)).catch(() => null)
+          if (root?.equals(value.root) === true) continue
+          const message = `The first ${value.size} entries are not those the head was signed for.`
+          found('rewritten', value.size, message)
+        }
+      }
+      await compareHeads()
       let sequenced = 0
       let page = entriesFrom(tx, tree.size)
       for (let next = tree.size; ;) {
@@ -84,7 +94,7 @@ export async function verifyLog(
           if (row.index !== next) found('missing', next, `Entries ${next} to ${row.index - 1} are gone.`)
           next = row.index + 1
           tree.add(leafHash(row.entry))
-          if (wanted.has(tree.size)) roots.set(tree.size, tree.root())
+          if (head.done !== true && head.value.size === tree.size) await compareHeads()
           if (row.sequenced < sequenced)
             found('clock', row.index, `Entry ${row.index} got its index before the one it follows.`)
           sequenced = row.sequenced
@@ -95,17 +105,10 @@ export async function verifyLog(
       }
       if (tree.size !== size)
         found('missing', size, `The log has ${size} entries by its own count; ${tree.size} are there.`)
-      for (const head of heads.filter((one) => one.size === 0 || one.size >= report.from)) {
+      for (; head.done !== true; head = await heads.next()) {
         report.heads += 1
-        const root = roots.get(head.size)
-        if (root === undefined)
-          found('missing', head.size, `A head was signed for ${head.size} entries; ${tree.size} are there.`)
-        else if (!root.equals(head.root))
-          found(
-            'rewritten',
-            head.size,
-            `The first ${head.size} entries are not those the head was signed for.`,
-          )
+        const message = `A head was signed for ${head.value.size} entries; ${tree.size} are there.`
+        found('missing', head.value.size, message)
       }
       const stored = await rootOf(tree.size, storedNodes(tx, tree.size)).catch(() => null)
       if (stored?.equals(tree.root()) !== true)
@@ -117,13 +120,9 @@ export async function verifyLog(
 }
 
 /** What a head was signed for that an earlier verification has reached; the empty tree where tiles and head disagree. */
-async function startOf(
-  tx: Transaction,
-  heads: readonly TrustedCheckpoint[],
-  from: number,
-): Promise<Frontier> {
-  const head = heads.findLast(({ size }) => size > 0 && size <= from)
-  if (head === undefined) return new Frontier()
+async function startOf(tx: Transaction, trust: Trust, from: number): Promise<Frontier> {
+  const head = from === 0 ? null : await headBefore(tx, trust, { size: from })
+  if (head === null) return new Frontier()
   const tree = await Frontier.at(head.size, storedNodes(tx, head.size)).catch(() => null)
   return tree?.root().equals(head.root) === true ? tree : new Frontier()
 }
@@ -141,27 +140,36 @@ async function logAt(tx: Transaction, keep: string): Promise<{ size: number; cut
 
 type Found = (kind: BreakKind, at: number, message: string) => void
 
-/** Every head that one of the keys has signed, by size. */
-async function trustedHeads(
+/** Every head of at least `from` leaves that one of the keys has signed, and the others, by size. */
+async function* headsFrom(
   tx: Transaction,
   trust: Trust,
-  others: readonly string[],
+  { others, from }: { others: readonly string[]; from: number },
   found: Found,
-): Promise<TrustedCheckpoint[]> {
-  const { trusted, doubtful } = await storedHeads(tx, trust)
-  for (const { size, why } of doubtful) found('signature', size, why)
-  for (const [n, head] of trusted.entries()) {
-    const before = trusted[n - 1]
-    if (before !== undefined && head.at < before.at)
-      found('clock', head.size, `The head at ${head.size} entries was signed before the one it follows.`)
-  }
-  const elsewhere = others.flatMap((note) => {
+): AsyncGenerator<TrustedCheckpoint> {
+  const elsewhere: TrustedCheckpoint[] = []
+  for (const note of others) {
     const head = readHead(note, trust)
-    if (typeof head !== 'string') return [head]
-    found('signature', 0, head)
-    return []
-  })
-  return [...trusted, ...elsewhere].toSorted((x, y) => x.size - y.size)
+    if (typeof head === 'string') found('signature', 0, head)
+    else elsewhere.push(head)
+  }
+  elsewhere.sort((a, b) => a.size - b.size)
+  let before = 0
+  for await (const { size, head } of storedHeads(tx, trust, from)) {
+    if (typeof head === 'string') {
+      found('signature', size, head)
+      continue
+    }
+    if (head.at.getTime() < before)
+      found('clock', size, `The head at ${size} entries was signed before the one it follows.`)
+    before = head.at.getTime()
+    for (let other = elsewhere[0]; other !== undefined && other.size <= size; other = elsewhere[0]) {
+      yield other
+      elsewhere.shift()
+    }
+    yield head
+  }
+  yield* elsewhere
 }
 
 const entryRow = z.object({

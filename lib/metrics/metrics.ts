@@ -21,6 +21,8 @@ export interface Metrics {
   readonly dispatcherLastRoundTimestampSeconds: Gauge
   readonly probeLastSeenTimestampSeconds: Gauge<'queue'>
   readonly runsState: Gauge<'state'>
+  /** `sequenced`, `signed`, `published`: for how long the oldest that waits for that has waited. */
+  readonly evidenceBehindSeconds: Gauge<'stage'>
 }
 
 /** One set of metrics a process; tests make their own, so that nothing is global. */
@@ -85,6 +87,12 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
       name: 'lethe_probe_last_seen_timestamp_seconds',
       help: 'When a worker last took a probe of a queue.',
       labelNames: ['queue'],
+      registers,
+    }),
+    evidenceBehindSeconds: new Gauge({
+      name: 'lethe_evidence_behind_seconds',
+      help: 'For how long the oldest event, entry or head of the evidence log has waited for the next stage.',
+      labelNames: ['stage'],
       registers,
     }),
     runsState: new Gauge({

@@ -18,7 +18,8 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
   evidence
     .command('keys')
     .description('the public keys; publish them where nobody who runs Lethe can change them')
-    .action(() => keys(session))
+    .option('--check <file>', 'exit code 30 unless the published file names every one of them')
+    .action((options: { check?: string }) => keys(session, options))
   evidence
     .command('lock <period>')
     .description('type the configured lock period back, before anything is locked for it in compliance mode')
@@ -71,16 +72,32 @@ async function status(session: Session): Promise<void> {
             found.head === null ? 'none' : `${found.head.size} entries, ${instant(found.head.at)}`,
           ],
           ['published', found.publishedSize === null ? 'nothing' : `${found.publishedSize} entries`],
+          [
+            'locked for',
+            found.lockedFor ?? 'not confirmed: nothing is published before `lethe evidence lock`',
+          ],
+          ['verified', found.verifiedSize === 0 ? 'not yet' : `${found.verifiedSize} entries`],
         ],
       ),
     )
   })
 }
 
-async function keys(session: Session): Promise<void> {
+async function keys(session: Session, options: { check?: string }): Promise<void> {
   const { publishedKeys } = await import('../../lib/evidence/index.ts')
   await withContext(session, async (context) => {
     const lines = publishedKeys(await logKeysOf(context))
+    if (options.check !== undefined) {
+      const published = (await readText(options.check)).split('\n').map((line) => line.trim())
+      const missing = lines.filter((line) => !published.includes(line))
+      if (missing.length > 0) session.exitCode = 30
+      return session.output.data(
+        { missing },
+        missing.length === 0
+          ? `${options.check} names every key of the log.`
+          : `${options.check} lacks ${missing.length === 1 ? 'a key' : 'keys'}; add without taking an older one out:\n${missing.join('\n')}`,
+      )
+    }
     session.output.data({ keys: lines }, lines.join('\n'))
   })
 }
@@ -152,10 +169,11 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
   const trust = await trusted(session, options)
   if (await isThere(join(file, HEAD_KEY))) return report(session, await verifyMirror(file, trust))
   if (await isThere(join(file, 'events.jsonl'))) {
-    const { events } = await verifyExport(file, trust.origin, trust.keys)
+    const found = await verifyExport(file, trust.origin, trust.keys)
+    const { events, first, last, absent } = found
     return session.output.data(
-      { events },
-      `Holds: ${events} events, each proved to be in log ${trust.origin}.`,
+      found,
+      `Holds: ${events} events, each proved to be in log ${trust.origin}${events === 0 ? '' : `, entries ${first} to ${last}${absent === 0 ? ' without a gap' : `; ${absent} entries between them are not in the export (another time, aged out, or taken out of it)`}`}.`,
     )
   }
   const text = await readText(file)

@@ -45,6 +45,9 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   expect(await lethe(['evidence', 'proof', '1', '--out', file], app.env)).toMatchObject({ code: 0 })
   writeFileSync(keys, (await lethe(['evidence', 'keys'], app.env)).stdout)
 
+  expect(await lethe(['evidence', 'keys', '--check', keys], app.env)).toMatchObject({ code: 0 })
+  expect(await lethe(['evidence', 'keys', '--check', file], app.env)).toMatchObject({ code: 30 })
+
   // no environment: no configuration, no keystore, no database
   const offline = ['--origin', 'example.org/lethe', '--keys', keys]
   const held = await lethe(['evidence', 'verify', file, ...offline])
@@ -56,7 +59,7 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   ).toMatchObject({ code: 0 })
   expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({
     code: 0,
-    stdout: expect.stringContaining('1 events'),
+    stdout: expect.stringContaining('1 events, each proved to be in log example.org/lethe, entries 0 to 0'),
   })
   expect(readFileSync(join(out, 'events.csv'), 'utf8')).toMatch(/^id,at,type,.*\r\n1,.*policy\.armed,officer/)
   expect(
@@ -65,6 +68,21 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   const lines = join(out, 'events.jsonl')
   writeFileSync(lines, readFileSync(lines, 'utf8').replace('"officer"', '"other"'))
   expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({ code: 30 })
+
+  const head = join(folder, 'head')
+  writeFileSync(head, readFileSync(file, 'utf8').split('\n\n').slice(1).join('\n\n'))
+  const consistent = join(folder, 'both.tlog-consistency')
+  expect(await lethe(['evidence', 'consistency', head, '--out', consistent], app.env)).toMatchObject({
+    code: 0,
+  })
+  expect(await lethe(['evidence', 'verify', consistent, ...offline])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('continues the one at 1'),
+  })
+  expect(await lethe(['evidence', 'verify', '--head', head], app.env)).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('2 signed heads compared'),
+  })
 
   writeFileSync(file, readFileSync(file, 'utf8').replace('index 0', 'index 1'))
   expect(await lethe(['evidence', 'verify', file, ...offline])).toMatchObject({ code: 30 })

@@ -48,6 +48,7 @@ CREATE TABLE lethe_control.evidence_checkpoints (
   published_at timestamptz,
   PRIMARY KEY (size, at)
 );
+CREATE INDEX evidence_checkpoints_unpublished ON lethe_control.evidence_checkpoints (size, at) WHERE published_at IS NULL;
 
 -- Refused to everyone but the retention role, which a session has to take on by name, owner and superuser too; its rights
 -- (lib/grants) let it delete events and empty salts, no more.

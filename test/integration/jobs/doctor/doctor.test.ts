@@ -198,6 +198,27 @@ describe('the databases', () => {
     }
   })
 
+  it('whose evidence log nobody keeps, anchors or ages are told, each with what to do', async () => {
+    expect((await examine()).find('evidence-log')).toMatchObject({ severity: 'note' })
+    const bucket = { name: 'evidence', region: 'eu-west-2', lock: '6 years' }
+    app.configure({ identities, evidence: { origin: 'example.org/lethe', bucket } })
+    expect((await examine()).find('evidence-anchored')).toMatchObject({
+      severity: 'error',
+      mend: 'lethe evidence lock "6 years"',
+    })
+    app.configure({ identities, evidence: { origin: 'example.org/lethe' } })
+    expect((await examine()).find('evidence-anchored')).toMatchObject({ severity: 'warning' })
+    expect((await examine()).find('evidence-age')).toMatchObject({ severity: 'note' })
+    expect((await examine()).find('evidence-log')).toMatchObject({ severity: 'ok' })
+    await app.control(
+      `INSERT INTO lethe_control.events (type, at, data) VALUES ('run.woken', now() - interval '1 hour', '{}')`,
+    )
+    expect((await examine()).find('evidence-log')).toMatchObject({
+      severity: 'error',
+      message: expect.stringContaining('events wait for their index'),
+    })
+  })
+
   it('with a replication slot that nobody reads are told', async () => {
     const slot = `doctor_${process.pid}`
     await app.sql(`SELECT pg_create_physical_replication_slot('${slot}')`)
