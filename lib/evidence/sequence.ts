@@ -131,7 +131,7 @@ async function addEntries(
      ), added AS (
        INSERT INTO lethe_control.evidence_entries (index, event_id, sequenced_at, salt, entry)
        SELECT $5::bigint + n - 1, id, $6::timestamptz, salt, sha256(salt || convert_to(content, 'UTF8'))
-       FROM new, substr($7::bytea, ((n - 1) * ${SALT} + 1)::int, ${SALT}) AS salt
+       FROM (SELECT *, substr($7::bytea, ((n - 1) * ${SALT} + 1)::int, ${SALT}) AS salt FROM new) AS salted
        RETURNING index, entry
      ), last AS (SELECT xact, id FROM new ORDER BY n DESC LIMIT 1)
      SELECT count(*) AS count, string_agg(entry, ''::bytea ORDER BY index) AS entries,
