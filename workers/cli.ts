@@ -15,6 +15,7 @@ import { retentionCommands } from './cli/retention.ts'
 import { runsCommands } from './cli/runs.ts'
 import type { Session } from './cli/session.ts'
 import { version } from './cli/version.ts'
+import { witnessCommands } from './cli/witness.ts'
 import { workCommands } from './cli/work.ts'
 
 process.exitCode = await main(process.argv.slice(2))
@@ -83,6 +84,7 @@ function build(session: Session): Command {
     grantsCommands,
     keystoreCommands,
     workCommands,
+    witnessCommands,
   ])
     add(program, session)
   program.hook('preAction', (_program, action) => {

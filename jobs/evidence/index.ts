@@ -14,3 +14,4 @@ export {
   publishedHead,
   type EvidenceRound,
 } from './log.ts'
+export { configuredWitnesses } from './witness.ts'

@@ -6,6 +6,7 @@ import { LetheError } from '../../lib/errors/index.ts'
 import { HEAD_KEY, logKeys, publishHead, sequence, signHead, type LogKeys } from '../../lib/evidence/index.ts'
 import { acquireLease } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
+import { askWitnesses } from './witness.ts'
 
 export const evidenceLease = 'evidence'
 
@@ -16,17 +17,27 @@ export interface EvidenceRound {
   /** Leaves of the log. */
   size: number
   signed: boolean
+  /** Witnesses that cosigned the newest head in this round. */
+  cosigned: number
   published: boolean
 }
 
 /**
  * One round, idempotent. What is signed doesn't wait for the bucket: while that is away the log grows and heads are signed,
- * and the next round that reaches it copies everything. Throws what `sequence`, `signHead` and `publishHead` throw.
+ * and the next round that reaches it copies everything. A witness that is away holds up neither. Throws what `sequence`,
+ * `signHead`, `askWitnesses` and `publishHead` throw.
  */
 export async function evidenceRound(context: Context, newsSeconds?: number): Promise<EvidenceRound> {
   const { control, config, workerId } = context
   const lease = await acquireLease(control, evidenceLease, workerId, config.file.operations.lease_seconds)
-  const round: EvidenceRound = { leader: lease !== null, added: 0, size: 0, signed: false, published: false }
+  const round: EvidenceRound = {
+    leader: lease !== null,
+    added: 0,
+    size: 0,
+    signed: false,
+    cosigned: 0,
+    published: false,
+  }
   if (lease === null) return round
   for (let more = true; more;) {
     const batch = await sequence(control)
@@ -37,6 +48,7 @@ export async function evidenceRound(context: Context, newsSeconds?: number): Pro
   const keys = evidenceKeys(context)
   if (keys === null) return round
   round.signed = (await signHead(control, keys, newsSeconds)) !== null
+  round.cosigned = await askWitnesses(context, round.signed)
   round.published = await publish(context, keys)
   return round
 }

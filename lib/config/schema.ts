@@ -169,6 +169,21 @@ const evidence = z.strictObject({
       message: 'access_key and secret_key go together',
     })
     .optional(),
+  witnesses: z
+    .array(
+      z.strictObject({
+        url: z.url({ protocol: /^https?$/ }).describe('its submission prefix (C2SP tlog-witness)'),
+        key: z
+          .string()
+          .regex(
+            /^[^\s+\u2014]{1,255}\+[0-9a-f]{8}\+B[A-P][A-Za-z0-9+/]{42}$/u,
+            'is no verifier key of a cosigner: NAME+ID+BASE64, type 4',
+          )
+          .describe('its verifier key, as the witness prints it'),
+      }),
+    )
+    .default([])
+    .describe('second parties that cosign each head'),
 })
 
 const operations = z.strictObject({

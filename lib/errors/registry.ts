@@ -162,6 +162,16 @@ export const registry = {
     false,
     'Check with the public keys as they were published; none of them fitting, it is not from this log.',
   ),
+  E_EVIDENCE_WITNESS: entry(
+    20,
+    true,
+    'Nothing: it is asked again with the next head. If it stays away, tell whoever runs the witness.',
+  ),
+  E_EVIDENCE_WITNESS_REFUSED: entry(
+    12,
+    false,
+    'Compare evidence.witnesses with what whoever runs the witness has of the log: address, origin and keys.',
+  ),
 
   // object storage
   E_BUCKET_LOCK: entry(

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { canonicalJson } from '../canonical/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
+import type { Quorum } from './cosignatures.ts'
 import { contentSchema, contentSql, instant, type Content } from './entry.ts'
 import type { VerifierKey } from './note.ts'
 import { proveEvent, verifyProof } from './prove.ts'
@@ -98,6 +99,7 @@ export async function verifyExport(
   folder: string,
   origin: string,
   keys: readonly VerifierKey[],
+  quorum?: Quorum,
 ): Promise<ExportVerified> {
   const text = await readFile(join(folder, LINES), 'utf8')
   let events = 0
@@ -111,7 +113,7 @@ export async function verifyExport(
     const proof = await readFile(join(folder, PROOFS, `event-${content.data.id}.tlog-proof`), 'utf8').catch(
       () => null,
     )
-    const proven = proof === null ? null : verifyProof(proof, origin, keys)
+    const proven = proof === null ? null : verifyProof(proof, origin, keys, quorum)
     if (proven === null || canonicalJson(proven.content) !== canonicalJson(content.data))
       throw new LetheError('E_EVIDENCE_BROKEN', {
         message: `Event ${content.data.id} of the export is not what its proof proves.`,

@@ -11,7 +11,15 @@ export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
 export { newestHead, publishHead, signHead, HEAD_KEY, type Head } from './publish.ts'
 export { logStatus, type LogStatus } from './status.ts'
-export { parseVerifierKey, type VerifierKey } from './note.ts'
+export {
+  formatVerifierKey,
+  parseNote,
+  parseVerifierKey,
+  readVerifierKeys,
+  signerFromPem,
+  type SignerKey,
+  type VerifierKey,
+} from './note.ts'
 export { proveEvent, verifyProof, type Proven } from './prove.ts'
 export { type Trust } from './heads.ts'
 export {
@@ -26,4 +34,17 @@ export {
 export { ageContents, agingOf, type Aging } from './age.ts'
 export { isConsistencyProof, proveConsistency, verifyConsistency } from './consistency.ts'
 export { verifyMirror } from './mirror.ts'
+export { ADD_CHECKPOINT, LARGEST_BODY } from './add-checkpoint.ts'
+export { type Witness } from './witness.ts'
+export { cosignHead } from './cosign.ts'
+export { openWitness, type WitnessAnswer, type WitnessService } from './witness-service.ts'
+export {
+  cosignaturesOf,
+  requireQuorum,
+  witnessId,
+  witnessStates,
+  type Cosignature,
+  type Quorum,
+  type WitnessState,
+} from './cosignatures.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'

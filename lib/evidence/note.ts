@@ -10,6 +10,8 @@ export type KeyType = 'note' | 'cosignature'
 const typeByte: Readonly<Record<KeyType, number>> = { note: 1, cosignature: 4 }
 const KEY = 32
 const SIGNATURE = 64
+/** The last second of the year 9999: what states a later time has no clock. */
+const LATEST = 253_402_300_799
 /** What stands before a raw Ed25519 public key in SPKI, and before a raw seed in PKCS #8 (RFC 8410). */
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
@@ -50,6 +52,14 @@ export function parseVerifierKey(text: string): VerifierKey {
   const made = verifierKey(name, type, bytes.subarray(1))
   if (made.id !== id) throw badKey(`Its id ${id} doesn't belong to this name and key (${made.id} does).`)
   return made
+}
+
+/** Of a file of published keys, a line each; empty lines and those that begin with `#` are passed over. Throws E_EVIDENCE_KEY. */
+export function readVerifierKeys(file: string): VerifierKey[] {
+  return file
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .map(parseVerifierKey)
 }
 
 export function formatVerifierKey({ name, id, type, key }: VerifierKey): string {
@@ -104,7 +114,7 @@ export function verifyNote(note: SignedNote, key: VerifierKey): { time: number |
         : null
     if (signature.length !== 8 + SIGNATURE) return null
     const seconds = Number(signature.readBigUInt64BE())
-    return verify(null, cosigned(note.text, seconds), key.key, signature.subarray(8))
+    return seconds <= LATEST && verify(null, cosigned(note.text, seconds), key.key, signature.subarray(8))
       ? { time: seconds }
       : null
   }
@@ -112,11 +122,12 @@ export function verifyNote(note: SignedNote, key: VerifierKey): { time: number |
 }
 
 export function formatNote({ text, signatures }: SignedNote): string {
-  const lines = signatures.map(
-    ({ name, id, signature }) =>
-      `\u2014 ${name} ${Buffer.concat([Buffer.from(id, 'hex'), signature]).toString('base64')}\n`,
-  )
-  return `${text}\n${lines.join('')}`
+  return `${text}\n${signatures.map((signature) => `${formatSignature(signature)}\n`).join('')}`
+}
+
+/** The line under a note, without its newline. */
+export function formatSignature({ name, id, signature }: NoteSignature): string {
+  return `\u2014 ${name} ${Buffer.concat([Buffer.from(id, 'hex'), signature]).toString('base64')}`
 }
 
 /** Throws E_EVIDENCE_FORMAT. */

@@ -4,6 +4,7 @@ import { canonicalJson } from '../canonical/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
+import { requireQuorum, type Quorum } from './cosignatures.ts'
 import { commitment, contentSchema, contentSql, instant, type Content } from './entry.ts'
 import { inclusionProof, leafHash, rootFromInclusion } from './merkle.ts'
 import type { VerifierKey } from './note.ts'
@@ -61,12 +62,18 @@ export interface Proven {
 }
 
 /**
- * Checks a proof by public keys alone. Throws E_EVIDENCE_FORMAT, E_EVIDENCE_ORIGIN, E_EVIDENCE_SIGNATURE, and
+ * Checks a proof by public keys alone; its head has to be cosigned by the quorum. Throws E_EVIDENCE_FORMAT, E_EVIDENCE_ORIGIN, E_EVIDENCE_SIGNATURE, and
  * E_EVIDENCE_BROKEN where the content is not what the log holds at that place.
  */
-export function verifyProof(text: string, origin: string, keys: readonly VerifierKey[]): Proven {
+export function verifyProof(
+  text: string,
+  origin: string,
+  keys: readonly VerifierKey[],
+  quorum: Quorum = { keys: [], needed: 0 },
+): Proven {
   const proof = parseProof(text)
   const checkpoint = trustCheckpoint(proof.checkpoint, origin, keys)
+  requireQuorum(checkpoint, quorum)
   const extra = extraSchema.safeParse(readJson(proof.extra.toString('utf8')))
   const content = contentSchema.safeParse(readJson(extra.data?.content ?? ''))
   if (!extra.success || !content.success)

@@ -23,7 +23,7 @@ export const HEAD_KEY = 'checkpoint'
 export interface Head {
   size: number
   at: Date
-  /** The signed note. */
+  /** The signed note, the witnesses' lines among its signatures. */
   note: string
   publishedAt: Date | null
 }
@@ -40,7 +40,9 @@ const headRow = z
 export async function newestHead(control: Queryable): Promise<Head | null> {
   const [head] = await control.query(
     headRow,
-    `SELECT size, at, note, published_at FROM lethe_control.evidence_checkpoints ORDER BY size DESC, at DESC LIMIT 1`,
+    `SELECT size, at, published_at, note || coalesce((SELECT string_agg(line || E'\\n', '' ORDER BY witness)
+         FROM lethe_control.evidence_cosignatures s WHERE (s.size, s.at) = (c.size, c.at)), '') AS note
+     FROM lethe_control.evidence_checkpoints c ORDER BY size DESC, at DESC LIMIT 1`,
   )
   return head ?? null
 }

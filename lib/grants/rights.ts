@@ -33,6 +33,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   },
   evidence_tiles: { worker: write, operator: read, auditor: read },
   evidence_checkpoints: { worker: [...append, 'UPDATE (published_at)'], operator: read, auditor: read },
+  evidence_cosignatures: { worker: append, operator: read, auditor: read },
   batches: { worker: append, operator: read, auditor: read },
   steps: { worker: append, operator: read, auditor: read },
   occurrences: { worker: append, operator: read, auditor: read },

@@ -1,0 +1,49 @@
+/** The evidence log's witnesses: second parties that are shown each head, and say with their key that they saw it. */
+import { monotonicMs } from '../../lib/clock/index.ts'
+import type { Database } from '../../lib/db/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { cosignHead, parseVerifierKey, type Witness } from '../../lib/evidence/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import type { Context } from '../context.ts'
+
+/** Between two times that witnesses are asked for the same head. */
+const AGAIN_MS = 60_000
+const asked = new WeakMap<Database, number>()
+
+/** Those of the configuration. Throws E_EVIDENCE_KEY. */
+export function configuredWitnesses({ config }: Pick<Context, 'config'>): Witness[] {
+  const entries = config.file.evidence?.witnesses ?? []
+  return entries.map(({ url, key }) => ({ url, key: parseVerifierKey(key) }))
+}
+
+/**
+ * How many cosigned the newest head; `fresh`: it was signed just now. One that is away or refuses is logged, and asked again
+ * with the next head or after a minute. Throws E_EVIDENCE_BROKEN where a witness knows more of the log than the control
+ * database, or something else: then nothing is published.
+ */
+export async function askWitnesses(context: Context, fresh: boolean): Promise<number> {
+  const { control, log } = context
+  const witnesses = configuredWitnesses(context)
+  const now = monotonicMs()
+  if (witnesses.length === 0 || (!fresh && now - (asked.get(control) ?? -Infinity) < AGAIN_MS)) return 0
+  asked.set(control, now)
+  const answers = await Promise.allSettled(witnesses.map(async (one) => cosignHead(control, one)))
+  const failures = answers.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []))
+  const [grave] = failures.filter((error) => !isOnlyAway(error))
+  for (const error of failures) {
+    if (error !== grave) log.warn({ error: errorFields(error) }, 'a witness did not cosign the head')
+  }
+  if (grave !== undefined) {
+    // So that no round passes over what this one found.
+    asked.delete(control)
+    throw grave
+  }
+  return answers.filter((one) => one.status === 'fulfilled' && one.value !== null).length
+}
+
+function isOnlyAway(error: unknown): boolean {
+  return (
+    error instanceof LetheError &&
+    (error.code === 'E_EVIDENCE_WITNESS' || error.code === 'E_EVIDENCE_WITNESS_REFUSED')
+  )
+}
