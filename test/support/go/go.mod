@@ -1,5 +1,9 @@
 module lethe.test/verifier
 
-go 1.19
+// No older than the libraries ask for; Debian's Go 1.19 compiles them all the same.
+go 1.23
 
-require golang.org/x/mod v0.12.0
+require (
+	github.com/transparency-dev/formats v0.0.0-20241003145927-a04dcc2a37e4
+	golang.org/x/mod v0.21.0
+)

@@ -1,4 +1,5 @@
-// A verifier that shares no code with ours: Go's signed notes and Merkle trees. Arguments: proof file, verifier key file.
+// A verifier that shares no code with ours: Go's signed notes and Merkle trees, and the cosignatures of transparency-dev.
+// Arguments: proof file, the log's verifier key file, and optionally a witness's.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -21,7 +23,13 @@ func main() {
 	head, checkpoint, _ := bytes.Cut(proof, []byte("\n\n"))
 	verifier, err := note.NewVerifier(strings.TrimSpace(string(read(os.Args[2]))))
 	check(err)
-	opened, err := note.Open(checkpoint, note.VerifierList(verifier))
+	trusted := []note.Verifier{verifier}
+	if len(os.Args) > 3 {
+		witness, err := cosignature.NewVerifierForCosignatureV1(plainKey(strings.TrimSpace(string(read(os.Args[3])))))
+		check(err)
+		trusted = append(trusted, witness)
+	}
+	opened, err := note.Open(checkpoint, note.VerifierList(trusted...))
 	check(err)
 	tree := strings.Split(opened.Text, "\n")
 	size, err := strconv.ParseInt(tree[1], 10, 64)
@@ -44,7 +52,27 @@ func main() {
 		path = append(path, hash)
 	}
 	check(tlog.CheckRecord(path, size, root, index, tlog.RecordHash(entry[:])))
-	fmt.Printf("holds: index %d of %d\n", index, size)
+	fmt.Printf("holds: index %d of %d", index, size)
+	for _, signature := range opened.Sigs {
+		if signature.Name != verifier.Name() {
+			fmt.Printf(", cosigned by %s", signature.Name)
+		}
+	}
+	fmt.Println()
+	if len(opened.Sigs) < len(trusted) {
+		check(fmt.Errorf("not cosigned"))
+	}
+}
+
+// The key as an ordinary one (type 1): this version of the library makes the cosigner's (type 4) out of it itself.
+func plainKey(cosigner string) string {
+	parts := strings.SplitN(cosigner, "+", 3)
+	key := decode(parts[2])
+	if key[0] != 4 {
+		check(fmt.Errorf("%s is no cosigner's key", parts[0]))
+	}
+	key[0] = 1
+	return strings.Join([]string{parts[0], parts[1], base64.StdEncoding.EncodeToString(key)}, "+")
 }
 
 func read(path string) []byte {

@@ -1,14 +1,17 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { connect, createServer as createRelay, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
 import {
   appendEvent,
   cosignaturesOf,
   cosignHead,
+  formatVerifierKey,
   logKeys,
   newestHead,
   parseNote,
@@ -30,6 +33,7 @@ import { storedNodes } from '../../../../lib/evidence/store.ts'
 import { askWitness } from '../../../../lib/evidence/witness.ts'
 import { grantsSql } from '../../../../lib/grants/index.ts'
 import { openKeystore } from '../../../../lib/vault/index.ts'
+import { findProgram } from '../../../support/install.ts'
 import { makeFolder } from '../../../support/process.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 import { startWitness, type TestWitness } from '../../../support/witness.ts'
@@ -424,3 +428,23 @@ test('The keeper needs the rights of the worker to keep a cosignature, and can c
     }
   }
 })
+
+test('A verifier that is not ours accepts the cosignature: github.com/transparency-dev/formats.', async () => {
+  await grow(control, 40)
+  await cosignHead(control, witness.witness)
+  writeFileSync(join(folder, 'proof'), await proveEvent(control, '7'))
+  writeFileSync(join(folder, 'key'), publishedKeys(keys)[0] ?? '')
+  writeFileSync(join(folder, 'witness'), witness.key)
+  writeFileSync(join(folder, 'other'), formatVerifierKey(asCosigner((await newKeys()).signer)))
+  const verify = async (cosigner: string) =>
+    promisify(execFile)(
+      await findProgram('go', 'golang-go'),
+      ['run', '.', join(folder, 'proof'), join(folder, 'key'), join(folder, cosigner)],
+      {
+        cwd: new URL('../../../support/go', import.meta.url).pathname,
+        env: { ...process.env, GOFLAGS: '-mod=mod' },
+      },
+    )
+  expect((await verify('witness')).stdout.trim()).toBe('holds: index 6 of 40, cosigned by witness.example/w1')
+  await expect(verify('other')).rejects.toThrow('not cosigned')
+}, 180_000)
