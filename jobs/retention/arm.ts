@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Queryable } from '../../lib/db/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
-import { listRuns, requestRun } from '../../lib/ledger/index.ts'
+import { listRuns, requestRun, storeStatement } from '../../lib/ledger/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import type { Context } from '../context.ts'
@@ -48,19 +48,22 @@ export async function setMode(context: Context, name: string, mode: Mode, by: At
   const version = policyVersion(policy)
   await context.control.transaction(
     async (tx) => {
+      const statement = await storeStatement(tx, by)
       await tx.execute(
-        `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at) VALUES ($1, $2, $3, $4, now())
+        `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+         VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
          ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
-           armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, updated_at = now()`,
-        [name, mode, mode === 'armed' ? version : null, by.identity.name],
+           armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
+           updated_at = now()`,
+        [name, mode, mode === 'armed' ? version : null, by.identity.name, statement],
       )
       const actor = by.identity.name
       const { method } = by.identity
       await appendEvent(
         tx,
         mode === 'armed'
-          ? { type: 'policy.armed', actor, data: { policy: name, version, method } }
-          : { type: 'policy.disarmed', actor, data: { policy: name, method } },
+          ? { type: 'policy.armed', actor, data: { policy: name, version, method, statement } }
+          : { type: 'policy.disarmed', actor, data: { policy: name, method, statement } },
       )
     },
     { retry: true },

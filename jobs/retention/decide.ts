@@ -8,16 +8,24 @@ import { LetheError } from '../../lib/errors/index.ts'
 import {
   authorise,
   parseStatement,
+  statementHash,
   verbs,
   verifySsh,
   type Attested,
   type Decided,
 } from '../../lib/identity/index.ts'
 import { appendEvent, type NewEvent } from '../../lib/evidence/index.ts'
-import { wakeRun } from '../../lib/ledger/index.ts'
+import { storeStatement, wakeRun } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
-import { getProposal, insertApproval, setProposalState, type Approval, type Proposal } from './proposal.ts'
+import {
+  approvalOf,
+  getProposal,
+  insertApproval,
+  setProposalState,
+  type Approval,
+  type Proposal,
+} from './proposal.ts'
 import { appraisalStatement, decisionStatement } from './statements.ts'
 
 export interface Decision {
@@ -54,21 +62,20 @@ export async function decide(context: Context, decision: Decision, by: Attested)
         })
       if (decision.outcome === 'destroy') checkOverrides(found, decision.overrides, by)
       const id = newId()
+      const statement = await storeStatement(tx, by)
       await insertApproval(tx, found.id, {
         id,
         outcome: decision.outcome,
         extendUntil: decision.until ?? null,
         overrides: [...decision.overrides],
-        reason: decision.reason,
         actor: by.identity.name,
         method: by.identity.method,
-        statement: by.statement,
-        signature: by.signature,
+        statement,
         appraisalId: null,
       })
       await setProposalState(tx, found.id, decision.outcome === 'reject' ? 'rejected' : 'approved')
       await appendEvent(tx, {
-        ...eventOf(found, id, decision, by),
+        ...eventOf(found, decision, { approval: id, method: by.identity.method, statement }),
         runId: found.runId,
         actor: by.identity.name,
       })
@@ -132,9 +139,12 @@ function checkOverrides(proposal: Proposal, overrides: readonly string[], by: At
   if (overrides.length > 0) authorise(by.identity, verbs['proposal.override'])
 }
 
-function eventOf(proposal: Proposal, approval: string, decision: Decision, by: Attested): NewEvent {
-  const { method } = by.identity
-  const data = { proposal: proposal.id, approval, method }
+function eventOf(
+  proposal: Proposal,
+  decision: Decision,
+  by: { approval: string; method: string; statement: string },
+): NewEvent {
+  const data = { proposal: proposal.id, ...by }
   if (decision.outcome === 'destroy')
     return { type: 'proposal.approved', data: { ...data, overrides: [...decision.overrides] } }
   if (decision.outcome === 'extend' && decision.until !== undefined)
@@ -147,7 +157,7 @@ function eventOf(proposal: Proposal, approval: string, decision: Decision, by: A
 /**
  * A row in a table is not yet an approval: the process that destroys builds the statement again, compares it with what
  * was signed, and checks the signature. A token can't be checked again once it has expired: then the statement alone is.
- * Throws E_APPROVAL_FORGED, and what verifySsh throws.
+ * Throws E_APPROVAL_FORGED, also for a text that was erased, and what verifySsh throws.
  */
 export async function verifyApproval(
   context: Context,
@@ -155,31 +165,40 @@ export async function verifyApproval(
   proposal: Proposal,
   approval: Approval,
 ): Promise<void> {
+  const { text, signature, statement } = approval
+  const facts = { proposal: proposal.id, approval: approval.id, statement }
   const forged = (what: string) =>
     new LetheError('E_APPROVAL_FORGED', {
       message: `The decision on proposal ${proposal.id} is not what a verified person agreed to: ${what}.`,
-      facts: { proposal: proposal.id, approval: approval.id },
+      facts,
     })
-  if (approval.statement === null || approval.signature === null)
-    throw forged('it carries no signed statement')
-  const stated = parseStatement(approval.statement)
+  if (text === null)
+    throw new LetheError('E_APPROVAL_FORGED', {
+      message: `The decision on proposal ${proposal.id} can't be checked: its signed statement ${statement} was erased.`,
+      next: `See who erased it (the event text.erased), then propose again: lethe retention run ${policy.name}.`,
+      facts,
+    })
+  if (signature === null) throw forged('it carries no signed statement')
+  if (statementHash(text) !== statement) throw forged('the statement is not the one that the record names')
+  const stated = parseStatement(text)
   const expected =
     approval.appraisalId === null
-      ? expectedDecision(proposal, approval)
-      : await expectedAppraisal(context, policy, approval.appraisalId)
-  const differs = (['verb', 'object', 'facts', 'reason'] as const).filter(
+      ? expectedDecision(proposal, approval, stated.reason)
+      : await expectedAppraisal(context, policy, approval.appraisalId, stated.reason)
+  const differs = (['verb', 'object', 'facts'] as const).filter(
     (name) => !isDeepStrictEqual(stated[name], expected[name]),
   )
   if (differs.length > 0) throw forged(`the statement differs in ${differs.join(', ')}`)
   if (approval.method === 'oidc') return
-  const identity = await verifySsh(approval.statement, approval.signature, context.config.file.identities)
+  const identity = await verifySsh(text, signature, context.config.file.identities)
   if (identity.name !== approval.actor) throw forged('another person signed it')
   authorise(identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
   if (approval.overrides.length > 0) authorise(identity, verbs['proposal.override'])
 }
 
-function expectedDecision(proposal: Proposal, approval: Approval): Decided {
-  const { outcome, overrides, reason, extendUntil } = approval
+/** The reason stands nowhere else than in the statement itself. */
+function expectedDecision(proposal: Proposal, approval: Approval, reason: string): Decided {
+  const { outcome, overrides, extendUntil } = approval
   return decisionStatement(proposal, {
     outcome,
     overrides,
@@ -188,10 +207,15 @@ function expectedDecision(proposal: Proposal, approval: Approval): Decided {
   })
 }
 
-async function expectedAppraisal(context: Context, policy: ResolvedPolicy, id: string): Promise<Decided> {
+async function expectedAppraisal(
+  context: Context,
+  policy: ResolvedPolicy,
+  id: string,
+  reason: string,
+): Promise<Decided> {
   const [row] = await context.control.query(
-    z.object({ ceiling: z.coerce.number(), valid_until: z.date(), reason: z.string(), revoked: z.boolean() }),
-    `SELECT ceiling_subjects AS ceiling, valid_until, reason, revoked_at IS NOT NULL AS revoked FROM lethe_control.appraisals WHERE id = $1`,
+    z.object({ ceiling: z.coerce.number(), valid_until: z.date(), revoked: z.boolean() }),
+    `SELECT ceiling_subjects AS ceiling, valid_until, revoked_at IS NOT NULL AS revoked FROM lethe_control.appraisals WHERE id = $1`,
     [id],
   )
   if (row === undefined) throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id}.` })
@@ -204,7 +228,7 @@ async function expectedAppraisal(context: Context, policy: ResolvedPolicy, id: s
     policy: policy.name,
     ceiling: row.ceiling,
     validUntil: row.valid_until,
-    reason: row.reason,
+    reason,
   })
 }
 
@@ -243,9 +267,10 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
   const version = policyVersion(policy)
   await context.control.transaction(
     async (tx) => {
+      const statement = await storeStatement(tx, by)
       await tx.execute(
-        `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until, reason,
-           actor, method, statement, signature) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+        `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until,
+           actor, method, statement_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, decode($9, 'hex'))`,
         [
           id,
           policy.name,
@@ -253,11 +278,9 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
           policy.records_class,
           appraisal.ceiling,
           appraisal.validUntil,
-          appraisal.reason,
           by.identity.name,
           by.identity.method,
-          by.statement,
-          by.signature,
+          statement,
         ],
       )
       await appendEvent(tx, {
@@ -270,6 +293,7 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
           ceiling: appraisal.ceiling,
           validUntil: appraisal.validUntil.toISOString(),
           method: by.identity.method,
+          statement,
         },
       })
     },
@@ -283,16 +307,18 @@ export async function revokeAppraisal(context: Context, id: string, by: Attested
   authorise(by.identity, verbs['appraisal.revoke'])
   await context.control.transaction(
     async (tx) => {
+      const statement = await storeStatement(tx, by)
       const revoked = await tx.execute(
-        `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2 WHERE id::text = $1 AND revoked_at IS NULL`,
-        [id, by.identity.name],
+        `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2, revocation_hash = decode($3, 'hex')
+         WHERE id::text = $1 AND revoked_at IS NULL`,
+        [id, by.identity.name, statement],
       )
       if (revoked === 0)
         throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
       await appendEvent(tx, {
         type: 'appraisal.revoked',
         actor: by.identity.name,
-        data: { appraisal: id, method: by.identity.method },
+        data: { appraisal: id, method: by.identity.method, statement },
       })
     },
     { retry: true },
@@ -310,17 +336,24 @@ export async function approveByAppraisal(
 ): Promise<boolean> {
   if (policy.approval !== 'standing') return false
   const id = newId()
-  const [appraisal] = await tx.query(
+  const approved = await tx.query(
     z.object({ actor: z.string() }),
     `SELECT actor FROM lethe_control.approve_by_appraisal($1, $2)`,
     [id, proposal.id],
   )
-  if (appraisal === undefined) return false
+  const approval = approved.length === 0 ? null : await approvalOf(tx, proposal.id)
+  if (approval === null) return false
   await appendEvent(tx, {
     type: 'proposal.approved',
     runId: proposal.runId,
-    actor: appraisal.actor,
-    data: { proposal: proposal.id, approval: id, method: 'standing-appraisal', overrides: [] },
+    actor: approval.actor,
+    data: {
+      proposal: proposal.id,
+      approval: id,
+      method: 'standing-appraisal',
+      statement: approval.statement,
+      overrides: [],
+    },
   })
   return true
 }

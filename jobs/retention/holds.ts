@@ -10,6 +10,7 @@ import { rootKeyText, rootTable, takeHoldLock } from '../../lib/erasers/index.ts
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
+import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { loadPlan } from './plan.ts'
 import { canonicalHold } from './hold-key.ts'
@@ -65,10 +66,11 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
   const sealed = hold.key === undefined ? null : context.vault.seal(JSON.stringify(hold.key))
   await context.control.transaction(
     async (tx) => {
+      const statement = await storeStatement(tx, by)
       await tx.execute(
         `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
-           reason, review_at, created_by, method, statement, signature)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+           review_at, created_by, method, statement_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'))`,
         [
           id,
           hold.level,
@@ -82,18 +84,23 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
           sealed?.keyId ?? null,
           hold.kind,
           hold.owner,
-          hold.reason,
           hold.reviewAt,
           by.identity.name,
           by.identity.method,
-          by.statement,
-          by.signature,
+          statement,
         ],
       )
       await appendEvent(tx, {
         type: 'hold.added',
         actor: by.identity.name,
-        data: { hold: id, level: hold.level, kind: hold.kind, store: hold.store, method: by.identity.method },
+        data: {
+          hold: id,
+          level: hold.level,
+          kind: hold.kind,
+          store: hold.store,
+          method: by.identity.method,
+          statement,
+        },
       })
     },
     { retry: true },
@@ -118,7 +125,7 @@ async function projectAdded(context: Context, id: string, hold: NewHold, target:
 }
 
 /** Idempotent; what was held is due again at the next proposal. Throws E_NOT_FOUND. */
-export async function releaseHold(context: Context, id: string, reason: string, by: Attested): Promise<void> {
+export async function releaseHold(context: Context, id: string, by: Attested): Promise<void> {
   authorise(by.identity, verbs['hold.release'])
   const store = await context.control.transaction(
     async (tx) => {
@@ -133,14 +140,16 @@ export async function releaseHold(context: Context, id: string, reason: string, 
           next: 'See `lethe hold list`.',
         })
       if (found.released) return found.store
+      const statement = await storeStatement(tx, by)
       await tx.execute(
-        `UPDATE lethe_control.holds SET released_by = $2, released_reason = $3, released_at = now() WHERE id::text = $1`,
-        [id, by.identity.name, reason],
+        `UPDATE lethe_control.holds SET released_by = $2, release_hash = decode($3, 'hex'), released_at = now()
+         WHERE id::text = $1`,
+        [id, by.identity.name, statement],
       )
       await appendEvent(tx, {
         type: 'hold.released',
         actor: by.identity.name,
-        data: { hold: id, method: by.identity.method },
+        data: { hold: id, method: by.identity.method, statement },
       })
       return found.store
     },
@@ -149,22 +158,32 @@ export async function releaseHold(context: Context, id: string, reason: string, 
   await projectHolds(context, store, await context.target(store))
 }
 
-const listed = z.object({
-  id: z.string(),
-  level: z.enum(holdLevels),
-  store: z.string(),
-  subject: z.string().nullable(),
-  table: z.string().nullable(),
-  kind: z.enum(holdKinds),
-  owner: z.string(),
-  reason: z.string(),
-  reviewAt: z.string(),
-  overdue: z.boolean(),
-  createdBy: z.string(),
-  createdAt: z.date(),
-  releasedAt: z.date().nullable(),
-  projected: z.boolean(),
-})
+const listed = z
+  .object({
+    id: z.string(),
+    level: z.enum(holdLevels),
+    store: z.string(),
+    subject: z.string().nullable(),
+    table: z.string().nullable(),
+    kind: z.enum(holdKinds),
+    owner: z.string(),
+    reviewAt: z.string(),
+    overdue: z.boolean(),
+    createdBy: z.string(),
+    createdAt: z.date(),
+    releasedAt: z.date().nullable(),
+    projected: z.boolean(),
+    /** Hashes of what was signed, in hex. */
+    statement: z.string(),
+    releaseStatement: z.string().nullable(),
+    text: z.string().nullable(),
+    releaseText: z.string().nullable(),
+  })
+  .transform(({ text, releaseText, ...hold }) => ({
+    ...hold,
+    reason: reasonOf(text),
+    releaseReason: hold.releaseStatement === null ? null : reasonOf(releaseText),
+  }))
 export type Hold = z.infer<typeof listed>
 
 export async function listHolds(
@@ -173,10 +192,13 @@ export async function listHolds(
 ): Promise<Hold[]> {
   return context.control.query(
     listed,
-    `SELECT id, level, store, subject_kind AS subject, table_name AS "table", kind, owner, reason, review_at::text AS "reviewAt",
+    `SELECT id, level, store, subject_kind AS subject, table_name AS "table", kind, owner, review_at::text AS "reviewAt",
        released_at IS NULL AND review_at < current_date AS overdue, created_by AS "createdBy", created_at AS "createdAt",
-       released_at AS "releasedAt", projected_at IS NOT NULL AS projected
-     FROM lethe_control.holds
+       released_at AS "releasedAt", projected_at IS NOT NULL AS projected,
+       encode(statement_hash, 'hex') AS statement, s.statement AS text,
+       encode(release_hash, 'hex') AS "releaseStatement", r.statement AS "releaseText"
+     FROM lethe_control.holds h JOIN lethe_control.statements s ON s.hash = h.statement_hash
+     LEFT JOIN lethe_control.statements r ON r.hash = h.release_hash
      WHERE ($1 OR released_at IS NULL) AND (NOT $2 OR (released_at IS NULL AND review_at < current_date)) ORDER BY created_at`,
     [filter.released ?? false, filter.overdue ?? false],
   )

@@ -6,10 +6,10 @@ import type { Cursor } from './cursor.ts'
 import { scopeOf, type Work } from './execute.ts'
 import { effectivePeriod } from './policy.ts'
 import { approvalOf } from './proposal.ts'
-import { storeReport, type Report } from './report.ts'
+import { storeReport, type StoredReport } from './report.ts'
 
 /** Idempotent until the population is forgotten. Returns what it stored. */
-export async function writeReport(work: Work, cursor: Cursor, outcome: string): Promise<Report> {
+export async function writeReport(work: Work, cursor: Cursor, outcome: string): Promise<StoredReport> {
   const { context, run, policy, plan, proposal, target } = work
   const { control } = context
   const counters = await batchCounters(control, run.id)
@@ -25,7 +25,7 @@ export async function writeReport(work: Work, cursor: Cursor, outcome: string): 
     )
   const count = (state: string) =>
     states.filter((entry) => entry.state === state).reduce((sum, entry) => sum + entry.count, 0)
-  const report: Report = {
+  const report: StoredReport = {
     format: 'lethe-retention-report-1',
     run: run.id,
     policy: policy.name,
@@ -53,7 +53,7 @@ export async function writeReport(work: Work, cursor: Cursor, outcome: string): 
             actor: approval.actor,
             method:
               approval.appraisalId === null ? approval.method : `standing appraisal, ${approval.method}`,
-            reason: approval.reason,
+            statement: approval.statement,
             at: approval.at.toISOString(),
             overrides: approval.overrides,
           },

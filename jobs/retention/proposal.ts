@@ -183,10 +183,12 @@ const approvalRow = z
     outcome: z.enum(['destroy', 'extend', 'preserve', 'reject']),
     extend_until: z.date().nullable(),
     overrides: z.array(z.string()),
-    reason: z.string(),
     actor: z.string(),
     method: z.string(),
-    statement: z.string().nullable(),
+    /** The hash of what was signed, in hex. */
+    statement: z.string(),
+    /** What was signed; null once erased. */
+    text: z.string().nullable(),
     signature: z.string().nullable(),
     appraisal_id: z.string().nullable(),
     at: z.date(),
@@ -201,8 +203,10 @@ export type Approval = z.infer<typeof approvalRow>
 export async function approvalOf(control: Queryable, proposalId: string): Promise<Approval | null> {
   const [found] = await control.query(
     approvalRow,
-    `SELECT id, outcome, extend_until, overrides, reason, actor, method, statement, signature, appraisal_id, at
-     FROM lethe_control.approvals WHERE proposal_id = $1 ORDER BY at DESC LIMIT 1`,
+    `SELECT a.id, a.outcome, a.extend_until, a.overrides, a.actor, a.method, encode(a.statement_hash, 'hex') AS statement,
+       s.statement AS text, s.signature, a.appraisal_id, a.at
+     FROM lethe_control.approvals a JOIN lethe_control.statements s ON s.hash = a.statement_hash
+     WHERE a.proposal_id = $1 ORDER BY a.at DESC LIMIT 1`,
     [proposalId],
   )
   return found ?? null
@@ -211,22 +215,20 @@ export async function approvalOf(control: Queryable, proposalId: string): Promis
 export async function insertApproval(
   control: Queryable,
   proposalId: string,
-  approval: Omit<Approval, 'at'>,
+  approval: Omit<Approval, 'at' | 'text' | 'signature'>,
 ): Promise<void> {
   await control.execute(
-    `INSERT INTO lethe_control.approvals (id, proposal_id, outcome, extend_until, overrides, reason, actor, method, statement,
-       signature, appraisal_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    `INSERT INTO lethe_control.approvals (id, proposal_id, outcome, extend_until, overrides, actor, method, statement_hash,
+       appraisal_id) VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9)`,
     [
       approval.id,
       proposalId,
       approval.outcome,
       approval.extendUntil,
       approval.overrides,
-      approval.reason,
       approval.actor,
       approval.method,
       approval.statement,
-      approval.signature,
       approval.appraisalId,
     ],
   )

@@ -2,13 +2,14 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
+import { reasonOf } from '../../lib/ledger/index.ts'
 import { total } from './counts.ts'
 import { limitVerdict } from './proposal.ts'
 
 const counts = z.record(z.string(), z.number())
 
-/** Additive only: a key is never renamed or dropped. */
-export const reportSchema = z.object({
+/** As it is kept: additive only, no key is ever renamed or dropped. It names the approver's statement and copies none of it. */
+const storedSchema = z.object({
   format: z.literal('lethe-retention-report-1'),
   run: z.string(),
   policy: z.string(),
@@ -33,7 +34,8 @@ export const reportSchema = z.object({
       outcome: z.string(),
       actor: z.string(),
       method: z.string(),
-      reason: z.string(),
+      /** The hash of what was signed, in hex; null in a report whose approval is not in the record. */
+      statement: z.string().nullable(),
       at: z.string(),
       overrides: z.array(z.string()),
     })
@@ -61,10 +63,14 @@ export const reportSchema = z.object({
   finishedAt: z.string(),
   notCovered: z.array(z.string()),
 })
-export type Report = z.infer<typeof reportSchema>
+export type StoredReport = z.infer<typeof storedSchema>
+/** As it is shown: with the approver's reason, read through the hash when it is asked for. */
+export type Report = Omit<StoredReport, 'approval'> & {
+  approval: (NonNullable<StoredReport['approval']> & { reason: string }) | null
+}
 
 /** Idempotent: the last report of a run stands. */
-export async function storeReport(control: Queryable, report: Report): Promise<void> {
+export async function storeReport(control: Queryable, report: StoredReport): Promise<void> {
   await control.execute(
     `INSERT INTO lethe_control.reports (run_id, report) VALUES ($1, $2)
      ON CONFLICT (run_id) DO UPDATE SET report = EXCLUDED.report, created_at = now()`,
@@ -75,11 +81,16 @@ export async function storeReport(control: Queryable, report: Report): Promise<v
 /** Throws E_NOT_FOUND. */
 export async function getReport(control: Queryable, runId: string): Promise<Report> {
   const [row] = await control.query(
-    z.object({ report: reportSchema }),
-    `SELECT report FROM lethe_control.reports WHERE run_id::text = $1`,
+    z.object({ report: storedSchema, text: z.string().nullable() }),
+    `SELECT r.report, s.statement AS text FROM lethe_control.reports r
+     LEFT JOIN lethe_control.statements s ON s.hash = decode(r.report #>> '{approval,statement}', 'hex')
+     WHERE r.run_id::text = $1`,
     [runId],
   )
-  if (row !== undefined) return row.report
+  if (row !== undefined) {
+    const { approval } = row.report
+    return { ...row.report, approval: approval === null ? null : { ...approval, reason: reasonOf(row.text) } }
+  }
   throw new LetheError('E_NOT_FOUND', {
     message: `Run ${runId} has no report (yet).`,
     next: `See \`lethe runs show ${runId}\`.`,
@@ -114,7 +125,8 @@ export function renderReport(report: Report): string {
     report.approval === null
       ? 'None: nothing was destroyed.'
       : `${report.approval.outcome} by ${report.approval.actor} (${report.approval.method}) at ${report.approval.at}: ${report.approval.reason}` +
-        (report.approval.overrides.length > 0 ? ` Overrides: ${report.approval.overrides.join(', ')}.` : ''),
+        (report.approval.overrides.length > 0 ? ` Overrides: ${report.approval.overrides.join(', ')}.` : '') +
+        (report.approval.statement === null ? '' : ` Signed statement: ${report.approval.statement}.`),
     '',
     '## Subjects',
     '',

@@ -55,7 +55,7 @@ export function armStatement(policy: ResolvedPolicy, mode: 'observe' | 'armed', 
   }
 }
 
-/** The key stands in it as a keyed hash: a statement is kept for ever. */
+/** The key stands in it as a keyed hash: a statement is kept until somebody erases it. */
 export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): Decided {
   return {
     verb: 'hold.add',

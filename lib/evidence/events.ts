@@ -13,6 +13,8 @@ const code = z.string().regex(/^E_[A-Z_]+$/)
 /** A word from our own code or the map, never a sentence from a person. */
 const token = z.string().regex(/^[A-Za-z0-9_.:"/-]{1,200}$/)
 const instant = z.iso.datetime({ offset: true })
+/** SHA-256 of the signed statement, salted by its nonce: commits to the reason, and lets it be erased. */
+const statement = z.string().regex(/^[0-9a-f]{64}$/)
 
 const shapes = {
   // runs
@@ -55,16 +57,23 @@ const shapes = {
     proposal: id,
     approval: id,
     method: token,
+    statement,
     overrides: z.array(token),
   }),
-  'proposal.rejected': z.strictObject({ proposal: id, approval: id, method: token }),
-  'proposal.extended': z.strictObject({ proposal: id, approval: id, method: token, until: instant }),
-  'proposal.preserved': z.strictObject({ proposal: id, approval: id, method: token }),
+  'proposal.rejected': z.strictObject({ proposal: id, approval: id, method: token, statement }),
+  'proposal.extended': z.strictObject({
+    proposal: id,
+    approval: id,
+    method: token,
+    statement,
+    until: instant,
+  }),
+  'proposal.preserved': z.strictObject({ proposal: id, approval: id, method: token, statement }),
   'proposal.expired': z.strictObject({ proposal: id }),
   'proposal.cancelled': z.strictObject({ proposal: id }),
   'proposal.executed': z.strictObject({ proposal: id, removed: counts, skipped: counts }),
-  'policy.armed': z.strictObject({ policy: token, version: token, method: token }),
-  'policy.disarmed': z.strictObject({ policy: token, method: token }),
+  'policy.armed': z.strictObject({ policy: token, version: token, method: token, statement }),
+  'policy.disarmed': z.strictObject({ policy: token, method: token, statement }),
   'appraisal.added': z.strictObject({
     appraisal: id,
     policy: token,
@@ -72,11 +81,19 @@ const shapes = {
     ceiling: count,
     validUntil: instant,
     method: token,
+    statement,
   }),
-  'appraisal.revoked': z.strictObject({ appraisal: id, method: token }),
-  'hold.added': z.strictObject({ hold: id, level: token, kind: token, store: token, method: token }),
+  'appraisal.revoked': z.strictObject({ appraisal: id, method: token, statement }),
+  'hold.added': z.strictObject({
+    hold: id,
+    level: token,
+    kind: token,
+    store: token,
+    method: token,
+    statement,
+  }),
   'hold.projected': z.strictObject({ hold: id, store: token }),
-  'hold.released': z.strictObject({ hold: id, method: token }),
+  'hold.released': z.strictObject({ hold: id, method: token, statement }),
   'throttle.changed': z.strictObject({ reason: token.nullable(), waitSeconds: z.number() }),
   'subject.blocked': z.strictObject({ count, constraint: token }),
   'erasure.verified': z.strictObject({ store: token, left: counts }),

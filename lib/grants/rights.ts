@@ -49,8 +49,18 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   proposals: { worker: write, operator: [...read, 'UPDATE'], auditor: read },
   // the worker can't decide: by a standing appraisal the database does it (approve_by_appraisal)
   approvals: { worker: read, operator: append, auditor: read },
-  appraisals: { worker: read, operator: [...append, 'UPDATE (revoked_at, revoked_by)'], auditor: read },
+  appraisals: {
+    worker: read,
+    operator: [...append, 'UPDATE (revoked_at, revoked_by, revocation_hash)'],
+    auditor: read,
+  },
   holds: { worker: [...read, 'UPDATE (projected_at, unprojected_at)'], operator: write, auditor: read },
+  // what was typed: kept with a decision, and erasable; the trigger lets no other change through
+  statements: {
+    worker: read,
+    operator: [...append, 'UPDATE (statement, signature, erased_at)'],
+    auditor: read,
+  },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }
 

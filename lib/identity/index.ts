@@ -5,6 +5,7 @@ export {
   checkStatement,
   parseStatement,
   statementFor,
+  statementHash,
   STATEMENT_MINUTES,
   type Decided,
   type Statement,

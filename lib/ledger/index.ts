@@ -50,4 +50,5 @@ export {
   type ErasureScope,
   type LiveErasure,
 } from './erasures.ts'
+export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'

@@ -4,6 +4,7 @@ import type { Database } from '../db/index.ts'
 import { batchesOf, type StoredBatch } from './batches.ts'
 import { eventRow, type RunEvent } from '../evidence/index.ts'
 import { getRun, type Run } from './run.ts'
+import { reasonOf } from './statements.ts'
 
 export interface RunStep {
   number: number
@@ -35,6 +36,8 @@ export interface RunStory {
   approvals: {
     proposalId: string
     outcome: string
+    /** Hash of what was signed, in hex; the reason is read through it. */
+    statement: string
     reason: string
     actor: string
     method: string
@@ -76,8 +79,10 @@ export async function runStory(control: Database, id: string): Promise<RunStory>
       )
       const approvals = await tx.query(
         approvalRow,
-        `SELECT a.proposal_id AS "proposalId", a.outcome, a.reason, a.actor, a.method, a.at
+        `SELECT a.proposal_id AS "proposalId", a.outcome, encode(a.statement_hash, 'hex') AS statement, s.statement AS text,
+           a.actor, a.method, a.at
          FROM lethe_control.approvals a JOIN lethe_control.proposals p ON p.id = a.proposal_id
+           JOIN lethe_control.statements s ON s.hash = a.statement_hash
          WHERE p.run_id = $1 ORDER BY a.at`,
         [id],
       )
@@ -127,14 +132,17 @@ const proposalRow = z.object({
   createdAt: z.date(),
   decidedAt: z.date().nullable(),
 })
-const approvalRow = z.object({
-  proposalId: z.string(),
-  outcome: z.string(),
-  reason: z.string(),
-  actor: z.string(),
-  method: z.string(),
-  at: z.date(),
-})
+const approvalRow = z
+  .object({
+    proposalId: z.string(),
+    outcome: z.string(),
+    statement: z.string(),
+    text: z.string().nullable(),
+    actor: z.string(),
+    method: z.string(),
+    at: z.date(),
+  })
+  .transform(({ text, ...row }) => ({ ...row, reason: reasonOf(text) }))
 const scopeRow = z.object({
   id: z.string(),
   store: z.string(),

@@ -360,7 +360,6 @@ export async function release(model: Model, index: number): Promise<void> {
   await releaseHold(
     model.house.context,
     found.id,
-    'model',
     await model.house.sign(releaseStatement(found.id, 'model')),
   )
   model.holds = model.holds.filter((one) => one !== found)

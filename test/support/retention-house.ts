@@ -282,7 +282,7 @@ export async function openRetentionHouse(
       return addHold(house.context, hold, await house.sign(holdStatement(house.context, hold), by))
     },
     async release(id) {
-      await releaseHold(house.context, id, 'settled', await house.sign(releaseStatement(id, 'settled')))
+      await releaseHold(house.context, id, await house.sign(releaseStatement(id, 'settled')))
     },
     run: (run) => getRun(control, run.id),
     report: (run) => getReport(control, run.id),

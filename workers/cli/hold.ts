@@ -126,7 +126,7 @@ async function release(
   await withContext(session, async (context) => {
     const by = await attested(session, context, releaseStatement(id, options.reason), options)
     if (by === null) return
-    await releaseHold(context, id, options.reason, by)
+    await releaseHold(context, id, by)
     session.output.data(
       { hold: id, released: true, actor: by.identity.name },
       `Hold ${id} is released, by ${by.identity.name}. What it kept is due again at the next proposal.`,

@@ -47,10 +47,10 @@ function proposals(story: RunStory, bold: (text: string) => string): string[] {
     `  ${proposal.id} of policy ${proposal.policy}: ${count(proposal.population)} subjects older than ${instant(proposal.cutoff)}, ${proposal.state}`,
     ...story.approvals
       .filter((approval) => approval.proposalId === proposal.id)
-      .map(
-        (approval) =>
-          `  ${approval.outcome} by ${approval.actor} (${approval.method}) at ${instant(approval.at)}: ${approval.reason}`,
-      ),
+      .flatMap((approval) => [
+        `  ${approval.outcome} by ${approval.actor} (${approval.method}) at ${instant(approval.at)}: ${approval.reason}`,
+        `  signed statement ${approval.statement}`,
+      ]),
   ])
 }
 
@@ -67,7 +67,7 @@ function happenings(story: RunStory): string[][] {
 /** `population 12, state waiting`: without the hashes, which the JSON has. */
 function facts(event: RunEvent): string {
   return Object.entries(event.data)
-    .filter(([name]) => !/(hash|version)$/i.test(name))
+    .filter(([name]) => !/(hash|version|statement)$/i.test(name))
     .flatMap(([name, value]) => {
       const shown = shape(value)
       return shown === '' ? [] : [`${name} ${shown}`]

@@ -318,8 +318,9 @@ describe('tables and policies', () => {
 
   it('a hold that is not in force yet fails, and one whose review has passed is a warning', async () => {
     await app.control(
-      `INSERT INTO lethe_control.holds (id, level, store, kind, owner, reason, review_at, created_by, method)
-       VALUES (gen_random_uuid(), 'table', 'app', 'complaint', 'team', 'test', '2020-01-01', 'x', 'ssh')`,
+      `WITH signed AS (INSERT INTO lethe_control.statements (hash, statement) VALUES (sha256('test'), 'test') RETURNING hash)
+       INSERT INTO lethe_control.holds (id, level, store, kind, owner, review_at, created_by, method, statement_hash)
+       SELECT gen_random_uuid(), 'table', 'app', 'complaint', 'team', '2020-01-01', 'x', 'ssh', hash FROM signed`,
     )
     const { find } = await examine()
     expect(find('holds')).toMatchObject({ severity: 'error' })
