@@ -15,3 +15,4 @@ export {
   type EvidenceRound,
 } from './log.ts'
 export { configuredWitnesses } from './witness.ts'
+export { eraseText, eraseTextStatement, type TextErased } from './erase-text.ts'

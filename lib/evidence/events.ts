@@ -40,6 +40,8 @@ const shapes = {
   'evidence.verified': z.strictObject({ from: count, entries: count, heads: count, breaks: counts }),
   /** Recorded before the first content of entries below that index goes. */
   'evidence.aging': z.strictObject({ before: count, entries: count, keep: z.string().regex(/^\d+ [a-z]+$/) }),
+  /** `text`: the hash of the statement that can't be read any more. */
+  'text.erased': z.strictObject({ text: statement, method: token, statement }),
 
   // retention
   'proposal.created': z.strictObject({

@@ -15,6 +15,7 @@ export const verbs = {
   'appraisal.revoke': ['records', 'cto'],
   'hold.add': ['support', 'records', 'cto'],
   'hold.release': ['records', 'cto'],
+  'text.erase': ['records', 'cto'],
 } as const satisfies Record<string, readonly Role[]>
 
 export type DecisionVerb = keyof typeof verbs

@@ -48,7 +48,9 @@ it('Killed at any message, nothing is left out, nothing is there twice, and no s
     expect((await sequence(control)).size).toBe(written)
     await signHead(control, keys, 0)
     if (k % 10 === 0 || survived)
-      expect(await verifyLog(control, { origin: keys.origin, keys: verifierKeys(keys) }, { keep: '6 years' })).toMatchObject({
+      expect(
+        await verifyLog(control, { origin: keys.origin, keys: verifierKeys(keys) }, { keep: '6 years' }),
+      ).toMatchObject({
         entries: written,
         breaks: [],
       })

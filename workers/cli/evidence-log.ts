@@ -1,6 +1,7 @@
 /** `lethe evidence …`: the log of what Lethe did, and proofs of it for people who trust neither us nor the database. */
 import { writeFile } from 'node:fs/promises'
 import { addVerify, logKeysOf, readText, trusted } from './evidence-verify.ts'
+import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
 import { parseInstant, usage, withContext, type AddCommands, type Session } from './session.ts'
 
@@ -39,6 +40,14 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
     .requiredOption('--out <folder>', 'made if it is not there; has to be empty')
     .action((options: { from: string; to: string; out: string }) => exported(session, options))
   addVerify(evidence, session)
+  withEvidence(
+    evidence
+      .command('erase-text <hash>')
+      .description('erase what somebody typed and signed; the evidence keeps its hash')
+      .requiredOption('--reason <text>', 'why; no personal data'),
+  ).action((hash: string, options: EvidenceOptions & { reason: string }) =>
+    eraseText(session, hash.toLowerCase(), options),
+  )
 }
 
 async function status(session: Session): Promise<void> {
@@ -156,6 +165,25 @@ async function exported(session: Session, options: { from: string; to: string; o
     session.output.data(
       { folder: options.out, ...found },
       `${options.out}: ${found.events} events as events.jsonl and events.csv, a proof of each in proofs/ (log of ${found.size} entries)${found.aged === 0 ? '' : `; ${found.aged} more have aged out`}. Checked offline: lethe evidence verify ${options.out} --keys FILE --origin NAME`,
+    )
+  })
+}
+
+async function eraseText(
+  session: Session,
+  hash: string,
+  options: EvidenceOptions & { reason: string },
+): Promise<void> {
+  const jobs = await import('../../jobs/evidence/index.ts')
+  await withContext(session, async (context) => {
+    const by = await attested(session, context, jobs.eraseTextStatement(hash, options.reason), options)
+    if (by === null) return
+    const erased = await jobs.eraseText(context, hash, by)
+    session.output.data(
+      { ...erased, actor: by.identity.name },
+      erased.before
+        ? `The statement ${hash} was erased before, at ${instant(erased.at)}; nothing was changed.`
+        : `The statement ${hash} is erased, by ${by.identity.name}. The evidence keeps its hash; backups keep the text until they are gone.`,
     )
   })
 }

@@ -240,6 +240,19 @@ describe('a decision', () => {
     ])
   })
 
+  it('can lose its words later, by the hash of its statement', async () => {
+    const [armed] = list(
+      await app.control(`SELECT encode(statement_hash, 'hex') AS hash FROM lethe_control.policies`),
+    )
+    const hash = String(armed?.['hash'])
+    const erase = (of: string, by: SshKey) =>
+      lethe(['evidence', 'erase-text', of, '--reason', 'a name', '--ssh-key', by.file, '--json'], app.env)
+    expect(await erase(hash, support)).toMatchObject({ code: 13 })
+    expect(data(await erase(hash.toUpperCase(), key))).toMatchObject({ text: hash, before: false })
+    expect(data(await erase(hash, key))).toMatchObject({ text: hash, before: true })
+    expect(failure(await erase('f'.repeat(64), key))).toMatchObject({ code: 'E_NOT_FOUND', exit: 10 })
+  })
+
   it('to hold takes its key from stdin, out of the process list, and may come from support', async () => {
     const hold = (level: string, ...more: string[]) => [
       'hold',
