@@ -120,6 +120,20 @@ async function main(): Promise<void> {
   await lethe(env, 'retention', 'report', run)
   title("The run's whole story")
   await lethe(env, 'runs', 'show', run)
+  title('The approval, proved to somebody who trusts neither us nor the database')
+  work(env, 'evidence')
+  await waitFor(control.url, 'SELECT size::text AS id FROM lethe_control.evidence_checkpoints')
+  const event = await waitFor(
+    control.url,
+    `SELECT id::text AS id FROM lethe_control.events WHERE run_id = '${run}' AND type = 'proposal.approved'`,
+  )
+  const [proof, keys] = [join(home, 'approved.tlog-proof'), join(home, 'published.keys')]
+  await lethe(env, 'evidence', 'proof', event, '--out', proof)
+  await writeFile(keys, await output(env, 'evidence', 'keys'))
+  say('Offline, with the published keys and nothing else:')
+  const nothing = { PATH: process.env['PATH'] }
+  await lethe(nothing, 'evidence', 'verify', proof, '--keys', keys, '--origin', 'clinic.example/lethe')
+
   title('Next night: nobody is due')
   await lethe(env, 'retention', 'plan', policy)
 }
@@ -146,6 +160,10 @@ async function lethe(env: NodeJS.ProcessEnv, ...args: string[]): Promise<void> {
   const child = spawn(process.execPath, [cli, ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] })
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve))
   if (code !== 0) throw new Error(`lethe ${args.join(' ')} ended with exit code ${code}`)
+}
+
+async function output(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
+  return (await promisify(execFile)(process.execPath, [cli, ...args], { env })).stdout
 }
 
 function work(env: NodeJS.ProcessEnv, role: string): ChildProcess {

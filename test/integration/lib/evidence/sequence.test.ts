@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { sleep } from '../../../../lib/clock/index.ts'
 import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
-import { appendEvent, sequence } from '../../../../lib/evidence/index.ts'
+import { LetheError } from '../../../../lib/errors/index.ts'
+import { appendEvent, sequence, verifyLog } from '../../../../lib/evidence/index.ts'
 import { canonicalJson } from '../../../../lib/canonical/index.ts'
 import { commitment, contentSql, instant } from '../../../../lib/evidence/entry.ts'
 import { leafHash, rootOf } from '../../../../lib/evidence/merkle.ts'
@@ -53,43 +55,77 @@ async function whole(size: number): Promise<void> {
 }
 
 describe('the sequencer', () => {
-  test('gives each event of 64 writers that commit late, out of order or not at all one index, and rolled-back ones none', async () => {
+  test('gives each event of 64 writers that commit late, out of order or not at all one index, and rolled-back ones none; writers and sequencers are killed meanwhile', async () => {
     const seconds = Number(process.env['LETHE_EVIDENCE_SECONDS'] ?? 8)
     const end = performance.now() + seconds * 1000
-    let committed = 0
+    const open = (applicationName: string, max: number) =>
+      openDatabase(fresh.url, { name: 'control', applicationName, max })
+    const [writers, sequencers] = [open('doomed writer', 64), open('doomed sequencer', 2)]
+    let killed = 0
+    const rolledBack: string[] = []
     const writer = async (n: number) => {
       for (let i = 0; performance.now() < end; i += 1) {
         const fails = (n + i) % 5 === 0
-        await control
+        const proposal = randomUUID()
+        await writers
           .transaction(async (tx) => {
-            await appendEvent(tx, { type: 'run.woken', data: {} })
+            await appendEvent(tx, { type: 'proposal.expired', data: { proposal } })
             await sleep(((n * 37 + i * 101) % 97) * (i % 9 === 0 ? 20 : 1))
             await appendEvent(tx, { type: 'run.resumed', data: {} })
             if (fails) throw new Error('rolled back on purpose')
-            committed += 2
           })
           .catch((error: unknown) => {
-            if (!fails) throw error
+            // Killed while it committed: nobody knows, the record does.
+            if (!fails && !(error instanceof LetheError)) throw error
           })
+        if (fails) rolledBack.push(proposal)
       }
     }
     const sequencer = async () => {
       while (performance.now() < end) {
-        await sequence(control, { events: 25, statements: 2 })
+        await sequence(sequencers, { events: 25, statements: 2 }).catch((error: unknown) => {
+          if (!(error instanceof LetheError)) throw error
+        })
         await sleep(20)
       }
     }
-    await Promise.all([...Array.from({ length: 64 }, (_, n) => writer(n)), sequencer(), sequencer()])
+    const killer = async () => {
+      while (performance.now() < end) {
+        await sleep(100)
+        killed += await control.execute(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name LIKE 'doomed%' AND state <> 'idle' ORDER BY random() LIMIT 1`,
+        )
+      }
+    }
+    await Promise.all([
+      ...Array.from({ length: 64 }, (_, n) => writer(n)),
+      sequencer(),
+      sequencer(),
+      killer(),
+    ])
+    await Promise.all([writers.close(), sequencers.close()])
     const size = await drain()
+    expect(killed).toBeGreaterThan(seconds * 5)
+    expect(rolledBack.length).toBeGreaterThan(64)
+    const committed = await one('SELECT count(*) AS n FROM lethe_control.events')
+    expect(committed).toBeGreaterThan(500)
     expect(size).toBe(committed)
     expect(await one('SELECT count(*) AS n FROM lethe_control.evidence_entries')).toBe(committed)
     expect(await one('SELECT max(index) + 1 AS n FROM lethe_control.evidence_entries')).toBe(committed)
     expect(
       await one(`SELECT count(*) AS n FROM lethe_control.events e
-        WHERE NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id)`),
+        FULL JOIN lethe_control.evidence_entries x ON x.event_id = e.id WHERE e.id IS NULL OR x.index IS NULL`),
     ).toBe(0)
+    const [row] = await control.query(
+      count,
+      `SELECT count(*) AS n FROM lethe_control.events WHERE data ->> 'proposal' = ANY ($1::text[])`,
+      [rolledBack],
+    )
+    expect(row?.n).toBe(0)
     await whole(size)
-  }, 120_000)
+    expect((await verifyLog(control, { origin: 'x', keys: [] }, { keep: '6 years' })).breaks).toEqual([])
+  }, 180_000)
 
   /** A transaction that has written an event and waits. */
   async function openLate(): Promise<{ commit(): Promise<void> }> {
