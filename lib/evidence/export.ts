@@ -8,8 +8,7 @@ import { LetheError } from '../errors/index.ts'
 import type { Quorum } from './cosignatures.ts'
 import { contentSchema, contentSql, instant, type Content } from './entry.ts'
 import type { VerifierKey } from './note.ts'
-import { proveEvent, verifyProof } from './prove.ts'
-import { newestHead } from './publish.ts'
+import { newestBasis, proofOf, verifyProof } from './prove.ts'
 
 const PAGE = 1_000
 const LINES = 'events.jsonl'
@@ -27,15 +26,15 @@ export interface Exported {
 
 /**
  * Events written in [from, to), of those that the newest head covers, into a folder that is new or empty. Throws E_USAGE
- * for a folder with something in it, E_EVIDENCE_PENDING while there is no head.
+ * for a folder with something in it, E_EVIDENCE_PENDING while there is no head, E_EVIDENCE_BROKEN where an event can't be proved.
  */
 export async function exportEvents(
   control: Database,
   stretch: { from: Date; to: Date },
   folder: string,
 ): Promise<Exported> {
-  const head = await newestHead(control)
-  if (head === null)
+  const basis = await newestBasis(control)
+  if (basis === null)
     throw new LetheError('E_EVIDENCE_PENDING', { message: 'No head of the evidence log is signed yet.' })
   await mkdir(join(folder, PROOFS), { recursive: true })
   if ((await readdir(folder)).length > 1 || (await readdir(join(folder, PROOFS))).length > 0)
@@ -45,36 +44,39 @@ export async function exportEvents(
     })
   const lines = await open(join(folder, LINES), 'w')
   const csv = await open(join(folder, 'events.csv'), 'w')
-  const done: Exported = { events: 0, aged: 0, size: head.size }
+  const { size } = basis.head
+  const done: Exported = { events: 0, aged: 0, size }
   try {
     await csv.write(`${columns.join(',')}\r\n`)
     for (let next = 0; ;) {
       const rows = await control.query(
         z.object({
           index: z.coerce.number(),
-          event_id: z.string(),
+          event: z.string(),
+          entry: z.instanceof(Buffer),
+          salt: z.instanceof(Buffer).nullable(),
           content: z.string().nullable(),
         }),
-        `SELECT x.index, x.event_id, ${contentSql('e', instant('x.sequenced_at'))} AS content
+        `SELECT x.index, x.event_id AS event, x.entry, x.salt, ${contentSql('e', instant('x.sequenced_at'))} AS content
          FROM lethe_control.evidence_entries x LEFT JOIN lethe_control.events e ON e.id = x.event_id
          WHERE x.index >= $1 AND x.index < $2 AND coalesce(e.at, x.sequenced_at) >= $3
            AND coalesce(e.at, x.sequenced_at) < $4 ORDER BY x.index LIMIT ${PAGE}`,
-        [next, head.size, stretch.from, stretch.to],
+        [next, size, stretch.from, stretch.to],
       )
       if (rows.length === 0) break
       for (const row of rows) {
         next = row.index + 1
-        if (row.content === null) {
+        const { salt, content: text } = row
+        if (text === null || salt === null) {
           done.aged += 1
           continue
         }
-        const content = contentSchema.parse(JSON.parse(row.content))
-        await lines.write(`${row.content}\n`)
+        // First: what can't be proved is not exported.
+        const proof = await proofOf(basis, { ...row, salt, content: text })
+        const content = contentSchema.parse(JSON.parse(text))
+        await lines.write(`${text}\n`)
         await csv.write(`${columns.map((name) => cell(content, name)).join(',')}\r\n`)
-        await writeFile(
-          join(folder, PROOFS, `event-${row.event_id}.tlog-proof`),
-          await proveEvent(control, row.event_id),
-        )
+        await writeFile(join(folder, PROOFS, `event-${row.event}.tlog-proof`), proof)
         done.events += 1
       }
     }

@@ -1,32 +1,83 @@
 /** Proofs that leave the house: one file says what was recorded, and that the log holds it. Checked offline. */
 import { z } from 'zod'
 import { canonicalJson } from '../canonical/index.ts'
-import type { Database } from '../db/index.ts'
+import type { Database, Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
+import { readCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import { requireQuorum, type Quorum } from './cosignatures.ts'
 import { commitment, contentSchema, contentSql, instant, type Content } from './entry.ts'
-import { inclusionProof, leafHash, rootFromInclusion } from './merkle.ts'
-import type { VerifierKey } from './note.ts'
+import { inclusionProof, leafHash, rootFromInclusion, type NodeReader } from './merkle.ts'
+import { parseNote, type VerifierKey } from './note.ts'
 import { formatProof, parseProof } from './proof.ts'
-import { newestHead } from './publish.ts'
+import { newestHead, type Head } from './publish.ts'
 import { storedNodes } from './store.ts'
 
 /** What the file carries beside the proof: the salt (hexadecimal), and the content as it was hashed. */
 const extraSchema = z.strictObject({ salt: z.string().regex(/^[0-9a-f]{32}$/), content: z.string() })
 
-/** The proof of an event (its number) under the newest head. Throws E_NOT_FOUND, E_EVIDENCE_AGED, E_EVIDENCE_PENDING. */
+/** A head and the tree under it: what any number of proofs may stand on. */
+export interface Basis {
+  head: Head
+  root: Buffer
+  nodes: NodeReader
+}
+
+/** The newest head's; null while none is signed. */
+export async function newestBasis(control: Queryable): Promise<Basis | null> {
+  const head = await newestHead(control)
+  if (head === null) return null
+  const { root } = readCheckpoint(parseNote(head.note))
+  return { head, root, nodes: storedNodes(control, head.size) }
+}
+
+export interface ProvableEntry {
+  /** The event's number. */
+  event: string
+  index: number
+  entry: Buffer
+  salt: Buffer
+  /** As `contentSql` gives it. */
+  content: string
+}
+
+/** Throws E_EVIDENCE_BROKEN instead of making a proof that wouldn't hold. */
+export async function proofOf(
+  { head, root, nodes }: Basis,
+  { event, index, entry, salt, content }: ProvableEntry,
+): Promise<string> {
+  const path = await inclusionProof(index, head.size, nodes)
+  if (
+    !commitment(salt, Buffer.from(content)).equals(entry) ||
+    rootFromInclusion(index, head.size, leafHash(entry), path)?.equals(root) !== true
+  )
+    throw new LetheError('E_EVIDENCE_BROKEN', {
+      message: `Event ${event} can't be proved: it, entry ${index} or the tree is not what the head at ${head.size} entries was signed for.`,
+      facts: { event, index, size: head.size },
+    })
+  return formatProof({
+    extra: Buffer.from(canonicalJson({ salt: salt.toString('hex'), content })),
+    index,
+    path,
+    checkpoint: head.note,
+  })
+}
+
+/**
+ * The proof of an event (its number) under the newest head. Throws E_NOT_FOUND, E_EVIDENCE_AGED, E_EVIDENCE_PENDING,
+ * E_EVIDENCE_BROKEN.
+ */
 export async function proveEvent(control: Database, event: string): Promise<string> {
   const known = /^\d{1,18}$/.test(event)
   const [row] = known
     ? await control.query(
         z.object({
           index: z.coerce.number().nullable(),
+          entry: z.instanceof(Buffer).nullable(),
           salt: z.instanceof(Buffer).nullable(),
           content: z.string().nullable(),
           there: z.boolean(),
         }),
-        `SELECT x.index, x.salt, ${contentSql('e', instant('x.sequenced_at'))} AS content, e.id IS NOT NULL AS there
+        `SELECT x.index, x.entry, x.salt, ${contentSql('e', instant('x.sequenced_at'))} AS content, e.id IS NOT NULL AS there
          FROM (SELECT $1::bigint AS id) AS asked
          LEFT JOIN lethe_control.events e ON e.id = asked.id
          LEFT JOIN lethe_control.evidence_entries x ON x.event_id = asked.id`,
@@ -38,21 +89,17 @@ export async function proveEvent(control: Database, event: string): Promise<stri
       message: `There is no event ${event}.`,
       next: 'An event is named by its number: `lethe runs show RUN --json` and `lethe evidence export` list them.',
     })
-  const head = await newestHead(control)
-  if (row.index === null || head === null || head.size <= row.index)
+  const basis = await newestBasis(control)
+  const { index, entry, salt, content } = row
+  if (index === null || entry === null || basis === null || basis.head.size <= index)
     throw new LetheError('E_EVIDENCE_PENDING', {
       message: `Event ${event} is recorded, but no signed head of the log covers it yet.`,
     })
-  if (row.salt === null || row.content === null)
+  if (salt === null || content === null)
     throw new LetheError('E_EVIDENCE_AGED', {
-      message: `The content of event ${event} has aged out; entry ${row.index} of the log stands.`,
+      message: `The content of event ${event} is gone; entry ${index} of the log stands. \`lethe evidence verify\` says whether it was old enough to go.`,
     })
-  return formatProof({
-    extra: Buffer.from(canonicalJson({ salt: row.salt.toString('hex'), content: row.content })),
-    index: row.index,
-    path: await inclusionProof(row.index, head.size, storedNodes(control, head.size)),
-    checkpoint: head.note,
-  })
+  return proofOf(basis, { event, index, entry, salt, content })
 }
 
 export interface Proven {

@@ -169,6 +169,8 @@ describe('two heads that somebody kept', () => {
     const proof = await proveConsistency(control, trust, heads[0] ?? '')
     const forged = signCheckpoint({ origin, size: 300, root: Buffer.alloc(32, 1) }, keys.signer, new Date())
     expect(refused(proof.replace((heads[0] ?? '').trimEnd(), forged.trimEnd()))).toBe('E_EVIDENCE_BROKEN')
+    const later = signCheckpoint({ origin, size: 700, root: Buffer.alloc(32, 1) }, keys.signer, new Date())
+    expect(refused(proof.replace(heads[2] ?? '', later))).toBe('E_EVIDENCE_BROKEN')
     const lines = proof.split('\n')
     expect(refused([...lines.slice(0, 1), ...lines.slice(2)].join('\n'))).toBe('E_EVIDENCE_BROKEN')
     expect(refused(proof.replace('\n300\n', '\n301\n'))).toBe('E_EVIDENCE_SIGNATURE')

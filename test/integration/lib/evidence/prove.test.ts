@@ -126,6 +126,20 @@ describe('a proof', () => {
   })
 })
 
+test('No proof is written that would not hold: the event, its entry or the tree was changed.', async () => {
+  await grow(5)
+  await tamper(
+    `UPDATE lethe_control.events SET type = 'run.resumed' WHERE id = 2`,
+    `UPDATE lethe_control.evidence_entries SET entry = sha256('x') WHERE event_id = 3`,
+  )
+  for (const event of ['2', '3'])
+    await expect(proveEvent(control, event)).rejects.toMatchObject({ code: 'E_EVIDENCE_BROKEN' })
+  await tamper(
+    `UPDATE lethe_control.evidence_tiles SET hashes = set_byte(hashes, 40, 1 # get_byte(hashes, 40))`,
+  )
+  await expect(proveEvent(control, '5')).rejects.toMatchObject({ code: 'E_EVIDENCE_BROKEN' })
+})
+
 describe('the living log', () => {
   test('holds as long as nobody touches it', async () => {
     await grow(10)
@@ -182,6 +196,13 @@ describe('the living log', () => {
       ['missing'],
     ],
     [
+      'an entry says that it got its index an hour before the one it follows',
+      [
+        `UPDATE lethe_control.evidence_entries SET sequenced_at = sequenced_at - interval '1 hour' WHERE index = 4`,
+      ],
+      ['clock', 'edited'],
+    ],
+    [
       'a tile was changed',
       [`UPDATE lethe_control.evidence_tiles SET hashes = set_byte(hashes, 40, 1 # get_byte(hashes, 40))`],
       ['tiles'],
@@ -191,6 +212,14 @@ describe('the living log', () => {
     await grow(7)
     await tamper(...statements)
     expect(await kinds()).toEqual(expected)
+  })
+
+  test('is seen to be broken: entries that no head covers yet were cut off', async () => {
+    await grow(5)
+    for (let n = 0; n < 3; n += 1) await appendEvent(control, { type: 'run.woken', data: {} })
+    await sequence(control)
+    await tamper('DELETE FROM lethe_control.evidence_entries WHERE index >= 6')
+    expect(await kinds()).toEqual(['missing'])
   })
 
   test('is seen to be broken: a head says that it was signed before the one it follows', async () => {
