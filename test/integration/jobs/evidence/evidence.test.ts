@@ -14,6 +14,7 @@ import {
 import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
 import {
   appendEvent,
+  lastVerified,
   logStatus,
   proveEvent,
   sequence,
@@ -203,12 +204,17 @@ describe('a round of the evidence log', () => {
     })
     const next = await runOf('evidence.verify')
     expect(next).toMatchObject({ state: 'succeeded', counters: { from: 5, heads: 2 } })
+    await evidenceRound(house.context, 0)
     expect(await runOf('evidence.verify', { whole: true })).toMatchObject({
       state: 'failed',
       errorCode: 'E_EVIDENCE_BROKEN',
       errorMessage: expect.stringContaining('edited 5'),
       counters: { from: 0 },
     })
+    // a night that found a break doesn't become where the next one starts
+    expect(await lastVerified(house.control)).toBe(
+      (next.counters['from'] ?? 0) + (next.counters['entries'] ?? 0),
+    )
   })
 
   test('does not trust where the last verification ended once the tiles before it were changed', async () => {
@@ -266,6 +272,11 @@ describe('a round of the evidence log', () => {
       )
       await tx.execute('UPDATE lethe_control.evidence_entries SET salt = NULL WHERE index = 5')
     })
+    expect((await trust()).breaks).toMatchObject([{ kind: 'missing', at: 5 }])
+    // a head that was stored as an old one, but not signed as one
+    await house.control.execute(
+      `UPDATE lethe_control.evidence_checkpoints SET at = at - interval '8 years' WHERE size > 5`,
+    )
     expect((await trust()).breaks).toMatchObject([{ kind: 'missing', at: 5 }])
   })
 
