@@ -9,7 +9,7 @@ import { commitment, contentSchema, contentSql, instant, type Content } from './
 import { inclusionProof, leafHash, rootFromInclusion, type NodeReader } from './merkle.ts'
 import { parseNote, type VerifierKey } from './note.ts'
 import { formatProof, parseProof } from './proof.ts'
-import { newestHead, type Head } from './publish.ts'
+import { headOver, newestHead, type Head } from './publish.ts'
 import { storedNodes } from './store.ts'
 
 /** What the file carries beside the proof: the salt (hexadecimal), and the content as it was hashed. */
@@ -22,9 +22,12 @@ export interface Basis {
   nodes: NodeReader
 }
 
-/** The newest head's; null while none is signed. */
+/** Null while no head is signed. */
 export async function newestBasis(control: Queryable): Promise<Basis | null> {
-  const head = await newestHead(control)
+  return basisOn(control, await newestHead(control))
+}
+
+function basisOn(control: Queryable, head: Head | null): Basis | null {
   if (head === null) return null
   const { root } = readCheckpoint(parseNote(head.note))
   return { head, root, nodes: storedNodes(control, head.size) }
@@ -63,7 +66,7 @@ export async function proofOf(
 }
 
 /**
- * The proof of an event (its number) under the newest head. Throws E_NOT_FOUND, E_EVIDENCE_AGED, E_EVIDENCE_PENDING,
+ * The proof of an event (its number) under the newest head, of cosigned ones where there are any. Throws E_NOT_FOUND, E_EVIDENCE_AGED, E_EVIDENCE_PENDING,
  * E_EVIDENCE_BROKEN.
  */
 export async function proveEvent(control: Database, event: string): Promise<string> {
@@ -89,8 +92,8 @@ export async function proveEvent(control: Database, event: string): Promise<stri
       message: `There is no event ${event}.`,
       next: 'An event is named by its number: `lethe runs show RUN --json` and `lethe evidence export` list them.',
     })
-  const basis = await newestBasis(control)
   const { index, entry, salt, content } = row
+  const basis = index === null ? null : basisOn(control, await headOver(control, index))
   if (index === null || entry === null || basis === null || basis.head.size <= index)
     throw new LetheError('E_EVIDENCE_PENDING', {
       message: `Event ${event} is recorded, but no signed head of the log covers it yet.`,

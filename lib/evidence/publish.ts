@@ -38,14 +38,25 @@ const headRow = z
   .transform((row): Head => ({ size: row.size, at: row.at, note: row.note, publishedAt: row.published_at }))
 
 export async function newestHead(control: Queryable): Promise<Head | null> {
-  const [head] = await control.query(
-    headRow,
-    `SELECT size, at, published_at, note || coalesce((SELECT string_agg(line || E'\\n', '' ORDER BY witness)
-         FROM lethe_control.evidence_cosignatures s WHERE (s.size, s.at) = (c.size, c.at)), '') AS note
-     FROM lethe_control.evidence_checkpoints c ORDER BY size DESC, at DESC LIMIT 1`,
-  )
+  const [head] = await control.query(headRow, `${cosigned} ORDER BY size DESC, at DESC LIMIT 1`)
   return head ?? null
 }
+
+/** The newest head over entry `index` that a witness has cosigned; while there is none, the newest of all. */
+export async function headOver(control: Queryable, index: number): Promise<Head | null> {
+  const [head] = await control.query(
+    headRow,
+    `${cosigned} JOIN (SELECT size, at FROM lethe_control.evidence_cosignatures WHERE size > $1
+       ORDER BY size DESC, at DESC LIMIT 1) AS witnessed USING (size, at)`,
+    [index],
+  )
+  return head ?? newestHead(control)
+}
+
+/** Heads with the lines of their cosignatures. */
+const cosigned = `SELECT size, at, published_at, note || coalesce((SELECT string_agg(line || E'\\n', '' ORDER BY witness)
+    FROM lethe_control.evidence_cosignatures s WHERE (s.size, s.at) = (c.size, c.at)), '') AS note
+  FROM lethe_control.evidence_checkpoints c`
 
 /**
  * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due. Throws

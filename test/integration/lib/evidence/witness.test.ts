@@ -137,6 +137,20 @@ describe('a witness', () => {
     ).toEqual([])
   })
 
+  test('is in the proof of each event that it has seen, also while it is away', async () => {
+    await grow(control, 3)
+    await cosignHead(control, witness.witness)
+    await grow(control, 3)
+    const quorum = { keys: [witness.witness.key], needed: 1 }
+    const checked = async (event: string) =>
+      verifyProof(await proveEvent(control, event), origin, verifierKeys(keys), quorum)
+    expect(await checked('2')).toMatchObject({ checkpoint: { size: 3 } })
+    await expect(checked('5')).rejects.toMatchObject({ code: 'E_EVIDENCE_SIGNATURE' })
+    expect(verifyProof(await proveEvent(control, '5'), origin, verifierKeys(keys))).toMatchObject({
+      checkpoint: { size: 6 },
+    })
+  })
+
   test('does not count twice, and not by the word of another key', async () => {
     await grow(control, 3)
     await cosignHead(control, witness.witness)
