@@ -18,8 +18,9 @@ const PAGE = 2_000
  * `edited`: an event differs from what was hashed. `missing`: an entry, an event or the end of the log is gone.
  * `rewritten`: the entries are not those a head was signed for. `signature`: a head that no trusted key has signed, or
  * another log's. `clock`: a time before the one it follows. `tiles`: the stored tree is not the entries' tree.
+ * `unsigned`: entries that no head covers, a day after they got their index.
  */
-export type BreakKind = 'edited' | 'missing' | 'rewritten' | 'signature' | 'clock' | 'tiles'
+export type BreakKind = 'edited' | 'missing' | 'rewritten' | 'signature' | 'clock' | 'tiles' | 'unsigned'
 
 export interface Break {
   kind: BreakKind
@@ -68,10 +69,13 @@ export async function verifyLog(
       report.from = tree.size
       const heads = headsFrom(tx, trust, { others: options.others ?? [], from: tree.size }, found)
       let head = await heads.next()
+      // Leaves that a signed head stands for.
+      let covered = tree.size
       const compareHeads = async () => {
         for (; head.done !== true && head.value.size <= tree.size; head = await heads.next()) {
           const { value } = head
           report.heads += 1
+          covered = Math.max(covered, value.size)
           const root =
             value.size === tree.size
               ? tree.root()
@@ -110,6 +114,12 @@ export async function verifyLog(
         const message = `A head was signed for ${head.value.size} entries; ${tree.size} are there.`
         found('missing', head.value.size, message)
       }
+      if (covered < tree.size && (await isOlderThanADay(tx, covered)))
+        found(
+          'unsigned',
+          covered,
+          `Entries from ${covered} on have had their index for over a day, and no head was signed for them, or it is gone.`,
+        )
       const stored = await rootOf(tree.size, storedNodes(tx, tree.size)).catch(() => null)
       if (stored?.equals(tree.root()) !== true)
         found('tiles', tree.size, 'The stored tiles are not the tree of the entries.')
@@ -125,6 +135,15 @@ async function startOf(tx: Transaction, trust: Trust, from: number): Promise<Fro
   if (head === null) return new Frontier()
   const tree = await Frontier.at(head.size, storedNodes(tx, head.size)).catch(() => null)
   return tree?.root().equals(head.root) === true ? tree : new Frontier()
+}
+
+async function isOlderThanADay(tx: Transaction, index: number): Promise<boolean> {
+  const [row] = await tx.query(
+    z.object({ old: z.boolean() }),
+    `SELECT sequenced_at < clock_timestamp() - interval '1 day' AS old FROM lethe_control.evidence_entries WHERE index = $1`,
+    [index],
+  )
+  return row?.old === true
 }
 
 async function logAt(tx: Transaction, keep: string): Promise<{ size: number; cutoff: Date }> {

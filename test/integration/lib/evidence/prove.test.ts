@@ -214,6 +214,16 @@ describe('the living log', () => {
     expect(await kinds()).toEqual(expected)
   })
 
+  test('is seen to be broken: its heads were deleted, and a day has passed', async () => {
+    await grow(5)
+    await tamper('DELETE FROM lethe_control.evidence_checkpoints')
+    expect(await kinds()).toEqual([])
+    await tamper(
+      `UPDATE lethe_control.evidence_entries SET sequenced_at = sequenced_at - interval '25 hours'`,
+    )
+    expect(await kinds()).toEqual(['edited', 'unsigned'])
+  })
+
   test('is seen to be broken: entries that no head covers yet were cut off', async () => {
     await grow(5)
     for (let n = 0; n < 3; n += 1) await appendEvent(control, { type: 'run.woken', data: {} })
