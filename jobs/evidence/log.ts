@@ -6,7 +6,7 @@ import { LetheError } from '../../lib/errors/index.ts'
 import { HEAD_KEY, logKeys, publishHead, sequence, signHead, type LogKeys } from '../../lib/evidence/index.ts'
 import { acquireLease } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
-import { askWitnesses } from './witness.ts'
+import { askWitnesses, recheckWitnesses } from './witness.ts'
 
 export const evidenceLease = 'evidence'
 
@@ -47,10 +47,22 @@ export async function evidenceRound(context: Context, newsSeconds?: number): Pro
   }
   const keys = evidenceKeys(context)
   if (keys === null) return round
-  round.signed = (await signHead(control, keys, newsSeconds)) !== null
+  round.signed = (await signHead(control, keys, newsSeconds, async () => seenOutside(context))) !== null
   round.cosigned = await askWitnesses(context, round.signed)
   round.published = await publish(context, keys)
   return round
+}
+
+/** What others have seen of the log. A bucket that is away holds up no signature: heads are compared again when it is back. */
+async function seenOutside(context: Context): Promise<string[]> {
+  await recheckWitnesses(context)
+  try {
+    const published = await publishedHead(context)
+    return published === null ? [] : [published]
+  } catch (error) {
+    if (error instanceof LetheError && error.code === 'E_BUCKET_UNAVAILABLE') return []
+    throw error
+  }
 }
 
 /** Null while the configuration names no log. Throws E_CONFIG_MISSING, E_EVIDENCE_KEY. */
@@ -113,9 +125,9 @@ async function lockUntil(control: Database, period: string): Promise<Date | null
   return row?.confirmed === true ? row.until : null
 }
 
-/** Records that somebody typed the configured period back. Throws E_USAGE for any other text. */
-export async function confirmLock({ control, config }: Context, typed: string): Promise<string> {
-  const period = config.file.evidence?.bucket?.lock
+/** Records that somebody typed the configured period back. Throws E_USAGE for any other text, E_BUCKET_* where the bucket can't lock. */
+export async function confirmLock(context: Context, typed: string): Promise<string> {
+  const period = context.config.file.evidence?.bucket?.lock
   if (period === undefined)
     throw new LetheError('E_USAGE', { message: 'The configuration names no bucket of the evidence log.' })
   if (typed !== period)
@@ -123,6 +135,7 @@ export async function confirmLock({ control, config }: Context, typed: string): 
       message: `The configuration locks each object for ${period}, not for ${typed}.`,
       next: 'Type the configured period, or change evidence.bucket.lock first. What is locked, nobody can unlock.',
     })
-  await control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
+  await withBucket(context, async (bucket) => bucket.requireLock())
+  await context.control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
   return period
 }

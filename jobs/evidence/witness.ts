@@ -41,6 +41,15 @@ export async function askWitnesses(context: Context, fresh: boolean): Promise<nu
   return answers.filter((one) => one.status === 'fulfilled' && one.value !== null).length
 }
 
+/** Before a head is signed: whether a witness has seen more of the log than there is. Throws E_EVIDENCE_BROKEN. */
+export async function recheckWitnesses(context: Context): Promise<void> {
+  const asking = configuredWitnesses(context).map(async (one) =>
+    cosignHead(context.control, one, { again: true }),
+  )
+  for (const answer of await Promise.allSettled(asking))
+    if (answer.status === 'rejected' && !isOnlyAway(answer.reason)) throw answer.reason
+}
+
 function isOnlyAway(error: unknown): boolean {
   return (
     error instanceof LetheError &&

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Database, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { headBefore, type Trust } from './heads.ts'
+import { refuseSkew } from './skew.ts'
 
 /** The role that the triggers let through; the connection's login has to be a member. */
 const ROLE = 'lethe_retention'
@@ -17,14 +18,15 @@ export interface Aging {
   entries: number
 }
 
-/** `keep`: a PostgreSQL interval. Only heads that `trust` has signed count: a row can be made up, a signature can't. */
+/** `keep`: a PostgreSQL interval. Only heads that `trust` has signed count: a row can be made up, a signature can't. Throws E_EVIDENCE_CLOCK. */
 export async function agingOf(control: Database, trust: Trust, keep: string): Promise<Aging> {
   const [limit] = await control.query(
-    z.object({ cutoff: z.date() }),
-    `SELECT clock_timestamp() - $1::interval AS cutoff`,
+    z.object({ now: z.date(), cutoff: z.date() }),
+    `SELECT clock_timestamp() AS now, clock_timestamp() - $1::interval AS cutoff`,
     [keep],
   )
-  const cutoff = limit?.cutoff ?? new Date(0)
+  const { now, cutoff } = limit ?? { now: new Date(0), cutoff: new Date(0) }
+  refuseSkew(now, 'No content ages out')
   const before = (await headBefore(control, trust, { at: cutoff }))?.size ?? 0
   const [row] = await control.query(
     z.object({ entries: z.coerce.number() }),

@@ -4,6 +4,7 @@ import { LetheError } from '../errors/index.ts'
 import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import type { Trust } from './heads.ts'
 import { consistencyProof, HASH, rootsFromConsistency } from './merkle.ts'
+import { OFFLINE } from './prove.ts'
 import { newestHead } from './publish.ts'
 import { storedNodes } from './store.ts'
 
@@ -65,6 +66,7 @@ export function verifyConsistency(
   if (roots === null || !roots.old.equals(old.root) || !roots.new.equals(later.root))
     throw new LetheError('E_EVIDENCE_BROKEN', {
       message: `The head at ${later.size} entries does not continue the one at ${old.size}: the log was rewritten or forked, or the proof is wrong.`,
+      next: OFFLINE,
       facts: { kind: 'rewritten', old: old.size, new: later.size },
     })
   return { old, new: later }

@@ -9,10 +9,15 @@ import { newestHead } from './publish.ts'
 import { storedNodes } from './store.ts'
 import { askWitness, type Witness } from './witness.ts'
 
-/** The leaves that were cosigned; null where there is no head, or it is cosigned already. Throws what `askWitness` throws. */
-export async function cosignHead(control: Database, witness: Witness): Promise<number | null> {
+/** The leaves that were cosigned; null where there is no head, or it is cosigned already and
+ * not to be shown `again`, so that a witness says whether it has seen more since. Throws what `askWitness` throws. */
+export async function cosignHead(
+  control: Database,
+  witness: Witness,
+  { again }: { again: boolean } = { again: false },
+): Promise<number | null> {
   const head = await newestHead(control)
-  if (head === null || verifyNote(parseNote(head.note), witness.key) !== null) return null
+  if (head === null || (!again && verifyNote(parseNote(head.note), witness.key) !== null)) return null
   const { size, at, note } = head
   const prove = async (old: number) => consistencyProof(old, size, storedNodes(control, size))
   try {

@@ -8,10 +8,11 @@ import { LetheError } from '../errors/index.ts'
 import type { Quorum } from './cosignatures.ts'
 import { contentSchema, contentSql, instant, type Content } from './entry.ts'
 import type { VerifierKey } from './note.ts'
-import { newestBasis, proofOf, verifyProof } from './prove.ts'
+import { newestBasis, OFFLINE, proofOf, verifyProof } from './prove.ts'
 
 const PAGE = 1_000
 const LINES = 'events.jsonl'
+const TABLE = 'events.csv'
 const PROOFS = 'proofs'
 const columns = ['id', 'at', 'type', 'actor', 'run', 'sequenced', 'data'] as const
 
@@ -20,6 +21,8 @@ export interface Exported {
   events: number
   /** Events in the stretch whose content has aged out. */
   aged: number
+  /** Events in the stretch that no signed head covers yet: they are not in it. */
+  pending: number
   /** Leaves of the head that the proofs stand on. */
   size: number
 }
@@ -36,18 +39,23 @@ export async function exportEvents(
   const basis = await newestBasis(control)
   if (basis === null)
     throw new LetheError('E_EVIDENCE_PENDING', { message: 'No head of the evidence log is signed yet.' })
-  await mkdir(join(folder, PROOFS), { recursive: true })
+  await mkdir(join(folder, PROOFS), { recursive: true }).catch(() => {
+    throw new LetheError('E_USAGE', {
+      message: `The folder ${folder} can't be made.`,
+      next: 'Name one that is not there yet, in a place that you may write to.',
+    })
+  })
   if ((await readdir(folder)).length > 1 || (await readdir(join(folder, PROOFS))).length > 0)
     throw new LetheError('E_USAGE', {
       message: `The folder ${folder} is not empty.`,
       next: 'Name a new one, so that no event of another export is taken for one of this.',
     })
   const lines = await open(join(folder, LINES), 'w')
-  const csv = await open(join(folder, 'events.csv'), 'w')
+  const csv = await open(join(folder, TABLE), 'w')
   const { size } = basis.head
-  const done: Exported = { events: 0, aged: 0, size }
+  const done: Exported = { events: 0, aged: 0, pending: await uncovered(control, stretch, size), size }
   try {
-    await csv.write(`${columns.join(',')}\r\n`)
+    await csv.write(csvLine(columns))
     for (let next = 0; ;) {
       const rows = await control.query(
         z.object({
@@ -75,7 +83,7 @@ export async function exportEvents(
         const proof = await proofOf(basis, { ...row, salt, content: text })
         const content = contentSchema.parse(JSON.parse(text))
         await lines.write(`${text}\n`)
-        await csv.write(`${columns.map((name) => cell(content, name)).join(',')}\r\n`)
+        await csv.write(csvLine(columns.map((name) => cell(content, name))))
         await writeFile(join(folder, PROOFS, `event-${row.event}.tlog-proof`), proof)
         done.events += 1
       }
@@ -87,6 +95,21 @@ export async function exportEvents(
   return done
 }
 
+async function uncovered(
+  control: Database,
+  { from, to }: { from: Date; to: Date },
+  size: number,
+): Promise<number> {
+  const [row] = await control.query(
+    z.object({ count: z.coerce.number() }),
+    `SELECT count(*) AS count FROM lethe_control.events e
+     LEFT JOIN lethe_control.evidence_entries x ON x.event_id = e.id
+     WHERE e.at >= $1 AND e.at < $2 AND coalesce(x.index >= $3, true)`,
+    [from, to, size],
+  )
+  return row?.count ?? 0
+}
+
 export interface ExportVerified {
   events: number
   /** Lowest and highest index of an entry in it; null where it is empty. */
@@ -96,7 +119,7 @@ export interface ExportVerified {
   absent: number
 }
 
-/** Checks each event of an export against its proof. Throws what `verifyProof` throws, E_EVIDENCE_BROKEN for a line without one. */
+/** Checks each event of an export against its proof, and the table against the events. Throws what `verifyProof` throws, E_EVIDENCE_BROKEN for a line without one. */
 export async function verifyExport(
   folder: string,
   origin: string,
@@ -106,6 +129,7 @@ export async function verifyExport(
   const text = await readFile(join(folder, LINES), 'utf8')
   let events = 0
   const indexes = new Set<number>()
+  let table = csvLine(columns)
   for (const line of text.split('\n').slice(0, -1)) {
     const content = contentSchema.safeParse(readJson(line))
     if (!content.success)
@@ -117,13 +141,24 @@ export async function verifyExport(
     )
     const proven = proof === null ? null : verifyProof(proof, origin, keys, quorum)
     if (proven === null || canonicalJson(proven.content) !== canonicalJson(content.data))
-      throw new LetheError('E_EVIDENCE_BROKEN', {
-        message: `Event ${content.data.id} of the export is not what its proof proves.`,
-        facts: { event: content.data.id, proof: proof !== null },
-      })
+      throw notProved(
+        proof === null
+          ? `The export holds no proof of event ${content.data.id}.`
+          : `Event ${content.data.id} of the export is not what its proof proves.`,
+        { event: content.data.id },
+      )
     events += 1
+    table += csvLine(columns.map((name) => cell(content.data, name)))
     indexes.add(proven.index)
   }
+  const csv = await readFile(join(folder, TABLE), 'utf8').catch(() => null)
+  if (csv !== table)
+    throw notProved(
+      csv === null
+        ? `The export holds no ${TABLE}.`
+        : `${TABLE} of the export is not the table of its events; ${LINES} is.`,
+      {},
+    )
   const sorted = [...indexes].toSorted((a, b) => a - b)
   const [first = null, last = null] = [sorted.at(0), sorted.at(-1)]
   return {
@@ -132,6 +167,14 @@ export async function verifyExport(
     last,
     absent: first === null || last === null ? 0 : last - first + 1 - indexes.size,
   }
+}
+
+function csvLine(cells: readonly string[]): string {
+  return `${cells.join(',')}\r\n`
+}
+
+function notProved(message: string, facts: Record<string, unknown>): LetheError {
+  return new LetheError('E_EVIDENCE_BROKEN', { message, next: OFFLINE, facts })
 }
 
 /** RFC 4180; a leading sign that a spreadsheet would take for a formula is defused. */

@@ -105,6 +105,10 @@ export async function proveEvent(control: Database, event: string): Promise<stri
   return proofOf(basis, { event, index, entry, salt, content })
 }
 
+/** What somebody does about it who has nothing but files. */
+export const OFFLINE =
+  'Keep this file as it is, and ask whoever gave it to you for a new one; if that fails too, ask for a copy of the bucket.'
+
 export interface Proven {
   index: number
   content: Content
@@ -133,6 +137,7 @@ export function verifyProof(
   if (root === null || !root.equals(checkpoint.root))
     throw new LetheError('E_EVIDENCE_BROKEN', {
       message: `The proof doesn't hold: what it carries is not entry ${proof.index} of log ${origin} at size ${checkpoint.size}.`,
+      next: OFFLINE,
       facts: { index: proof.index, size: checkpoint.size },
     })
   return { index: proof.index, content: content.data, checkpoint }

@@ -5,17 +5,14 @@
  */
 import { z } from 'zod'
 import type { Bucket } from '../bucket/index.ts'
-import { wallClock } from '../clock/index.ts'
 import type { Database, Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
-import { rootOf } from './merkle.ts'
+import { leafHash, rootOf } from './merkle.ts'
+import { refuseSkew } from './skew.ts'
 import { verifierKeys, type LogKeys } from './keys.ts'
 import { storedEntries, storedNodes, storedTile } from './store.ts'
 import { bundle, bundlePath, newTiles, tilePath, WIDTH } from './tiles.ts'
-
-/** Two clocks that disagree by more than this: one of them would put a wrong time under a signature. */
-const SKEW_SECONDS = 60
 
 /** Object of the newest head; every other object is written once. */
 export const HEAD_KEY = 'checkpoint'
@@ -59,10 +56,16 @@ const cosigned = `SELECT size, at, published_at, note || coalesce((SELECT string
   FROM lethe_control.evidence_checkpoints c`
 
 /**
- * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due. Throws
+ * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due.
+ * `outside`: heads that are kept elsewhere, asked for only then; the new one has to continue them too. Throws
  * E_EVIDENCE_CLOCK, E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
  */
-export async function signHead(control: Database, keys: LogKeys, newsSeconds = 60): Promise<Head | null> {
+export async function signHead(
+  control: Database,
+  keys: LogKeys,
+  newsSeconds = 60,
+  outside: () => Promise<readonly string[]> = () => Promise.resolve([]),
+): Promise<Head | null> {
   const last = await newestHead(control)
   const [log] = await control.query(
     z.object({ size: z.coerce.number(), now: z.date() }),
@@ -70,12 +73,7 @@ export async function signHead(control: Database, keys: LogKeys, newsSeconds = 6
   )
   if (log === undefined)
     throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
-  const skew = (wallClock().getTime() - log.now.getTime()) / 1000
-  if (Math.abs(skew) > SKEW_SECONDS)
-    throw new LetheError('E_EVIDENCE_CLOCK', {
-      message: `No head is signed: the control database's clock and this worker's are ${Math.round(Math.abs(skew))} s apart.`,
-      facts: { seconds: Math.round(skew) },
-    })
+  refuseSkew(log.now, 'No head is signed')
   const age = last === null ? Infinity : (log.now.getTime() - last.at.getTime()) / 1000
   if (log.size === 0 || age < newsSeconds || (log.size === last?.size && age < 86_400)) return null
   if (last !== null)
@@ -84,6 +82,13 @@ export async function signHead(control: Database, keys: LogKeys, newsSeconds = 6
       log.size,
       trustCheckpoint(last.note, keys.origin, verifierKeys(keys)),
       'the last head',
+    )
+  for (const note of await outside())
+    await continues(
+      control,
+      log.size,
+      trustCheckpoint(note, keys.origin, verifierKeys(keys)),
+      'a head that is kept elsewhere',
     )
   const root = await rootOf(log.size, storedNodes(control, log.size))
   const note = signCheckpoint({ origin: keys.origin, size: log.size, root }, keys.signer, log.now)
@@ -116,12 +121,18 @@ export async function publishHead(
   const put = (key: string, body: Buffer, contentType = 'application/octet-stream') =>
     bucket.put(key, body, { contentType, lockedUntil })
   for (const tile of newTiles(from, head.size)) {
-    await put(tilePath(tile), await storedTile(control, tile))
-    if (tile.level === 0)
-      await put(
-        bundlePath(tile.tile, tile.width),
-        bundle(await storedEntries(control, tile.tile * WIDTH, tile.width)),
-      )
+    const hashes = await storedTile(control, tile)
+    if (tile.level === 0) {
+      const entries = await storedEntries(control, tile.tile * WIDTH, tile.width)
+      // What is locked can't be mended: nothing goes there that the tree doesn't stand on.
+      if (!Buffer.concat(entries.map(leafHash)).equals(hashes))
+        throw new LetheError('E_EVIDENCE_BROKEN', {
+          message: `Nothing is published: entries from ${tile.tile * WIDTH} on are not those of the tree.`,
+          facts: { kind: 'edited', tile: tile.tile },
+        })
+      await put(bundlePath(tile.tile, tile.width), bundle(entries))
+    }
+    await put(tilePath(tile), hashes)
   }
   const text = 'text/plain; charset=utf-8'
   await put(`checkpoints/${head.size}/${head.at.toISOString()}`, Buffer.from(head.note), text)

@@ -18,13 +18,15 @@ const PAGE = 2_000
  * `edited`: an event differs from what was hashed. `missing`: an entry, an event or the end of the log is gone.
  * `rewritten`: the entries are not those a head was signed for. `signature`: a head that no trusted key has signed, or
  * another log's. `clock`: a time before the one it follows. `tiles`: the stored tree is not the entries' tree.
- * `unsigned`: entries that no head covers, a day after they got their index.
+ * `unsigned`: entries that no head covers, a day after they got their index, or no head at all. `forged`: an event that was
+ * put into the record past the log.
  */
-export type BreakKind = 'edited' | 'missing' | 'rewritten' | 'signature' | 'clock' | 'tiles' | 'unsigned'
+export type BreakKind =
+  'edited' | 'missing' | 'rewritten' | 'signature' | 'clock' | 'tiles' | 'unsigned' | 'forged'
 
 export interface Break {
   kind: BreakKind
-  /** An entry's index, or the size a head was signed for. */
+  /** An entry's index, the size a head was signed for, or (`forged`, a statement that is missing) an event's number. */
   at: number
   message: string
 }
@@ -114,11 +116,15 @@ export async function verifyLog(
         const message = `A head was signed for ${head.value.size} entries; ${tree.size} are there.`
         found('missing', head.value.size, message)
       }
-      if (covered < tree.size && (await isOlderThanADay(tx, covered)))
+      await compareRecord(tx, found)
+      const unseen = trust.keys.length > 0 && report.heads === 0 && tree.size > 0
+      if (covered < tree.size && (unseen || (await isOlderThanADay(tx, covered))))
         found(
           'unsigned',
           covered,
-          `Entries from ${covered} on have had their index for over a day, and no head was signed for them, or it is gone.`,
+          unseen
+            ? 'No signed head is there at all, so nothing vouches for these entries.'
+            : `Entries from ${covered} on have had their index for over a day, and no head was signed for them, or it is gone.`,
         )
       const stored = await rootOf(tree.size, storedNodes(tx, tree.size)).catch(() => null)
       if (stored?.equals(tree.root()) !== true)
@@ -135,6 +141,33 @@ async function startOf(tx: Transaction, trust: Trust, from: number): Promise<Fro
   if (head === null) return new Frontier()
   const tree = await Frontier.at(head.size, storedNodes(tx, head.size)).catch(() => null)
   return tree?.root().equals(head.root) === true ? tree : new Frontier()
+}
+
+/** What the record holds beside the log: an event that never got an index, a statement that is gone and that nobody erased. */
+async function compareRecord(tx: Transaction, found: Found): Promise<void> {
+  const event = z.object({ id: z.string() })
+  const forged = await tx.query(
+    event,
+    `SELECT e.id FROM lethe_control.events e, lethe_control.evidence_log l
+     WHERE pg_visible_in_snapshot(e.xact, l.seen) AND pg_snapshot_xmax(l.seen) <= pg_snapshot_xmax(pg_current_snapshot())
+       AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id) LIMIT 100`,
+  )
+  for (const { id } of forged)
+    found(
+      'forged',
+      Number(id),
+      `Event ${id} stands in the record and not in the log: it was put there past the log, or its entry was taken out.`,
+    )
+  const mute = await tx.query(
+    event,
+    `SELECT e.id FROM lethe_control.events e
+     LEFT JOIN lethe_control.statements s ON s.hash = decode(e.data ->> 'statement', 'hex')
+     WHERE e.data ->> 'statement' IS NOT NULL AND (s.hash IS NULL OR s.statement IS NULL AND NOT EXISTS (
+       SELECT FROM lethe_control.events t WHERE t.type = 'text.erased' AND t.data ->> 'text' = e.data ->> 'statement'))
+     ORDER BY e.id LIMIT 100`,
+  )
+  for (const { id } of mute)
+    found('missing', Number(id), `The statement of event ${id} is gone, and nobody erased it by a command.`)
 }
 
 async function isOlderThanADay(tx: Transaction, index: number): Promise<boolean> {

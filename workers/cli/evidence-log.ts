@@ -1,6 +1,5 @@
 /** `lethe evidence …`: the log of what Lethe did, and proofs of it for people who trust neither us nor the database. */
-import { writeFile } from 'node:fs/promises'
-import { addVerify, logKeysOf, readText, trusted } from './evidence-verify.ts'
+import { addVerify, logKeysOf, readHead, readText, trusted, writeNew } from './evidence-verify.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
 import { parseInstant, usage, withContext, type AddCommands, type Session } from './session.ts'
@@ -131,7 +130,7 @@ async function proof(session: Session, event: string, options: { out?: string })
     const text = await proveEvent(control, event)
     const file = options.out ?? `event-${event}.tlog-proof`
     if (file === '-') return session.output.data({ proof: text }, text.trimEnd())
-    await writeFile(file, text)
+    await writeNew(file, text)
     session.output.data(
       { file },
       `${file} proves event ${event}. Whoever has the public keys checks it offline: lethe evidence verify ${file} --keys FILE --origin NAME`,
@@ -143,11 +142,11 @@ async function consistency(session: Session, file: string, options: { out?: stri
   const { proveConsistency, verifyConsistency } = await import('../../lib/evidence/index.ts')
   await withContext(session, async (context) => {
     const trust = await trusted(session, {}, context)
-    const text = await proveConsistency(context.control, trust, await readText(file))
+    const text = await proveConsistency(context.control, trust, await readHead(file))
     const { old, new: later } = verifyConsistency(text, trust)
     const out = options.out ?? `${old.size}-${later.size}.tlog-consistency`
     if (out === '-') return session.output.data({ proof: text }, text.trimEnd())
-    await writeFile(out, text)
+    await writeNew(out, text)
     session.output.data(
       { file: out, old: old.size, new: later.size },
       `${out} proves that the head at ${later.size} entries continues the one at ${old.size}. Checked offline: lethe evidence verify ${out} --keys FILE --origin NAME`,
@@ -164,7 +163,7 @@ async function exported(session: Session, options: { from: string; to: string; o
     const found = await exportEvents(control, { from, to }, options.out)
     session.output.data(
       { folder: options.out, ...found },
-      `${options.out}: ${found.events} events as events.jsonl and events.csv, a proof of each in proofs/ (log of ${found.size} entries)${found.aged === 0 ? '' : `; ${found.aged} more have aged out`}. Checked offline: lethe evidence verify ${options.out} --keys FILE --origin NAME`,
+      `${options.out}: ${found.events} events as events.jsonl and events.csv, a proof of each in proofs/ (log of ${found.size} entries)${found.aged === 0 ? '' : `; ${found.aged} more have aged out`}${found.pending === 0 ? '' : `; ${found.pending} more are not in it, since no signed head covers them yet`}. Checked offline: lethe evidence verify ${options.out} --keys FILE --origin NAME`,
     )
   })
 }

@@ -1,5 +1,5 @@
 /** `lethe evidence verify`: a proof, an export, a copy of the bucket, or the living log; offline where files say all of it. */
-import { access, readFile } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { Context } from '../../jobs/context.ts'
@@ -52,8 +52,12 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
     verifyMirror,
     verifyProof,
   } = await import('../../lib/evidence/index.ts')
+  if (options.head !== undefined)
+    throw usage(
+      '--head is for the living log; without a file to verify, or as: lethe evidence consistency HEAD.',
+    )
   const trust = await trusted(session, options)
-  const quorum = await quorumOf(options, [])
+  const quorum = await quorumOf(options, [], trust.keys)
   if (await isThere(join(file, HEAD_KEY))) return report(session, await verifyMirror(file, trust))
   if (await isThere(join(file, 'events.jsonl'))) {
     const found = await verifyExport(file, trust.origin, trust.keys, quorum)
@@ -85,7 +89,7 @@ async function verify(session: Session, options: VerifyOptions): Promise<void> {
   await withContext(session, async (context) => {
     const trust = await trusted(session, options, context)
     const published = await publishedHead(context)
-    const kept = await Promise.all((options.head ?? []).map(readText))
+    const kept = await Promise.all((options.head ?? []).map(readHead))
     const found = await verifyLog(context.control, trust, {
       others: published === null ? kept : [published, ...kept],
       keep: keepFor(context),
@@ -93,6 +97,7 @@ async function verify(session: Session, options: VerifyOptions): Promise<void> {
     const quorum = await quorumOf(
       options,
       configuredWitnesses(context).map(({ key }) => key),
+      trust.keys,
     )
     if (found.breaks.length > 0) return report(session, found)
     const cosigned = await newestCosigned(context, quorum)
@@ -127,10 +132,16 @@ async function newestCosigned({ control }: Context, quorum: Quorum): Promise<Cos
 }
 
 /** None is needed of `known` ones, unless the options say so. */
-async function quorumOf(options: VerifyOptions, known: readonly VerifierKey[]): Promise<Quorum> {
+async function quorumOf(
+  options: VerifyOptions,
+  known: readonly VerifierKey[],
+  own: readonly VerifierKey[],
+): Promise<Quorum> {
   const { witness: file, witnessesNeeded } = options
   const keys = file === undefined ? known : await readKeys(file)
   const asked = witnessesNeeded === undefined ? null : parseCount(witnessesNeeded, '--witnesses-needed')
+  if (keys.some(({ key }) => own.some((one) => one.key.equals(key))))
+    throw usage("A key of the log itself is no witness's: a witness is somebody else.")
   if (asked !== null && keys.length === 0) throw usage('--witnesses-needed goes with --witness FILE.')
   return { keys, needed: asked ?? (file === undefined ? 0 : 1) }
 }
@@ -168,6 +179,26 @@ async function isThere(file: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** A signed head as a file of its own or as the end of a proof, whatever a mail has done to its line ends. Throws E_EVIDENCE_FORMAT. */
+export async function readHead(file: string): Promise<string> {
+  const { parseNote } = await import('../../lib/evidence/index.ts')
+  const text = (await readText(file)).replaceAll('\r\n', '\n')
+  const start = text.startsWith('c2sp.org/tlog-proof@') ? text.indexOf('\n\n') + 2 : 0
+  const head = `${text.slice(start).trimEnd()}\n`
+  parseNote(head)
+  return head
+}
+
+/** Never over a file that is there. Throws E_USAGE. */
+export async function writeNew(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text, { flag: 'wx' })
+  } catch (error) {
+    const there = error instanceof Error && 'code' in error && error.code === 'EEXIST'
+    throw usage(there ? `The file ${file} is there already.` : `The file ${file} can't be written.`)
+  }
 }
 
 export async function readText(file: string): Promise<string> {

@@ -65,12 +65,27 @@ it('What was decided is proved to somebody who has the public keys and nothing e
   expect(
     await lethe(['evidence', 'export', '--from', '2000-01-01', '--to', '2999-01-01', '--out', out], app.env),
   ).toMatchObject({ code: 2 })
+  const csv = readFileSync(join(out, 'events.csv'), 'utf8')
+  writeFileSync(join(out, 'events.csv'), csv.replace(',officer,', ',other,'))
+  expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({
+    code: 30,
+    stderr: expect.stringContaining('events.csv of the export is not the table of its events'),
+  })
+  writeFileSync(join(out, 'events.csv'), csv)
+  expect(await lethe(['evidence', 'verify', file, ...offline, '--witness', keys])).toMatchObject({ code: 2 })
+  expect(await lethe(['evidence', 'verify', file, ...offline, '--head', keys])).toMatchObject({ code: 2 })
+  expect(await lethe(['evidence', 'proof', '1', '--out', file], app.env)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('is there already'),
+  })
   const lines = join(out, 'events.jsonl')
   writeFileSync(lines, readFileSync(lines, 'utf8').replace('"officer"', '"other"'))
   expect(await lethe(['evidence', 'verify', out, ...offline])).toMatchObject({ code: 30 })
 
   const head = join(folder, 'head')
-  writeFileSync(head, readFileSync(file, 'utf8').split('\n\n').slice(1).join('\n\n'))
+  // as a mail leaves it
+  const mailed = readFileSync(file, 'utf8').split('\n\n').slice(1).join('\n\n')
+  writeFileSync(head, `${mailed.replaceAll('\n', '\r\n')}\r\n`)
   const consistent = join(folder, 'both.tlog-consistency')
   expect(await lethe(['evidence', 'consistency', head, '--out', consistent], app.env)).toMatchObject({
     code: 0,
@@ -79,6 +94,8 @@ it('What was decided is proved to somebody who has the public keys and nothing e
     code: 0,
     stdout: expect.stringContaining('continues the one at 1'),
   })
+  expect(await lethe(['evidence', 'verify', '--head', keys], app.env)).toMatchObject({ code: 2 })
+  expect(await lethe(['evidence', 'verify', '--head', file], app.env)).toMatchObject({ code: 0 })
   expect(await lethe(['evidence', 'verify', '--head', head], app.env)).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('2 signed heads compared'),

@@ -145,7 +145,9 @@ describe('a round of the evidence log', () => {
     const plain = `plain-${randomUUID()}`
     await client.send(new CreateBucketCommand({ Bucket: plain }))
     await configure(plain)
-    await confirmLock(house.context, '1 day')
+    await expect(confirmLock(house.context, '1 day')).rejects.toMatchObject({ code: 'E_BUCKET_LOCK' })
+    // as after a restore, or for another bucket
+    await house.control.execute(`UPDATE lethe_control.evidence_log SET locked_for = '1 day'`)
     await events(1)
     await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({ code: 'E_BUCKET_LOCK' })
   })
@@ -166,13 +168,44 @@ describe('a round of the evidence log', () => {
       code: 'E_EVIDENCE_BROKEN',
       facts: { kind: 'tail-cut' },
     })
+    expect(await heads()).toBe(0)
     await events(20)
     await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({
       code: 'E_EVIDENCE_BROKEN',
       facts: { kind: 'rewritten' },
     })
+    expect(await heads()).toBe(0)
     expect((await bucket.get('checkpoint'))?.toString()).toMatch(/^example\.org\/lethe\n8\n/)
     expect((await trust()).breaks.map((one) => one.kind)).toContain('rewritten')
+  })
+
+  async function heads(): Promise<number> {
+    const [row] = await house.control.query(
+      z.object({ n: z.coerce.number() }),
+      'SELECT count(*) AS n FROM lethe_control.evidence_checkpoints',
+    )
+    return row?.n ?? Number.NaN
+  }
+
+  test('locks nothing in the bucket that the tree does not stand on', async () => {
+    await confirmLock(house.context, '1 day')
+    await events(8)
+    await sequence(house.control)
+    await house.control.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL session_replication_role = replica`)
+      await tx.execute(`UPDATE lethe_control.evidence_entries SET entry = sha256('x') WHERE index = 3`)
+    })
+    await expect(evidenceRound(house.context, 0)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'edited' },
+    })
+    expect(await bucket.get('tile/entries/000.p/8')).toBe(null)
+    expect(await bucket.get('checkpoint')).toBe(null)
+  })
+
+  test('takes no lock period for a bucket that is not there or locks nothing', async () => {
+    await configure('nowhere-at-all')
+    await expect(confirmLock(house.context, '1 day')).rejects.toMatchObject({ code: 'E_BUCKET_UNAVAILABLE' })
   })
 
   async function runOf(kind: 'evidence.verify' | 'evidence.age', payload: Record<string, unknown> = {}) {

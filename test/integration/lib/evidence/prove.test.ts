@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -217,6 +218,11 @@ describe('the living log', () => {
   test('is seen to be broken: its heads were deleted, and a day has passed', async () => {
     await grow(5)
     await tamper('DELETE FROM lethe_control.evidence_checkpoints')
+    expect(await kinds()).toEqual(['unsigned'])
+    // One of many is left.
+    await grow(1)
+    await grow(5)
+    await tamper('DELETE FROM lethe_control.evidence_checkpoints WHERE size > 6')
     expect(await kinds()).toEqual([])
     await tamper(
       `UPDATE lethe_control.evidence_entries SET sequenced_at = sequenced_at - interval '25 hours'`,
@@ -224,12 +230,44 @@ describe('the living log', () => {
     expect(await kinds()).toEqual(['edited', 'unsigned'])
   })
 
+  test('is seen to be broken: an event was put into the record past the log', async () => {
+    await grow(5)
+    await tamper(`INSERT INTO lethe_control.events (type, data, xact) VALUES ('run.woken', '{}', '5'::xid8)`)
+    await sequence(control)
+    expect(await kinds()).toEqual(['forged'])
+  })
+
+  test('is seen to be broken: a signed statement is gone that nobody erased', async () => {
+    const statement = createHash('sha256').update('{"reason":"x"}').digest('hex')
+    await control.execute(
+      `INSERT INTO lethe_control.statements (hash, statement) VALUES (decode($1, 'hex'), '{"reason":"x"}')`,
+      [statement],
+    )
+    await appendEvent(control, {
+      type: 'policy.disarmed',
+      actor: 'somebody',
+      data: { policy: 'closed', method: 'ssh', statement },
+    })
+    await grow(1)
+    expect(await kinds()).toEqual([])
+    await tamper('UPDATE lethe_control.statements SET statement = NULL, erased_at = now()')
+    expect(await kinds()).toEqual(['missing'])
+    await appendEvent(control, {
+      type: 'text.erased',
+      actor: 'somebody',
+      data: { text: statement, method: 'ssh', statement },
+    })
+    expect(await kinds()).toEqual([])
+    await tamper('DELETE FROM lethe_control.statements')
+    expect(await kinds()).toEqual(['missing'])
+  })
+
   test('is seen to be broken: entries that no head covers yet were cut off', async () => {
     await grow(5)
     for (let n = 0; n < 3; n += 1) await appendEvent(control, { type: 'run.woken', data: {} })
     await sequence(control)
     await tamper('DELETE FROM lethe_control.evidence_entries WHERE index >= 6')
-    expect(await kinds()).toEqual(['missing'])
+    expect(await kinds()).toEqual(['forged', 'missing'])
   })
 
   test('is seen to be broken: a head says that it was signed before the one it follows', async () => {
@@ -247,7 +285,7 @@ describe('the living log', () => {
     const other = logKeys(origin, await openKeystore(join(folder, 'thief.json'), { create: true }), null)
     await tamper('DELETE FROM lethe_control.evidence_checkpoints')
     await signHead(control, other, 0)
-    expect(await kinds()).toEqual(['signature'])
+    expect(await kinds()).toEqual(['signature', 'unsigned'])
   })
 
   test("is seen to be yesterday's by the head that was published since", async () => {
@@ -267,6 +305,29 @@ describe('the living log', () => {
     expect(await kinds(row?.note ?? null)).toEqual(['missing', 'tiles'])
   })
 
+  test('signs no head that does not continue one that is kept elsewhere', async () => {
+    await grow(5)
+    await grow(5)
+    const [row] = await control.query(
+      z.object({ note: z.string() }),
+      'SELECT note FROM lethe_control.evidence_checkpoints WHERE size = 10',
+    )
+    const elsewhere = () => Promise.resolve([row?.note ?? ''])
+    await tamper(
+      'DELETE FROM lethe_control.evidence_checkpoints WHERE size = 10',
+      'DELETE FROM lethe_control.evidence_entries WHERE index >= 5',
+      'DELETE FROM lethe_control.events WHERE id > 5',
+      'UPDATE lethe_control.evidence_tiles SET hashes = substr(hashes, 1, 5 * 32) WHERE level = 0',
+      'UPDATE lethe_control.evidence_log SET size = 5',
+    )
+    await appendEvent(control, { type: 'run.woken', data: {} })
+    await sequence(control)
+    await expect(signHead(control, keys, 0, elsewhere)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'tail-cut' },
+    })
+  })
+
   test('signs no head that does not continue the last one', async () => {
     await grow(5)
     await tamper(
@@ -281,7 +342,7 @@ describe('the living log', () => {
   })
 })
 
-test('No head is signed where the worker’s clock and the database’s are an hour apart.', async () => {
+test('No head is signed and no content ages out where the worker’s clock and the database’s are an hour apart.', async () => {
   await grow(1)
   await appendEvent(control, { type: 'run.woken', data: {} })
   await sequence(control)
@@ -289,11 +350,13 @@ test('No head is signed where the worker’s clock and the database’s are an h
   const keystore = join(folder, 'skewed.json')
   const script = `
     import { openDatabase } from '${library('db')}'
-    import { logKeys, signHead } from '${library('evidence')}'
+    import { agingOf, logKeys, signHead } from '${library('evidence')}'
     import { openKeystore } from '${library('vault')}'
     const control = openDatabase('${fresh.url}', { name: 'control', applicationName: 'lethe test' })
     const keys = logKeys('${origin}', await openKeystore('${keystore}', { create: true }), null)
-    await signHead(control, keys, 0).catch((error) => console.log(error.code, error.facts.seconds > 3500))
+    const said = (error) => console.log(error.code, error.facts.seconds > 3500)
+    await signHead(control, keys, 0).catch(said)
+    await agingOf(control, { origin: '${origin}', keys: [] }, '6 years').catch(said)
     await control.close()`
   const { stdout } = await promisify(execFile)(await findProgram('faketime', 'faketime'), [
     '-f',
@@ -303,7 +366,7 @@ test('No head is signed where the worker’s clock and the database’s are an h
     '-e',
     script,
   ])
-  expect(stdout.trim()).toBe('E_EVIDENCE_CLOCK true')
+  expect(stdout).toBe('E_EVIDENCE_CLOCK true\nE_EVIDENCE_CLOCK true\n')
 }, 30_000)
 
 test('The keeper of the log needs the rights of the worker and no more, and can neither change what it wrote nor lock anything.', async () => {
