@@ -3,10 +3,18 @@ import { z } from 'zod'
 import { openBucket, type Bucket } from '../../lib/bucket/index.ts'
 import type { Database } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { HEAD_KEY, logKeys, publishHead, sequence, signHead, type LogKeys } from '../../lib/evidence/index.ts'
+import {
+  HEAD_KEY,
+  logKeys,
+  publishHead,
+  sequence,
+  signHead,
+  type LogKeys,
+  type NewHead,
+} from '../../lib/evidence/index.ts'
 import { acquireLease } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
-import { askWitnesses, recheckWitnesses } from './witness.ts'
+import { askWitnesses, tryWitnesses } from './witness.ts'
 
 export const evidenceLease = 'evidence'
 
@@ -47,22 +55,25 @@ export async function evidenceRound(context: Context, newsSeconds?: number): Pro
   }
   const keys = evidenceKeys(context)
   if (keys === null) return round
-  round.signed = (await signHead(control, keys, newsSeconds, async () => seenOutside(context))) !== null
+  round.signed =
+    (await signHead(control, keys, newsSeconds, async (head) => askOutside(context, head))) !== null
   round.cosigned = await askWitnesses(context, round.signed)
   round.published = await publish(context, keys)
   return round
 }
 
-/** What others have seen of the log. A bucket that is away holds up no signature: heads are compared again when it is back. */
-async function seenOutside(context: Context): Promise<string[]> {
-  await recheckWitnesses(context)
+/**
+ * Before a head is stored: what others have seen of the log. First the bucket, so that no witness is shown a fork that it
+ * hasn't heard of. A bucket that is away holds up no signature: heads are compared again when it is back.
+ */
+async function askOutside(context: Context, head: NewHead): Promise<void> {
   try {
     const published = await publishedHead(context)
-    return published === null ? [] : [published]
+    if (published !== null) await head.continues(published)
   } catch (error) {
-    if (error instanceof LetheError && error.code === 'E_BUCKET_UNAVAILABLE') return []
-    throw error
+    if (!(error instanceof LetheError) || error.code !== 'E_BUCKET_UNAVAILABLE') throw error
   }
+  await tryWitnesses(context, head)
 }
 
 /** Null while the configuration names no log. Throws E_CONFIG_MISSING, E_EVIDENCE_KEY. */

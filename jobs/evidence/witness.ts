@@ -2,7 +2,7 @@
 import { monotonicMs } from '../../lib/clock/index.ts'
 import type { Database } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { cosignHead, parseVerifierKey, type Witness } from '../../lib/evidence/index.ts'
+import { cosignHead, parseVerifierKey, showHead, type Head, type Witness } from '../../lib/evidence/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import type { Context } from '../context.ts'
 
@@ -41,11 +41,9 @@ export async function askWitnesses(context: Context, fresh: boolean): Promise<nu
   return answers.filter((one) => one.status === 'fulfilled' && one.value !== null).length
 }
 
-/** Before a head is signed: whether a witness has seen more of the log than there is. Throws E_EVIDENCE_BROKEN. */
-export async function recheckWitnesses(context: Context): Promise<void> {
-  const asking = configuredWitnesses(context).map(async (one) =>
-    cosignHead(context.control, one, { again: true }),
-  )
+/** Before a head is stored: whether a witness has seen another history, or more of this one. Throws E_EVIDENCE_BROKEN. */
+export async function tryWitnesses(context: Context, head: Pick<Head, 'size' | 'note'>): Promise<void> {
+  const asking = configuredWitnesses(context).map(async (one) => showHead(context.control, one, head))
   for (const answer of await Promise.allSettled(asking))
     if (answer.status === 'rejected' && !isOnlyAway(answer.reason)) throw answer.reason
 }

@@ -5,29 +5,37 @@ import { LetheError } from '../errors/index.ts'
 import { witnessId } from './cosignatures.ts'
 import { consistencyProof } from './merkle.ts'
 import { parseNote, verifyNote } from './note.ts'
-import { newestHead } from './publish.ts'
+import { newestHead, type Head } from './publish.ts'
 import { storedNodes } from './store.ts'
 import { askWitness, type Witness } from './witness.ts'
 
-/** The leaves that were cosigned; null where there is no head, or it is cosigned already and
- * not to be shown `again`, so that a witness says whether it has seen more since. Throws what `askWitness` throws. */
-export async function cosignHead(
+/** The leaves that were cosigned; null where there is no head, or it is cosigned already. Throws what `askWitness` throws. */
+export async function cosignHead(control: Database, witness: Witness): Promise<number | null> {
+  const head = await newestHead(control)
+  if (head === null || verifyNote(parseNote(head.note), witness.key) !== null) return null
+  const { size, at } = head
+  const found = await showHead(control, witness, head)
+  if (found === null) return null
+  await control.execute(
+    `INSERT INTO lethe_control.evidence_cosignatures (size, at, witness, line, cosigned_at)
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+    [size, at, witnessId(witness.key), found.line, found.at],
+  )
+  return size
+}
+
+/**
+ * What a witness says of a head, also of one that isn't stored yet: so that none is stored that it would refuse. Null: it was
+ * overtaken by a later one. Throws what `askWitness` throws.
+ */
+export async function showHead(
   control: Database,
   witness: Witness,
-  { again }: { again: boolean } = { again: false },
-): Promise<number | null> {
-  const head = await newestHead(control)
-  if (head === null || (!again && verifyNote(parseNote(head.note), witness.key) !== null)) return null
-  const { size, at, note } = head
+  { size, note }: Pick<Head, 'size' | 'note'>,
+): Promise<{ line: string; at: Date } | null> {
   const prove = async (old: number) => consistencyProof(old, size, storedNodes(control, size))
   try {
-    const found = await askWitness(witness, { size, note, prove }, await cosignedSize(control, witness))
-    await control.execute(
-      `INSERT INTO lethe_control.evidence_cosignatures (size, at, witness, line, cosigned_at)
-       VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-      [size, at, witnessId(witness.key), found.line, found.at],
-    )
-    return size
+    return await askWitness(witness, { size, note, prove }, await cosignedSize(control, witness))
   } catch (error) {
     if (await overtaken(control, error)) return null
     throw error

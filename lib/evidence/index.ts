@@ -9,7 +9,7 @@ export {
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
-export { newestHead, publishHead, signHead, HEAD_KEY, type Head } from './publish.ts'
+export { newestHead, publishHead, signHead, HEAD_KEY, type Head, type NewHead } from './publish.ts'
 export { logStatus, type LogStatus } from './status.ts'
 export {
   formatVerifierKey,
@@ -36,7 +36,7 @@ export { isConsistencyProof, proveConsistency, verifyConsistency } from './consi
 export { verifyMirror } from './mirror.ts'
 export { ADD_CHECKPOINT, LARGEST_BODY } from './add-checkpoint.ts'
 export { type Witness } from './witness.ts'
-export { cosignHead } from './cosign.ts'
+export { cosignHead, showHead } from './cosign.ts'
 export { openWitness, type WitnessAnswer, type WitnessService } from './witness-service.ts'
 export {
   cosignaturesOf,

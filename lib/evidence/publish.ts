@@ -25,6 +25,12 @@ export interface Head {
   publishedAt: Date | null
 }
 
+/** Signed, and not stored yet. */
+export interface NewHead extends Pick<Head, 'size' | 'note'> {
+  /** Throws E_EVIDENCE_BROKEN where it doesn't continue this signed head, which is kept elsewhere. */
+  continues(kept: string): Promise<void>
+}
+
 const headRow = z
   .object({
     size: z.coerce.number(),
@@ -57,14 +63,14 @@ const cosigned = `SELECT size, at, published_at, note || coalesce((SELECT string
 
 /**
  * A new head where there is news and the last one is older than `newsSeconds`, or is a day old. Null: none is due.
- * `outside`: heads that are kept elsewhere, asked for only then; the new one has to continue them too. Throws
- * E_EVIDENCE_CLOCK, E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
+ * `outside` is given the new head before it is stored, and throws where others know better. Throws E_EVIDENCE_CLOCK,
+ * E_EVIDENCE_BROKEN where the tree doesn't continue the last head.
  */
 export async function signHead(
   control: Database,
   keys: LogKeys,
   newsSeconds = 60,
-  outside: () => Promise<readonly string[]> = () => Promise.resolve([]),
+  outside: (head: NewHead) => Promise<void> = () => Promise.resolve(),
 ): Promise<Head | null> {
   const last = await newestHead(control)
   const [log] = await control.query(
@@ -83,15 +89,16 @@ export async function signHead(
       trustCheckpoint(last.note, keys.origin, verifierKeys(keys)),
       'the last head',
     )
-  for (const note of await outside())
-    await continues(
-      control,
-      log.size,
-      trustCheckpoint(note, keys.origin, verifierKeys(keys)),
-      'a head that is kept elsewhere',
-    )
   const root = await rootOf(log.size, storedNodes(control, log.size))
   const note = signCheckpoint({ origin: keys.origin, size: log.size, root }, keys.signer, log.now)
+  const compare = async (kept: string) =>
+    continues(
+      control,
+      log.size,
+      trustCheckpoint(kept, keys.origin, verifierKeys(keys)),
+      'a head that is kept elsewhere',
+    )
+  await outside({ size: log.size, note, continues: compare })
   await control.execute(
     `INSERT INTO lethe_control.evidence_checkpoints (size, at, note) VALUES ($1, $2, $3)`,
     [log.size, log.now, note],

@@ -134,12 +134,31 @@ describe('a round with witnesses', () => {
       await tx.execute('UPDATE lethe_control.evidence_log SET size = 4')
     })
     const before = await publishedHead(house.context)
-    for (const count of [1, 20])
-      await expect(round(count)).rejects.toMatchObject({
-        code: 'E_EVIDENCE_BROKEN',
-        facts: { kind: 'tail-cut', witness: 'witness.example/w1', signed: 8 },
-      })
-    expect((await newestHead(house.control))?.size).toBe(4)
+    await expect(round(1)).rejects.toMatchObject({ code: 'E_EVIDENCE_BROKEN' })
     expect(await publishedHead(house.context)).toBe(before)
+    // nobody but the witnesses knows better
+    await house.configure({
+      evidence: {
+        origin,
+        witnesses: [first, second].map(({ witness, key }) => ({ url: witness.url, key })),
+      },
+    })
+    await house.control.execute('DELETE FROM lethe_control.leases')
+    await expect(round(1)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'tail-cut', witness: 'witness.example/w1', signed: 8 },
+    })
+    await expect(round(20)).rejects.toMatchObject({
+      code: 'E_EVIDENCE_BROKEN',
+      facts: { kind: 'rewritten', witness: 'witness.example/w1' },
+    })
+    expect((await newestHead(house.control))?.size).toBe(4)
+    await house.control.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL session_replication_role = replica`)
+      for (const table of ['cosignatures', 'checkpoints'])
+        await tx.execute(`DELETE FROM lethe_control.evidence_${table}`)
+    })
+    await expect(round(1)).rejects.toMatchObject({ code: 'E_EVIDENCE_BROKEN' })
+    expect(await newestHead(house.control)).toBe(null)
   })
 })

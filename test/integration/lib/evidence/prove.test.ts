@@ -21,6 +21,7 @@ import {
   verifyLog,
   verifyProof,
   type LogKeys,
+  type NewHead,
   type Trust,
 } from '../../../../lib/evidence/index.ts'
 import { contentSql, instant } from '../../../../lib/evidence/entry.ts'
@@ -312,7 +313,7 @@ describe('the living log', () => {
       z.object({ note: z.string() }),
       'SELECT note FROM lethe_control.evidence_checkpoints WHERE size = 10',
     )
-    const elsewhere = () => Promise.resolve([row?.note ?? ''])
+    const elsewhere = async (head: NewHead) => head.continues(row?.note ?? '')
     await tamper(
       'DELETE FROM lethe_control.evidence_checkpoints WHERE size = 10',
       'DELETE FROM lethe_control.evidence_entries WHERE index >= 5',
