@@ -19,7 +19,7 @@ export interface Sequenced {
   added: number
   /** Leaves of the log now. */
   size: number
-  /** The batch was full: more may wait. */
+  /** More may wait. */
   more: boolean
 }
 
@@ -54,7 +54,8 @@ export async function sequence(control: Database, batch: Partial<typeof BATCH> =
       if (following === null) {
         await storeTiles(tx, tiles.changed())
         await updateLog(tx, { size, snapshot, last: more ? last : null })
-        return { added: size - log.size, size, more }
+        // Behind a pass that other transactions had begun, what committed meanwhile before its place still waits.
+        return { added: size - log.size, size, more: more || log.pass_xact !== null }
       }
       last = await following
     }
