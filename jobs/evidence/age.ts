@@ -1,7 +1,7 @@
 /** Each night the contents of evidence that is older than it has to be kept go; their hashes stay. */
 import { z } from 'zod'
 import { openDatabase } from '../../lib/db/index.ts'
-import { ageContents, agingOf, verifierKeys } from '../../lib/evidence/index.ts'
+import { ageContents, agingOf, trustOf } from '../../lib/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
@@ -31,11 +31,7 @@ async function step(context: Context, run: Run): Promise<StepResult> {
   const cursor = cursorSchema.safeParse(run.cursor)
   if (!cursor.success) {
     const keep = keepFor(context)
-    const { before, entries } = await agingOf(
-      control,
-      { origin: keys.origin, keys: verifierKeys(keys) },
-      keep,
-    )
+    const { before, entries } = await agingOf(control, trustOf(keys), keep)
     if (entries === 0) return { kind: 'done', outcome: 'nothing-due' }
     await recordStep(control, run, {
       name: 'decide',

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../lib/errors/index.ts'
-import { lastVerified, logStatus, markVerified, verifierKeys, verifyLog } from '../../lib/evidence/index.ts'
+import { lastVerified, logStatus, markVerified, trustOf, verifyLog } from '../../lib/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
@@ -54,15 +54,11 @@ async function step(context: Context, run: Run): Promise<StepResult> {
   const keys = evidenceKeys(context)
   if (keys === null) return { kind: 'done', outcome: 'no-log' }
   const published = await publishedHead(context)
-  const { from, entries, aged, heads, breaks } = await verifyLog(
-    control,
-    { origin: keys.origin, keys: verifierKeys(keys) },
-    {
-      others: published === null ? [] : [published],
-      from: payload.parse(run.payload).whole ? 0 : await lastVerified(control),
-      keep: keepFor(context),
-    },
-  )
+  const { from, entries, aged, heads, breaks } = await verifyLog(control, trustOf(keys), {
+    others: published === null ? [] : [published],
+    from: payload.parse(run.payload).whole ? 0 : await lastVerified(control),
+    keep: keepFor(context),
+  })
   const kinds: Record<string, number> = {}
   for (const { kind } of breaks) kinds[kind] = (kinds[kind] ?? 0) + 1
   const [first] = breaks

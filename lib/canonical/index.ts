@@ -7,6 +7,15 @@ export function canonicalJson(value: unknown): string {
   return serialize(value) ?? 'null'
 }
 
+/** What the text says; `undefined` where it is no JSON. */
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** SHA-256 (hex) of the canonical JSON. */
 export function canonicalHash(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex')

@@ -5,11 +5,9 @@
 import { z } from 'zod'
 import type { Database, Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
+import { RETENTION_ROLE } from '../grants/index.ts'
 import { headBefore, type Trust } from './heads.ts'
 import { refuseSkew } from './skew.ts'
-
-/** The role that the triggers let through; the connection's login has to be a member. */
-const ROLE = 'lethe_retention'
 
 export interface Aging {
   /** Entries below this index may go: a signed head that is older than the period covers them. */
@@ -69,12 +67,12 @@ async function takeRole(tx: Transaction): Promise<void> {
     z.object({ name: z.string(), member: z.boolean() }),
     `SELECT current_user AS name,
        EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND pg_has_role(current_user, oid, 'MEMBER')) AS member`,
-    [ROLE],
+    [RETENTION_ROLE],
   )
   if (login?.member !== true)
     throw new LetheError('E_DATABASE_PRIVILEGE', {
-      message: `The contents of old evidence stay: login ${login?.name ?? ''} is no member of the role ${ROLE}.`,
-      next: `Run what \`lethe grants --sql\` prints for the control database, then: GRANT ${ROLE} TO "${login?.name ?? ''}";`,
+      message: `The contents of old evidence stay: login ${login?.name ?? ''} is no member of the role ${RETENTION_ROLE}.`,
+      next: `Run what \`lethe grants --sql\` prints for the control database, then: GRANT ${RETENTION_ROLE} TO "${login?.name ?? ''}";`,
     })
-  await tx.execute(`SET LOCAL ROLE ${ROLE}`)
+  await tx.execute(`SET LOCAL ROLE ${RETENTION_ROLE}`)
 }

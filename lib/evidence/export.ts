@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { canonicalJson } from '../canonical/index.ts'
+import { canonicalJson, readJson } from '../canonical/index.ts'
 import type { Database } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import type { Quorum } from './cosignatures.ts'
@@ -182,12 +182,4 @@ function cell(content: Content, name: (typeof columns)[number]): string {
   const value = name === 'data' ? canonicalJson(content.data) : (content[name] ?? '')
   const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -8,7 +8,7 @@ export {
   type RunEvent,
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
-export { logKeys, publishedKeys, verifierKeys, type LogKeys } from './keys.ts'
+export { logKeys, publishedKeys, trustOf, verifierKeys, type LogKeys } from './keys.ts'
 export { newestHead, publishHead, signHead, HEAD_KEY, type Head, type NewHead } from './publish.ts'
 export { logStatus, type LogStatus } from './status.ts'
 export {

@@ -1,5 +1,6 @@
 /** The log's keys: one signs, those before it are still trusted for what they signed. */
 import type { Vault } from '../vault/index.ts'
+import type { Trust } from './heads.ts'
 import {
   asCosigner,
   formatVerifierKey,
@@ -34,6 +35,11 @@ export function logKeys(origin: string, vault: Vault, pem: string | null): LogKe
 /** What a verifier has to trust. */
 export function verifierKeys({ signer, earlier }: LogKeys): readonly VerifierKey[] {
   return [...both(signer), ...earlier]
+}
+
+/** What the log itself believes: its own name and keys. */
+export function trustOf(keys: LogKeys): Trust {
+  return { origin: keys.origin, keys: verifierKeys(keys) }
 }
 
 /** A line each, to be published where neither the application nor the database's administrator can change it. */

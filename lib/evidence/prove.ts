@@ -1,6 +1,6 @@
 /** Proofs that leave the house: one file says what was recorded, and that the log holds it. Checked offline. */
 import { z } from 'zod'
-import { canonicalJson } from '../canonical/index.ts'
+import { canonicalJson, readJson } from '../canonical/index.ts'
 import type { Database, Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { readCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
@@ -141,12 +141,4 @@ export function verifyProof(
       facts: { index: proof.index, size: checkpoint.size },
     })
   return { index: proof.index, content: content.data, checkpoint }
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -11,7 +11,7 @@ import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './check
 import { leafHash, rootOf } from './merkle.ts'
 import { refuseSkew } from './skew.ts'
 import { verifierKeys, type LogKeys } from './keys.ts'
-import { storedEntries, storedNodes, storedTile } from './store.ts'
+import { missingLog, storedEntries, storedNodes, storedTile } from './store.ts'
 import { bundle, bundlePath, newTiles, tilePath, WIDTH } from './tiles.ts'
 
 /** Object of the newest head; every other object is written once. */
@@ -77,27 +77,15 @@ export async function signHead(
     z.object({ size: z.coerce.number(), now: z.date() }),
     `SELECT size, clock_timestamp() AS now FROM lethe_control.evidence_log`,
   )
-  if (log === undefined)
-    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  if (log === undefined) throw missingLog()
   refuseSkew(log.now, 'No head is signed')
   const age = last === null ? Infinity : (log.now.getTime() - last.at.getTime()) / 1000
   if (log.size === 0 || age < newsSeconds || (log.size === last?.size && age < 86_400)) return null
-  if (last !== null)
-    await continues(
-      control,
-      log.size,
-      trustCheckpoint(last.note, keys.origin, verifierKeys(keys)),
-      'the last head',
-    )
+  if (last !== null) await continues(control, log.size, trustOwn(last.note, keys), 'the last head')
   const root = await rootOf(log.size, storedNodes(control, log.size))
   const note = signCheckpoint({ origin: keys.origin, size: log.size, root }, keys.signer, log.now)
   const compare = async (kept: string) =>
-    continues(
-      control,
-      log.size,
-      trustCheckpoint(kept, keys.origin, verifierKeys(keys)),
-      'a head that is kept elsewhere',
-    )
+    continues(control, log.size, trustOwn(kept, keys), 'a head that is kept elsewhere')
   await outside({ size: log.size, note, continues: compare })
   await control.execute(
     `INSERT INTO lethe_control.evidence_checkpoints (size, at, note) VALUES ($1, $2, $3)`,
@@ -121,8 +109,7 @@ export async function publishHead(
   if (head === null || head.publishedAt !== null) return null
   await bucket.requireLock()
   const found = await bucket.get(HEAD_KEY)
-  const published =
-    found === null ? null : trustCheckpoint(found.toString('utf8'), keys.origin, verifierKeys(keys))
+  const published = found === null ? null : trustOwn(found.toString('utf8'), keys)
   if (published !== null) await continues(control, head.size, published, `bucket ${bucket.name}`)
   const from = published?.size ?? 0
   const put = (key: string, body: Buffer, contentType = 'application/octet-stream') =>
@@ -150,6 +137,10 @@ export async function publishHead(
     [head.size],
   )
   return head
+}
+
+function trustOwn(text: string, keys: LogKeys): TrustedCheckpoint {
+  return trustCheckpoint(text, keys.origin, verifierKeys(keys))
 }
 
 /** Throws E_EVIDENCE_BROKEN where `earlier` is no prefix of the tree of `size` leaves that the control database holds. */

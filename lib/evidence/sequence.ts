@@ -4,16 +4,14 @@
  * size of the log, and both change in one transaction under the lock of one row.
  */
 import { z } from 'zod'
-import type { Database, Transaction } from '../db/index.ts'
+import { MAX_SKEW_SECONDS, type Database, type Transaction } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { contentSql, instant, newSalts, SALT } from './entry.ts'
 import { HASH, leafHash } from './merkle.ts'
-import { growingTiles, storeTiles } from './store.ts'
+import { growingTiles, missingLog, storeTiles } from './store.ts'
 
 /** Events of one statement, and statements of one transaction. */
 const BATCH = { events: 5_000, statements: 10 }
-/** A clock that went back by more stops the log instead of making times that an auditor would doubt. */
-const SKEW_SECONDS = 60
 
 export interface Sequenced {
   added: number
@@ -80,9 +78,9 @@ async function lockLog(tx: Transaction): Promise<z.infer<typeof logRow>> {
        extract(epoch FROM sequenced_at - clock_timestamp()) AS behind
      FROM lethe_control.evidence_log FOR UPDATE`,
   )
-  if (log === undefined)
-    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
-  if (log.behind !== null && log.behind > SKEW_SECONDS)
+  if (log === undefined) throw missingLog()
+  // A clock that went back by more stops the log instead of making times that an auditor would doubt.
+  if (log.behind !== null && log.behind > MAX_SKEW_SECONDS)
     throw new LetheError('E_EVIDENCE_CLOCK', {
       message: `The control database's clock is ${Math.round(log.behind)} s behind the evidence log's last entry.`,
       facts: { seconds: Math.round(log.behind) },

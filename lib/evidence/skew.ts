@@ -1,13 +1,12 @@
 /** Two clocks that disagree: one of them would sign a wrong time, or let go what has to be kept. */
 import { wallClock } from '../clock/index.ts'
+import { MAX_SKEW_SECONDS } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
-
-const SKEW_SECONDS = 60
 
 /** `now`: the control database's. Throws E_EVIDENCE_CLOCK where this worker's is more than a minute away. */
 export function refuseSkew(now: Date, what: string): void {
   const seconds = Math.round((wallClock().getTime() - now.getTime()) / 1000)
-  if (Math.abs(seconds) <= SKEW_SECONDS) return
+  if (Math.abs(seconds) <= MAX_SKEW_SECONDS) return
   throw new LetheError('E_EVIDENCE_CLOCK', {
     message: `${what}: the control database's clock and this worker's are ${Math.abs(seconds)} s apart.`,
     facts: { seconds },

@@ -1,8 +1,8 @@
 /** How far the log is behind the record: to be indexed, to be signed, to be copied. */
 import { z } from 'zod'
 import type { Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
 import { newestHead, type Head } from './publish.ts'
+import { missingLog } from './store.ts'
 
 export interface LogStatus {
   size: number
@@ -47,8 +47,7 @@ export async function logStatus(control: Queryable): Promise<LogStatus> {
        SELECT size FROM lethe_control.evidence_checkpoints WHERE published_at IS NOT NULL ORDER BY size DESC LIMIT 1) AS p ON true`,
     [head?.size ?? 0],
   )
-  if (row === undefined)
-    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  if (row === undefined) throw missingLog()
   return {
     size: row.size,
     waiting: row.waiting,

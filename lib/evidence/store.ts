@@ -64,3 +64,8 @@ async function readTile(db: Queryable, level: number, tile: number): Promise<Buf
   )
   return row?.hashes ?? Buffer.alloc(0)
 }
+
+/** The one row of lethe_control.evidence_log was deleted: only an owner of the table can have done it. */
+export function missingLog(): LetheError {
+  return new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+}

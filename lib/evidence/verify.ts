@@ -4,13 +4,12 @@
  */
 import { z } from 'zod'
 import type { Database, Queryable, Transaction } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
 import type { TrustedCheckpoint } from './checkpoint.ts'
 import { commitment, contentSql, instant } from './entry.ts'
 import { Frontier } from './frontier.ts'
 import { headBefore, readHead, storedHeads, type Trust } from './heads.ts'
 import { leafHash, rootOf } from './merkle.ts'
-import { storedNodes } from './store.ts'
+import { missingLog, storedNodes } from './store.ts'
 
 const PAGE = 2_000
 
@@ -185,8 +184,7 @@ async function logAt(tx: Transaction, keep: string): Promise<{ size: number; cut
     `SELECT size, clock_timestamp() - $1::interval AS cutoff FROM lethe_control.evidence_log`,
     [keep],
   )
-  if (row === undefined)
-    throw new LetheError('E_INTERNAL', { message: 'The row of the evidence log is missing.' })
+  if (row === undefined) throw missingLog()
   return row
 }
 

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { readJson } from '../canonical/index.ts'
 import { randomSecret } from '../clock/index.ts'
 import { LetheError } from '../errors/index.ts'
 import type { DecisionVerb } from './verbs.ts'
@@ -88,14 +89,6 @@ function requireReason(reason: string): void {
       message: 'The reason is empty: it is what an auditor reads first.',
       next: 'Say why in a few words, without personal data.',
     })
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** Without prototypes and readonly marks, as JSON gives it back. */
