@@ -19,6 +19,10 @@ export interface Capabilities {
   sideEffects: readonly string[]
   /** From when on the effect can't be undone, in words: "commit", "30 days after the call". */
   irreversibleAfter: string
+  /** How long after a call the other side may still show what has gone; nothing is read back before. */
+  settleSeconds: number
+  /** The interface's version that this was written for ("SendGrid v3, 2026-01"); null: a store with a protocol of its own. */
+  follows: string | null
 }
 
 export interface Located {
@@ -34,8 +38,9 @@ export interface Retained {
   until: string | null
 }
 
-/** A job that runs on the other side and is looked at again later. */
+/** A job that runs on the other side for all subjects of the call, and is looked at again later (`EraseRequest.jobs`). */
 export interface Pending {
+  /** The vendor's own id; holds no identity. */
   job: string
   pollAfterSeconds: number
 }
@@ -51,9 +56,10 @@ export interface ErasePage {
   more: boolean
 }
 
+/** What reading back found of one subject. */
 export interface Verification {
   absent: boolean
-  /** What is still there, by place; empty when absent. */
+  /** What is still there and should not be, by place; empty when absent. */
   left: Readonly<Record<string, number>>
   retained: readonly Retained[]
 }
@@ -62,12 +68,14 @@ export interface Verification {
 export interface Eraser<P> {
   readonly store: string
   readonly capabilities: Capabilities
+  /** Reads only; throws where a later call could not work: no answer, a right or a feature missing, an account without it. */
+  probe(plan: P, signal: AbortSignal): Promise<void>
   /** Reads only. */
   locate(subjects: readonly SubjectRef[], plan: P, signal: AbortSignal): Promise<Located>
   /** May be called twice with the same subjects: the second call removes nothing and says so. */
   erase(subjects: readonly SubjectRef[], plan: P, page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
-  /** Reads back; never trusts what `erase` said. */
-  verify(subjects: readonly SubjectRef[], plan: P, signal: AbortSignal): Promise<Verification>
+  /** Reads back; never trusts what `erase` said. One finding a subject, in their order. */
+  verify(subjects: readonly SubjectRef[], plan: P, signal: AbortSignal): Promise<Verification[]>
 }
 
 /** Who erases: the fence is checked in the store's own transaction where it has one. */
@@ -76,4 +84,6 @@ export interface EraseRequest {
   fence: bigint
   /** Items at most in this call; what is left is reported by `more`. */
   limit: number
+  /** Jobs that an earlier call for these subjects left pending: looked at, not started anew. */
+  jobs?: readonly string[]
 }

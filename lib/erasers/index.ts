@@ -1,4 +1,6 @@
 export type * from './eraser.ts'
+export type { Pace } from './pace.ts'
+export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
 export type {
   Batch,
   BatchHooks,

@@ -185,6 +185,23 @@ export const registry = {
     'Check the address, the credentials and their rights; what waits is written once it answers.',
   ),
 
+  // other stores and processors
+  E_STORE_REFUSED: entry(
+    12,
+    false,
+    'Give Lethe the rights that the eraser of this store needs, and check what the map names there.',
+  ),
+  E_STORE_THROTTLED: entry(
+    20,
+    true,
+    'Wait, or raise the limit at the other side. Erasures go on by themselves.',
+  ),
+  E_STORE_UNAVAILABLE: entry(
+    20,
+    true,
+    'Check the address and that the other side answers. Erasures go on by themselves.',
+  ),
+
   // keystore
   E_KEYSTORE_BUSY: entry(
     11,
@@ -288,6 +305,7 @@ export const registry = {
   E_APPROVAL_MISSING: entry(13, false, 'Propose again: `lethe retention run POLICY`.'),
   E_GROWTH: entry(12, false, 'Look at what grew, then propose again: `lethe retention run POLICY`.'),
   E_HOLD_KEY: entry(2, false, 'See `lethe hold add --help` for what each level needs.'),
+  E_IDENTIFIER: entry(2, false, 'Correct the value where it is stored, or give the right identifier.'),
   E_LIMITS: entry(12, false, 'If the figures are right, approve with `--override NAME` (role cto).'),
   E_NO_CONTACT: entry(12, false, 'Give the subject a contact in the map.'),
   E_NOTIFY: entry(20, true, 'Look at the notification channel: `lethe doctor`.'),

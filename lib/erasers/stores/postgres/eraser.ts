@@ -2,7 +2,7 @@
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
 import { LetheError } from '../../../errors/index.ts'
-import type { ErasePage, Eraser, EraseRequest, SubjectRef } from '../../eraser.ts'
+import type { ErasePage, Eraser, EraseRequest, Retained, SubjectRef, Verification } from '../../eraser.ts'
 import type { Batch, BatchHooks, BatchOutcome } from './batch.ts'
 import { runBatch } from './execute.ts'
 import { readProgress } from './progress.ts'
@@ -34,6 +34,12 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
         'materialised views stay stale until they are refreshed',
       ],
       irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
+      settleSeconds: 0,
+      follows: null,
+    },
+    async probe(_plan, signal) {
+      signal.throwIfAborted()
+      await db.execute('SELECT 1')
     },
     async locate(subjects, plan, signal) {
       signal.throwIfAborted()
@@ -59,8 +65,8 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
         outcomes.push(outcome)
         rows += outcome.rows
       }
-      const { retained } = await verifyKeys(db, plan, keys)
-      return pageOf(outcomes, retained, outcomes.length < parts.length)
+      const found = await verifyKeys(db, plan, keys)
+      return pageOf(outcomes, sumRetained(found), outcomes.length < parts.length)
     },
   }
 }
@@ -137,6 +143,23 @@ function pageOf(
     messages: [...words].map(([word, count]) => `${count} ${word}.`),
     more: unvisited || outcomes.some(unfinished),
   }
+}
+
+/** Of all subjects together: the later end where they differ. */
+function sumRetained(found: readonly Verification[]): Retained[] {
+  const sums = new Map<string, Retained>()
+  for (const kept of found.flatMap(({ retained }) => retained)) {
+    const id = JSON.stringify([kept.place, kept.ground])
+    const sum = sums.get(id)
+    if (sum === undefined) sums.set(id, kept)
+    else
+      sums.set(id, {
+        ...sum,
+        count: sum.count + kept.count,
+        until: sum.until !== null && kept.until !== null && kept.until > sum.until ? kept.until : sum.until,
+      })
+  }
+  return [...sums.values()]
 }
 
 function keysOf(subjects: readonly SubjectRef[], plan: DeletionPlan): RootKey[] {

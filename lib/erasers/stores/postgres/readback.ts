@@ -47,5 +47,8 @@ export async function readBackErased(
     },
     { readOnly: true, retry: true },
   )
-  return { checked: page.length, left: { ...found.left }, to: page.at(-1)?.ordinal ?? after }
+  const left: Record<string, number> = {}
+  for (const subject of found)
+    for (const [place, count] of Object.entries(subject.left)) left[place] = (left[place] ?? 0) + count
+  return { checked: page.length, left, to: page.at(-1)?.ordinal ?? after }
 }

@@ -1,6 +1,7 @@
 /** Counts of what belongs to some roots: before an erasure to weigh it, afterwards to read it back. Reads only. */
 import { z } from 'zod'
 import {
+  sqlLiteral,
   sqlTable,
   tableKey,
   type DeletionPlan,
@@ -8,7 +9,7 @@ import {
   type RootKey,
 } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
-import type { Verification } from '../../eraser.ts'
+import type { Retained, Verification } from '../../eraser.ts'
 import { keptGround } from './kept.ts'
 import {
   givenIsRoot,
@@ -36,47 +37,44 @@ export async function locateRows(
 }
 
 /**
- * Reads back. Rows that the map keeps (retained, pseudonymised, detached) are no failure: they are reported as retained,
- * as is a root that was pseudonymised because of them. Where the root row is gone, tables are asked by the key alone:
- * what hung on the root only through other columns or through rows that are gone can't be found this way, and foreign
- * keys are what vouches for it.
+ * Reads back, one finding a key. Rows that the map keeps (retained, pseudonymised, detached) are no failure: they are
+ * reported as retained, as is a root that was pseudonymised because of them. Where the root row is gone, tables are asked
+ * by the key alone: what hung on the root only through other columns or through rows that are gone can't be found this
+ * way, and foreign keys are what vouches for it.
  */
 export async function verifyKeys(
   db: Queryable,
   plan: DeletionPlan,
   keys: readonly RootKey[],
-): Promise<Verification> {
-  const left: Record<string, number> = {}
-  const retained: Record<string, { count: number; until: Date | null }> = {}
-  const goes = new Set(
-    plan.tables.filter((entry) => entry.action === 'delete').map((entry) => tableKey(entry.table)),
-  )
-  const keeps = new Set(
-    plan.tables.filter((entry) => entry.action === 'retain').map((entry) => tableKey(entry.table)),
-  )
+): Promise<Verification[]> {
+  const places = (action: PlanTable['action']) =>
+    new Set(plan.tables.filter((entry) => entry.action === action).map((entry) => tableKey(entry.table)))
+  const goes = places('delete')
+  const keeps = places('retain')
+  const found = keys.map(() => ({ left: new Map<string, number>(), retained: [] as Retained[] }))
   for (let from = 0; from < keys.length; from += PAGE) {
     const page = keys.slice(from, from + PAGE)
-    const rows = await countRows(db, plan, page)
-    const kept = await countKept(db, plan, page)
-    for (const row of rows) {
-      const isRoot = row.place === tableKey(plan.root)
-      const lost = isRoot ? row.n - kept.count : goes.has(row.place) ? row.n : 0
-      const stays = isRoot ? kept.count : keeps.has(row.place) ? row.n : 0
-      if (lost > 0) left[row.place] = (left[row.place] ?? 0) + lost
-      if (stays > 0)
-        retained[row.place] = { count: (retained[row.place]?.count ?? 0) + stays, until: kept.until }
+    const kept = await keptRoots(db, plan, page)
+    for (const { place, ord, n } of await countRowsEach(db, plan, page)) {
+      const subject = found[from + ord - 1]
+      const isRoot = place === tableKey(plan.root)
+      const until = kept.get(ord)
+      const stays = isRoot ? until !== undefined : keeps.has(place)
+      if (stays)
+        subject?.retained.push({
+          place,
+          count: n,
+          ground: keptGround(plan),
+          until: until?.toISOString() ?? null,
+        })
+      else if (isRoot || goes.has(place)) subject?.left.set(place, n)
     }
   }
-  return {
-    absent: Object.keys(left).length === 0,
-    left,
-    retained: Object.entries(retained).map(([place, entry]) => ({
-      place,
-      count: entry.count,
-      ground: keptGround(plan),
-      until: entry.until?.toISOString() ?? null,
-    })),
-  }
+  return found.map(({ left, retained }) => ({
+    absent: left.size === 0,
+    left: Object.fromEntries(left),
+    retained,
+  }))
 }
 
 /** Rows of each subject over all tables, in the order of the keys: what a batch is measured by. */
@@ -101,11 +99,24 @@ export async function weighRoots(
   return weights
 }
 
+function countRowsEach(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
+  return db.query(
+    z.object({ place: z.string(), ord: z.number(), n: z.coerce.number() }),
+    `WITH ${roots(plan)} ${members(plan)
+      .map(
+        ({ place, sql }) =>
+          `SELECT ${sqlLiteral(place)} AS place, root.lethe_ord AS ord, count(*) AS n FROM ${sql} GROUP BY root.lethe_ord`,
+      )
+      .join(' UNION ALL ')} ORDER BY place`,
+    keyArrays(plan, keys),
+  )
+}
+
 function countRows(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
   return db.query(
     z.object({ place: z.string(), n: z.coerce.number() }),
     `WITH ${roots(plan)} ${members(plan)
-      .map(({ place, sql }) => `SELECT '${place.replaceAll("'", "''")}' AS place, count(*) AS n FROM ${sql}`)
+      .map(({ place, sql }) => `SELECT ${sqlLiteral(place)} AS place, count(*) AS n FROM ${sql}`)
       .join(' UNION ALL ')}`,
     keyArrays(plan, keys),
   )
@@ -130,14 +141,19 @@ function roots(plan: DeletionPlan): string {
     CROSS JOIN LATERAL ${rootFromKey(plan)} AS gone WHERE ${rootIsMissing(plan)})`
 }
 
-async function countKept(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
-  if (plan.keptCondition === null) return { count: 0, until: null }
-  const [row] = await db.query(
-    z.object({ count: z.coerce.number(), until: z.date().nullable() }),
-    `SELECT count(*) AS count, max(k.until) AS until FROM ${givenKeys(plan)}
+/** By the key's place in `keys` (from 1): those that were pseudonymised and stay, with the end of their ground. */
+async function keptRoots(
+  db: Queryable,
+  plan: DeletionPlan,
+  keys: readonly RootKey[],
+): Promise<Map<number, Date | null>> {
+  if (plan.keptCondition === null) return new Map()
+  const rows = await db.query(
+    z.object({ ord: z.number(), until: z.date().nullable() }),
+    `SELECT given.ord::int AS ord, k.until FROM ${givenKeys(plan)}
      JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
      JOIN lethe.kept_roots k ON k.root_key = ${rootKeyText(plan)} AND k.subject_kind = $${plan.key.length + 1}`,
     [...keyArrays(plan, keys), plan.subject],
   )
-  return row ?? { count: 0, until: null }
+  return new Map(rows.map((row) => [row.ord, row.until]))
 }

@@ -41,10 +41,10 @@ describe('counting', () => {
     await clinic.addPeople([1])
     await clinic.db.execute(`DELETE FROM visits`)
     await clinic.db.execute(`DELETE FROM people`)
-    expect(await verifyKeys(clinic.db, clinic.plan, [['1']])).toMatchObject({
-      absent: false,
-      left: { 'public.samples': 3 },
-    })
+    expect(await verifyKeys(clinic.db, clinic.plan, [['7'], ['1']])).toMatchObject([
+      { absent: true, left: {} },
+      { absent: false, left: { 'public.samples': 3 } },
+    ])
   })
 })
 

@@ -1,0 +1,59 @@
+/**
+ * What leads to a subject outside the rows that a policy deletes: an address, a file's prefix, a vendor's id. Collected
+ * before the rows that hold it go; erasers of other stores get it with their plan.
+ */
+import { LetheError } from '../errors/index.ts'
+import type { SubjectRef } from './eraser.ts'
+
+/** Values by name: `{ email: ['a@example.org'], upload: ['3f2a', '77b0'] }`. */
+export type Identifiers = Readonly<Record<string, readonly string[]>>
+
+/** The part of a plan that differs from subject to subject. */
+export interface Identified {
+  /** A subject of whom nothing is known has no identifiers: `{}`. */
+  identifiers(subject: SubjectRef): Identifiers
+}
+
+const placeholder = /\{([a-z][a-z0-9_]*)\}/g
+
+/**
+ * Every text that a template such as `patients/{id}/{upload}.pdf` stands for, one for each combination of values; none
+ * where a name has no value. Throws E_IDENTIFIER for a value that is empty or holds a control character: it would lead
+ * elsewhere.
+ */
+export function expand(template: string, identifiers: Identifiers): string[] {
+  let texts = ['']
+  let end = 0
+  for (const { 0: whole, 1: name = '', index } of template.matchAll(placeholder)) {
+    const before = template.slice(end, index)
+    const values = Object.hasOwn(identifiers, name) ? (identifiers[name] ?? []) : []
+    for (const value of values) refuseStray(name, value)
+    texts = texts.flatMap((text) => values.map((value) => `${text}${before}${value}`))
+    end = index + whole.length
+  }
+  return [...new Set(texts.map((text) => text + template.slice(end)))]
+}
+
+/** Fixed texts and names in turn: `['patients/', 'id', '/', 'upload', '.pdf']`. */
+export function partsOf(template: string): string[] {
+  return template.split(placeholder)
+}
+
+/** The names that a template needs. */
+export function namesIn(template: string): string[] {
+  return [...new Set([...template.matchAll(placeholder)].map((match) => match[1] ?? ''))]
+}
+
+/** Whether what follows the last value keeps `user:1` from standing for `user:10` too: a sign that no id holds. */
+export function isBounded(template: string): boolean {
+  return /\}[^\p{L}\p{N}_{}]/u.test(template.slice(template.lastIndexOf('}')))
+}
+
+function refuseStray(name: string, value: string): void {
+  // oxlint-disable-next-line eslint/no-control-regex
+  if (value === '' || /[\u0000-\u001f\u007f]/.test(value))
+    throw new LetheError('E_IDENTIFIER', {
+      message: `A value of identifier ${name} is empty or holds a control character.`,
+      facts: { name },
+    })
+}

@@ -1,0 +1,59 @@
+/** JSON over HTTP for vendors without an SDK of their own. No redirect is followed: it would carry an identity to a place nobody configured. */
+import { readJson } from '../../canonical/index.ts'
+import { Answered, callVendor, type Side } from './call.ts'
+
+export interface HttpSide extends Side {
+  /** Without a slash at its end. */
+  baseUrl: string
+  headers: Readonly<Record<string, string>>
+}
+
+export interface HttpRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** From the base address on; what it holds of a subject is encoded by the caller. */
+  path: string
+  body?: unknown
+  headers?: Readonly<Record<string, string>>
+  /** Statuses beside 2xx that mean something to the caller: 404 for a subject who isn't there. */
+  expects?: readonly number[]
+}
+
+export interface HttpAnswer {
+  status: number
+  headers: Headers
+  /** Parsed JSON; null where the body is empty or no JSON. */
+  body: unknown
+}
+
+/** As callVendor; every status that is neither 2xx nor expected is a failure. */
+export async function requestVendor(
+  side: HttpSide,
+  what: string,
+  request: HttpRequest,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
+  const { method, path, body, expects = [] } = request
+  return callVendor(
+    side,
+    what,
+    async (signal) => {
+      const response = await fetch(`${side.baseUrl}${path}`, {
+        method,
+        redirect: 'manual',
+        signal,
+        headers: {
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...side.headers,
+          ...request.headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      if (!response.ok && !expects.includes(response.status))
+        throw new Answered(response.status, response.headers.get('retry-after'))
+      return { status: response.status, headers: response.headers, body: readJson(text) ?? null }
+    },
+    signal,
+  )
+}
