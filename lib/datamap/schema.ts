@@ -3,17 +3,7 @@
  * to a reader stands in its description, which the published JSON Schema (lethe.schema.json) carries to editors.
  */
 import { z } from 'zod'
-
-const name = z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, 'a lower-case name: letters, digits, - and _')
-const sql = z.string().min(1).max(4000)
-const column = z.string().min(1).max(63)
-const period = z
-  .string()
-  .regex(/^\d+ (day|days|month|months|year|years)$/, 'a period such as "30 days", "6 months" or "7 years"')
-/** `schema.table`, each part as the catalogue spells it; quote a part that holds a dot: `public."odd.name"`. */
-const table = z.string().min(3).max(130)
-/** Where a secret or an address stands: never in the map itself. */
-const secret = z.string().regex(/^(env:[A-Z][A-Z0-9_]*|file:\/.+)$/, '"env:NAME" or "file:/path"')
+import { column, name, period, secret, sql, table } from './atoms.ts'
 
 export const categories = [
   'none',
