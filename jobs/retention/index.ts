@@ -14,28 +14,11 @@ export {
   type Decision,
   type NewAppraisal,
 } from './decide.ts'
-export {
-  addHold,
-  holdKinds,
-  holdLevels,
-  listHolds,
-  releaseHold,
-  type Hold,
-  type HoldAdded,
-  type NewHold,
-} from './holds.ts'
-export { loadPlan, loadPolicyPlan, planTarget, storeZone } from './plan.ts'
+export { loadPolicyPlan, planTarget } from './plan.ts'
 export { effectivePeriod, findPolicy, policyVersion } from './policy.ts'
 export { getProposal, listProposals, trailingMedian, type Proposal } from './proposal.ts'
 export { judgeLimits, preview } from './propose.ts'
 export { checkExpressions } from './rules.ts'
 export { getReport, renderReport, type Report } from './report.ts'
 export { startSweep } from './start.ts'
-export {
-  appraisalStatement,
-  armStatement,
-  decisionStatement,
-  holdStatement,
-  releaseStatement,
-  revocationStatement,
-} from './statements.ts'
+export { appraisalStatement, armStatement, decisionStatement, revocationStatement } from './statements.ts'

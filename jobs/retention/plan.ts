@@ -14,28 +14,12 @@ import {
 import { holdsCondition, type Guard } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { Context } from '../context.ts'
+import { planned } from '../deletion-plan.ts'
 
 /** A plan with what its policy has to know besides. */
 export interface PolicyPlan extends DeletionPlan {
   /** Table policies: the holds on the data subjects whose rows these are. Conditions over `root`, as a guard takes them. */
   above: Guard['clear']
-}
-
-/** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */
-export async function loadPlan(context: Context, store: string, wanted: PlanTarget): Promise<DeletionPlan> {
-  return (await planned(context, store, wanted)).plan
-}
-
-async function planned(
-  context: Context,
-  store: string,
-  wanted: PlanTarget,
-): Promise<{ plan: DeletionPlan; catalogue: Catalogue }> {
-  const { stores } = context.config.file
-  const entry = stores[store]
-  const target = await context.target(store)
-  const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
-  return { plan: planDeletion(context.config.file, store, wanted, catalogue), catalogue }
 }
 
 /** Throws E_STORE_WITHOUT_ERASER too: a subject that is also in a store Lethe can't erase in yet is not half erased. */
@@ -116,10 +100,4 @@ export function planTarget(policy: Pick<ResolvedPolicy, 'subject' | 'table'>): P
   if (policy.table !== undefined)
     return { table: policy.table.name, ...(policy.table.key ? { key: policy.table.key } : {}) }
   return { subject: policy.subject ?? '' }
-}
-
-/** The zone that the store declares for its timestamps without one. */
-export function storeZone(context: Context, store: string): string | undefined {
-  const entry = context.config.file.stores[store]
-  return entry?.kind === 'postgres' ? entry.time_zone : undefined
 }

@@ -4,9 +4,7 @@
  */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Decided } from '../../lib/identity/index.ts'
-import type { Context } from '../context.ts'
 import type { Decision, NewAppraisal } from './decide.ts'
-import type { NewHold } from './holds.ts'
 import { policyVersion } from './policy.ts'
 import type { Proposal } from './proposal.ts'
 
@@ -53,27 +51,4 @@ export function armStatement(policy: ResolvedPolicy, mode: 'observe' | 'armed', 
     facts: { policyVersion: policyVersion(policy) },
     reason,
   }
-}
-
-/** The key stands in it as a keyed hash: a statement is kept until somebody erases it. */
-export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): Decided {
-  return {
-    verb: 'hold.add',
-    object: `${hold.level} ${hold.subject ?? hold.table ?? hold.store}`,
-    facts: {
-      store: hold.store,
-      kind: hold.kind,
-      owner: hold.owner,
-      reviewAt: hold.reviewAt,
-      key:
-        hold.key === undefined
-          ? null
-          : context.vault.subjectHash(hold.store, `hold:${hold.level}`, hold.key).toString('hex'),
-    },
-    reason: hold.reason,
-  }
-}
-
-export function releaseStatement(holdId: string, reason: string): Decided {
-  return { verb: 'hold.release', object: holdId, facts: {}, reason }
 }

@@ -17,10 +17,11 @@ import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided 
 import { catchUp, executeSome, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
-import { countOverdueHolds, projectHolds } from './holds.ts'
+import { countOverdueHolds, projectHolds } from '../holds.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
-import { loadClosingPlan, loadPolicyPlan, storeZone } from './plan.ts'
+import { loadClosingPlan, loadPolicyPlan } from './plan.ts'
+import { storeZone } from '../deletion-plan.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import {
   approvalOf,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Attested } from '../../lib/identity/index.ts'
-import { addHold, holdStatement, type HoldAdded, type NewHold } from '../../jobs/retention/index.ts'
+import { addHold, type HoldAdded, type NewHold, holdStatement } from '../../jobs/holds.ts'
 import { freshDatabase } from '../support/shared.ts'
 import { openSweepStage, type SweepStage } from '../support/sweep-stage.ts'
 

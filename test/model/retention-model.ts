@@ -4,19 +4,16 @@
  */
 import { expect } from 'vitest'
 import {
-  addHold,
   armStatement,
   decide,
   decisionStatement,
   findPolicy,
   getProposal,
-  holdStatement,
-  releaseHold,
-  releaseStatement,
   setMode,
   startSweep,
   type Mode,
 } from '../../jobs/retention/index.ts'
+import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { finalStates, requestRun, type Run } from '../../lib/ledger/index.ts'
 import { policyName, tables, type Incident, type SweepHouse } from '../support/sweep-house.ts'

@@ -12,24 +12,26 @@ import { openKeystore } from '../../lib/vault/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import { registry } from '../../jobs/registry.ts'
 import {
-  addHold,
   armStatement,
   decide,
   decisionStatement,
   findPolicy,
   getReport,
-  holdStatement,
   listProposals,
-  releaseHold,
-  releaseStatement,
   setMode,
   startSweep,
   type Decision,
-  type HoldAdded,
-  type NewHold,
   type Proposal,
   type Report,
 } from '../../jobs/retention/index.ts'
+import {
+  addHold,
+  releaseHold,
+  type HoldAdded,
+  type NewHold,
+  holdStatement,
+  releaseStatement,
+} from '../../jobs/holds.ts'
 import { runJob } from '../../jobs/runner.ts'
 import { openContext, type OpenContext } from '../../workers/context.ts'
 import { makeFolder } from './process.ts'

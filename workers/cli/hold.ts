@@ -1,6 +1,6 @@
 /** `lethe hold …`: what must stay, whatever a policy says. */
 import { text as readAll } from 'node:stream/consumers'
-import type { NewHold } from '../../jobs/retention/index.ts'
+import type { NewHold } from '../../jobs/holds.ts'
 import type { Config } from '../../lib/config/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
@@ -59,7 +59,7 @@ interface AddOptions extends EvidenceOptions {
 }
 
 async function add(session: Session, options: AddOptions): Promise<void> {
-  const jobs = await import('../../jobs/retention/index.ts')
+  const jobs = await import('../../jobs/holds.ts')
   const level = jobs.holdLevels.find((known) => known === options.level)
   if (level === undefined) throw usage(`--level is one of: ${jobs.holdLevels.join(', ')}.`)
   const kind = jobs.holdKinds.find((known) => known === options.kind)
@@ -122,7 +122,7 @@ async function release(
   id: string,
   options: EvidenceOptions & { reason: string },
 ): Promise<void> {
-  const { releaseHold, releaseStatement } = await import('../../jobs/retention/index.ts')
+  const { releaseHold, releaseStatement } = await import('../../jobs/holds.ts')
   await withContext(session, async (context) => {
     const by = await attested(session, context, releaseStatement(id, options.reason), options)
     if (by === null) return
@@ -135,7 +135,7 @@ async function release(
 }
 
 async function list(session: Session, options: { overdue?: boolean; released?: boolean }): Promise<void> {
-  const { listHolds } = await import('../../jobs/retention/index.ts')
+  const { listHolds } = await import('../../jobs/holds.ts')
   await withContext(session, async (context) => {
     const holds = await listHolds(context, options)
     session.output.data(

@@ -72,11 +72,12 @@ async function plan(session: Session, name: string, options: { sample?: string }
       'Run it on a terminal without --json, and without redirecting its output.',
     )
   const jobs = await import('../../jobs/retention/index.ts')
+  const { storeZone } = await import('../../jobs/deletion-plan.ts')
   await withContext(session, async (context) => {
     const policy = jobs.findPolicy(context, name)
     const deletion = await jobs.loadPolicyPlan(context, policy)
     const target = await context.target(policy.store)
-    const zone = jobs.storeZone(context, policy.store)
+    const zone = storeZone(context, policy.store)
     const { found, sample: keys } = await jobs.preview(target, policy, deletion, zone, sample)
     const limits = jobs.judgeLimits(found, policy.limits, await jobs.trailingMedian(context.control, name))
     const mode = await jobs.policyMode(context.control, policy)

@@ -13,11 +13,11 @@ import {
   decide,
   decisionStatement,
   findPolicy,
-  listHolds,
   renderReport,
   revocationStatement,
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
+import { listHolds } from '../../../../jobs/holds.ts'
 import { verifierKeys, verifyLog } from '../../../../lib/evidence/index.ts'
 import { runStory, type Run } from '../../../../lib/ledger/index.ts'
 import { openRetentionHouse, type RetentionHouse, type Signer } from '../../../support/retention-house.ts'

@@ -3,16 +3,16 @@
  * statements check them. When `addHold` returns, no batch can remove what it holds; what was gone before is reported.
  */
 import { z } from 'zod'
-import { newId } from '../../lib/clock/index.ts'
-import type { Database, Queryable } from '../../lib/db/index.ts'
-import { parseTableName, tableKey } from '../../lib/datamap/index.ts'
-import { rootKeyText, rootTable, takeHoldLock } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
-import { appendEvent } from '../../lib/evidence/index.ts'
-import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
-import type { Context } from '../context.ts'
-import { loadPlan } from './plan.ts'
+import { newId } from '../lib/clock/index.ts'
+import type { Database, Queryable } from '../lib/db/index.ts'
+import { parseTableName, tableKey } from '../lib/datamap/index.ts'
+import { rootKeyText, rootTable, takeHoldLock } from '../lib/erasers/index.ts'
+import { LetheError } from '../lib/errors/index.ts'
+import { authorise, verbs, type Attested, type Decided } from '../lib/identity/index.ts'
+import { appendEvent } from '../lib/evidence/index.ts'
+import { reasonOf, storeStatement } from '../lib/ledger/index.ts'
+import type { Context } from './context.ts'
+import { loadPlan } from './deletion-plan.ts'
 import { canonicalHold } from './hold-key.ts'
 
 export const holdLevels = ['row', 'subject', 'table', 'tenant'] as const
@@ -48,6 +48,29 @@ export interface HoldAdded {
   alreadyGone: boolean | null
   /** Subject and row level: whether such a row is there now; neither found nor gone, the key may be a slip. Null: other levels. */
   found: boolean | null
+}
+
+/** The key stands in it as a keyed hash: a statement is kept until somebody erases it. */
+export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): Decided {
+  return {
+    verb: 'hold.add',
+    object: `${hold.level} ${hold.subject ?? hold.table ?? hold.store}`,
+    facts: {
+      store: hold.store,
+      kind: hold.kind,
+      owner: hold.owner,
+      reviewAt: hold.reviewAt,
+      key:
+        hold.key === undefined
+          ? null
+          : context.vault.subjectHash(hold.store, `hold:${hold.level}`, hold.key).toString('hex'),
+    },
+    reason: hold.reason,
+  }
+}
+
+export function releaseStatement(holdId: string, reason: string): Decided {
+  return { verb: 'hold.release', object: holdId, facts: {}, reason }
 }
 
 /** A batch holds the lock shared for its target duration; a piece or a slow one a little longer. */

@@ -4,13 +4,13 @@
  */
 import pg from 'pg'
 import { z } from 'zod'
-import type { Database } from '../../lib/db/index.ts'
-import { loadCatalogue, parseTableName, tableKey, type KeyColumn } from '../../lib/datamap/index.ts'
-import { rootTable } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import type { Context } from '../context.ts'
+import type { Database } from '../lib/db/index.ts'
+import { loadCatalogue, parseTableName, tableKey, type KeyColumn } from '../lib/datamap/index.ts'
+import { rootTable } from '../lib/erasers/index.ts'
+import { LetheError } from '../lib/errors/index.ts'
+import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'
-import { loadPlan } from './plan.ts'
+import { loadPlan } from './deletion-plan.ts'
 
 /** Throws E_HOLD_KEY where the key has another number of columns, doesn't fit their types, or the table has no primary key. */
 export async function canonicalHold(
