@@ -25,9 +25,25 @@ export async function canonicalHold(
   return { hold, found: null }
 }
 
+/** A subject's key as PostgreSQL itself prints it. Throws E_IDENTIFIER where it has another number of columns or doesn't fit their types. */
+export async function canonicalSubject(
+  context: Context,
+  store: string,
+  subject: string,
+  given: readonly string[],
+): Promise<string[]> {
+  const plan = await loadPlan(context, store, { subject })
+  return cast(
+    await context.target(store),
+    plan.key,
+    given,
+    (message) => new LetheError('E_IDENTIFIER', { message: `The key of a ${subject} ${message}.` }),
+  )
+}
+
 async function ofSubject(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
   const plan = await loadPlan(context, hold.store, { subject: hold.subject ?? '' })
-  const key = await cast(target, hold, plan.key, given)
+  const key = await cast(target, plan.key, given, (message) => wrong(hold, message))
   return { hold: { ...hold, key }, found: await isThere(target, rootTable(plan), plan.key, key) }
 }
 
@@ -47,7 +63,7 @@ async function ofRow(context: Context, target: Database, hold: NewHold, given: r
     name: column,
     type: table.columns.get(column)?.type ?? 'text',
   }))
-  const key = await cast(target, hold, columns, given)
+  const key = await cast(target, columns, given, (message) => wrong(hold, message))
   const sqlName = `${pg.escapeIdentifier(table.name.schema)}.${pg.escapeIdentifier(table.name.table)}`
   return { hold: { ...hold, key }, found: await isThere(target, sqlName, columns, key) }
 }
@@ -72,7 +88,7 @@ async function ofTenant(context: Context, target: Database, hold: NewHold, given
   const errors: unknown[] = []
   for (const type of new Set(types))
     try {
-      const key = await cast(target, hold, [{ name: 'tenant', type }], given)
+      const key = await cast(target, [{ name: 'tenant', type }], given, (message) => wrong(hold, message))
       return { hold: { ...hold, key }, found: null }
     } catch (error) {
       errors.push(error)
@@ -82,13 +98,12 @@ async function ofTenant(context: Context, target: Database, hold: NewHold, given
 
 async function cast(
   target: Database,
-  hold: NewHold,
   columns: readonly KeyColumn[],
   given: readonly string[],
+  wrong: (message: string) => LetheError,
 ): Promise<string[]> {
   if (given.length !== columns.length)
     throw wrong(
-      hold,
       `needs a key of ${columns.length} column${columns.length === 1 ? '' : 's'} (${columns.map(({ name }) => name).join(', ')}), not ${given.length}`,
     )
   try {
@@ -103,7 +118,7 @@ async function cast(
     const state = error instanceof LetheError ? error.facts['sqlstate'] : undefined
     if (typeof state !== 'string' || !state.startsWith('22')) throw error
   }
-  throw wrong(hold, `needs a key of type ${columns.map(({ type }) => type).join(', ')}`)
+  throw wrong(`needs a key of type ${columns.map(({ type }) => type).join(', ')}`)
 }
 
 async function isThere(

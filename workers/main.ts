@@ -10,6 +10,7 @@ import type { Registry } from '../jobs/kind.ts'
 import { registry as everyKind } from '../jobs/registry.ts'
 import { openContext } from './context.ts'
 import { dispatch } from './dispatcher.ts'
+import { erasure } from './erasure.ts'
 import { evidence } from './evidence.ts'
 import { startHealth, type HealthServer } from './health.ts'
 import { runRoles, watchProcess } from './lifecycle.ts'
@@ -20,6 +21,7 @@ import type { StartRole } from './role.ts'
 export const roles: Readonly<Record<string, (process: Process) => StartRole>> = {
   dispatcher: (process) => dispatch(process),
   retention: (process) => retention(process),
+  erasure: (process) => erasure(process),
   evidence: (process) => evidence(process),
 }
 

@@ -1,7 +1,4 @@
 /** Keeps the evidence log going: indexes, signed heads, copies in the bucket. One process leads; another takes over. */
-import { z } from 'zod'
-import { openBucket, type Bucket } from '../../lib/bucket/index.ts'
-import type { Database } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import {
   HEAD_KEY,
@@ -13,6 +10,7 @@ import {
   type NewHead,
 } from '../../lib/evidence/index.ts'
 import { acquireLease } from '../../lib/ledger/index.ts'
+import { lockUntil, withBucket } from '../bucket.ts'
 import type { Context } from '../context.ts'
 import { askWitnesses, tryWitnesses } from './witness.ts'
 
@@ -103,37 +101,6 @@ async function publish(context: Context, keys: LogKeys): Promise<boolean> {
 export async function publishedHead(context: Context): Promise<string | null> {
   if (context.config.file.evidence?.bucket === undefined) return null
   return withBucket(context, async (bucket) => (await bucket.get(HEAD_KEY))?.toString('utf8') ?? null)
-}
-
-async function withBucket<T>({ config }: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {
-  const settings = config.file.evidence?.bucket
-  if (settings === undefined) throw new LetheError('E_INTERNAL', { message: 'No bucket is configured.' })
-  const { name, region, endpoint, prefix, access_key: access, secret_key: secret } = settings
-  const bucket = openBucket({
-    name,
-    region,
-    prefix,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(access === undefined || secret === undefined
-      ? {}
-      : { credentials: { accessKeyId: config.secret(access), secretAccessKey: config.secret(secret) } }),
-  })
-  try {
-    return await use(bucket)
-  } finally {
-    bucket.close()
-  }
-}
-
-/** Null until a person has typed this period back: what is locked in compliance mode nobody can unlock. */
-async function lockUntil(control: Database, period: string): Promise<Date | null> {
-  const [row] = await control.query(
-    z.object({ confirmed: z.boolean(), until: z.date() }),
-    `SELECT coalesce(locked_for = $1, false) AS confirmed, clock_timestamp() + $1::interval AS until
-     FROM lethe_control.evidence_log`,
-    [period],
-  )
-  return row?.confirmed === true ? row.until : null
 }
 
 /** Records that somebody typed the configured period back. Throws E_USAGE for any other text, E_BUCKET_* where the bucket can't lock. */

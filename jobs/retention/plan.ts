@@ -2,6 +2,7 @@
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import {
   draftPlan,
+  otherStore,
   loadCatalogue,
   planDeletion,
   sqlColumn,
@@ -25,7 +26,11 @@ export interface PolicyPlan extends DeletionPlan {
 /** Throws E_STORE_WITHOUT_ERASER too: a subject that is also in a store Lethe can't erase in yet is not half erased. */
 export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): Promise<PolicyPlan> {
   const others =
-    policy.subject === undefined ? [] : (context.config.file.subjects[policy.subject]?.other_stores ?? [])
+    policy.subject === undefined
+      ? []
+      : (context.config.file.subjects[policy.subject]?.other_stores ?? []).map(
+          (entry) => otherStore(entry).store,
+        )
   if (others.length > 0)
     throw new LetheError('E_STORE_WITHOUT_ERASER', {
       message: `Policy ${policy.name}: subject ${policy.subject} is also in ${others.join(', ')}, where Lethe can't erase yet.`,

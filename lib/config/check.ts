@@ -1,4 +1,5 @@
 /** What no single key can know: whether the parts of the file fit together. Finds everything; throws nothing. */
+import { otherStore } from '../datamap/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { isTimeZone, parseCron } from '../schedule/index.ts'
 import type { Problem } from './problem.ts'
@@ -46,17 +47,64 @@ function checkSubjects(file: ConfigFile): Problem[] {
       })
     byRoot.set(root, name)
     problems.push(...checkPlace(file, subject.store, subject.root, [...path, 'store'], [...path, 'root']))
-    subject.other_stores.forEach((store, index) => {
-      if (!Object.hasOwn(file.stores, store))
-        problems.push({ path: [...path, 'other_stores', index], message: `there is no store ${store}` })
-      else if (store === subject.store)
-        problems.push({
-          path: [...path, 'other_stores', index],
-          message: `${store} is the subject's own store`,
-        })
-    })
+    problems.push(...checkOtherStores(file, subject, path))
+    problems.push(...checkAccess(file, subject, path))
     return problems
   })
+}
+
+type Subject = ConfigFile['subjects'][string]
+
+function checkOtherStores(file: ConfigFile, subject: Subject, path: PropertyKey[]): Problem[] {
+  const seen = new Set<string>()
+  return subject.other_stores.flatMap((entry, index) => {
+    const at = [...path, 'other_stores', index]
+    const { store, linked } = otherStore(entry)
+    const kind = Object.hasOwn(file.stores, store) ? file.stores[store]?.kind : undefined
+    const found: Problem[] = []
+    if (kind === undefined) found.push({ path: at, message: `there is no store ${store}` })
+    else if (store === subject.store) found.push({ path: at, message: `${store} is the subject's own store` })
+    else if (seen.has(store)) found.push({ path: at, message: `${store} is named twice` })
+    else if (kind === 'postgres' && linked === null)
+      found.push({
+        path: at,
+        message: `${store} is a PostgreSQL store: say which subject its rows belong to, { store, subject, key }`,
+      })
+    else if (kind !== 'postgres' && linked !== null)
+      found.push({
+        path: at,
+        message: `${store} is ${kind}: only a PostgreSQL store has subjects of its own`,
+      })
+    if (linked !== null && file.subjects[linked.subject]?.store !== store)
+      found.push({
+        path: [...at, 'subject'],
+        message: `there is no subject ${linked.subject} in store ${store}`,
+      })
+    seen.add(store)
+    return found
+  })
+}
+
+function checkAccess(file: ConfigFile, subject: Subject, path: PropertyKey[]): Problem[] {
+  const others = new Set(subject.other_stores.map((entry) => otherStore(entry).store))
+  const places = (['set', 'delete'] as const).flatMap((verb) =>
+    subject.access[verb].flatMap(({ table }, index) =>
+      isMapped(file, subject.store, table)
+        ? []
+        : [
+            {
+              path: [...path, 'access', verb, index, 'table'],
+              message: `${table} is not in the map (tables.${subject.store})`,
+            },
+          ],
+    ),
+  )
+  const stores = subject.access.stores.flatMap((store, index) =>
+    others.has(store)
+      ? []
+      : [{ path: [...path, 'access', 'stores', index], message: `${store} is not among other_stores` }],
+  )
+  return [...places, ...stores]
 }
 
 /** The store exists and is a PostgreSQL one, and the table is in the map. */

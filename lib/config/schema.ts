@@ -186,6 +186,46 @@ const evidence = z.strictObject({
     .describe('second parties that cosign each head'),
 })
 
+const erasure = z.strictObject({
+  role: z
+    .enum(['controller', 'processor'])
+    .default('controller')
+    .describe('a processor erases only on an instruction of the controller (Art. 28)'),
+  grace: periodSchema.default('30 days').describe('of an account closure; a request under Art. 17 has none'),
+  slowest_leg: periodSchema
+    .default('7 days')
+    .describe('what the slowest store needs of the month: no grace period runs into it'),
+  keep_identifiers: periodSchema
+    .default('60 days')
+    .describe('how long what leads to a person is kept, sealed, while nothing is done about the request'),
+  ceiling: z
+    .number()
+    .int()
+    .positive()
+    .default(100)
+    .describe('requests of one actor in 24 hours that need no approval'),
+  classes: z
+    .record(
+      nameSchema,
+      z
+        .strictObject({
+          decision: z
+            .enum(['erase', 'retain', 'ask'])
+            .describe('ask: a named person decides for each request'),
+          ground: z.string().min(3).optional().describe('why the class is retained'),
+          until: sqlSchema.optional().describe('SQL over the row (alias t): until when it is retained'),
+        })
+        .refine(
+          (entry) => entry.decision === 'erase' || (entry.ground !== undefined && entry.until !== undefined),
+          {
+            message: 'a class that is or may be retained needs a ground and until',
+          },
+        ),
+    )
+    .default({})
+    .describe('classes of records that tables belong to, and what becomes of them in an erasure request'),
+})
+
 const operations = z.strictObject({
   lease_seconds: z.number().int().min(5).default(60),
   give_back_seconds: z
@@ -220,6 +260,7 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   evidence: evidence.optional(),
+  erasure: erasure.prefault({}),
   notifications: notifications.prefault({}),
   operations: operations.prefault({}),
 })
@@ -230,5 +271,6 @@ export type ScheduleEntry = z.infer<typeof schedule>
 export type ThrottleEntry = z.infer<typeof throttle>
 export type LimitsEntry = z.infer<typeof limits>
 export type IdentityEntry = z.infer<typeof identity>
+export type ErasureEntry = z.infer<typeof erasure>
 export type NotificationsEntry = z.infer<typeof notifications>
 export type Role = (typeof roles)[number]

@@ -1,4 +1,5 @@
 /** What the map says about tables and columns, against what the database has. Independent of any subject. */
+import { otherStore } from './other-store.ts'
 import type { Draft } from './findings.ts'
 import { columnsOf, mapError, type MappedTable, type Model } from './model.ts'
 import { leads } from './reach.ts'
@@ -169,6 +170,7 @@ function subjectErrors(model: Model): Draft[] {
           mend: 'Mend the name.',
         })),
       ...entry.other_stores
+        .map((other) => otherStore(other).store)
         .filter((store) => model.map.stores[store] === undefined)
         .map((store) =>
           mapError(

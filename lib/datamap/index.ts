@@ -10,5 +10,14 @@ export {
 export { checkMap } from './check.ts'
 export { explainPlan } from './explain.ts'
 export { draftPlan, planDeletion, refusal, type PlanTarget } from './planner.ts'
-export { parseTableName, sqlColumn, sqlLiteral, sqlTable, tableKey, type TableKey } from './names.ts'
+export { otherStore, type OtherStore } from './other-store.ts'
+export {
+  parseTableName,
+  sqlColumn,
+  sqlIdentifier,
+  sqlLiteral,
+  sqlTable,
+  tableKey,
+  type TableKey,
+} from './names.ts'
 export { mapVersion } from './version.ts'

@@ -2,6 +2,7 @@
  * Makes a plan: which tables belong to the root, what happens to each, and the statements in an order that no foreign
  * key refuses. Pure: everything it knows comes from the map and the catalogue it is given.
  */
+import { otherStore } from './other-store.ts'
 import { canonicalHash } from '../canonical/index.ts'
 import { LetheError } from '../errors/index.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -331,7 +332,8 @@ function notCovered(target: Target, findings: readonly Finding[]): string[] {
     ...inClear(target),
     ...history,
     ...(subject?.other_stores ?? []).map(
-      (name) => `store ${name}: holds data of ${target.subject}, not reached by this plan`,
+      (entry) =>
+        `store ${otherStore(entry).store}: holds data of ${target.subject}, not reached by this plan`,
     ),
     ...findings.flatMap((finding) =>
       finding.accepted === null ? [] : [`accepted: ${finding.id} (${finding.accepted})`],

@@ -48,6 +48,33 @@ const otherStore = z.strictObject({
   location: z.string().optional(),
 })
 
+const cell = z.union([z.string(), z.number(), z.boolean(), z.null()])
+const access = z.strictObject({
+  set: z
+    .array(
+      z.strictObject({
+        table: table.describe("in the subject's own store"),
+        where: sql.describe('SQL over the row (alias t) and the subject (alias root)'),
+        columns: z
+          .record(column, cell)
+          .describe('what the columns become; a cancel gives back what stood there'),
+      }),
+    )
+    .default([]),
+  delete: z
+    .array(
+      z.strictObject({
+        table,
+        where: sql.describe('sessions and tokens: SQL over the row (alias t) and the subject (alias root)'),
+      }),
+    )
+    .default([]),
+  stores: z
+    .array(name)
+    .default([])
+    .describe('of other_stores: emptied of the subject at once, such as a Redis with its sessions'),
+})
+
 const subject = z.strictObject({
   store: name,
   root: table.describe('the table whose rows are the data subjects'),
@@ -57,7 +84,46 @@ const subject = z.strictObject({
     .optional()
     .describe('column of the root naming the row this one was merged into: the same data subject'),
   contact: sql.optional().describe('SQL over the root (alias root) giving the address for warnings'),
-  other_stores: z.array(name).default([]),
+  identifiers: z
+    .record(
+      column,
+      z.strictObject({
+        sql: sql.describe(
+          'SQL over the root (alias root) giving text, or an array of it: root.email, or ARRAY(SELECT d.file_key FROM …)',
+        ),
+        unique: z
+          .boolean()
+          .default(false)
+          .describe(
+            'leads to one person: requests may be made by it, and it is searched for in free text afterwards',
+          ),
+      }),
+    )
+    .default({})
+    .describe("what leads to the subject in other stores; the key's columns are there by their own names"),
+  holds: z
+    .array(z.strictObject({ name, sql }))
+    .default([])
+    .describe(
+      "the application's own legal holds: SQL conditions over the root (alias root) under which it stays",
+    ),
+  access: access.prefault({}).describe('what is done at once so that nobody signs in as this person'),
+  other_stores: z
+    .array(
+      z.union([
+        name,
+        z.strictObject({
+          store: name,
+          subject: name.describe('for a postgres store: the kind of subject that its rows belong to'),
+          key: z
+            .array(z.string().min(1))
+            .min(1)
+            .describe('templates of its key, such as {id}; each combination of values is one row'),
+        }),
+      ]),
+    )
+    .default([])
+    .describe('every other place that holds something of the subject'),
 })
 
 const edge = z.strictObject({
@@ -115,6 +181,7 @@ const tableEntry = z
       })
       .optional(),
     reason: z.string().min(3).optional().describe('for action ignore'),
+    class: name.optional().describe('the class of records (erasure.classes) that requests are decided by'),
     purpose: z.string().optional(),
     lawful_basis: lawfulBasis.optional(),
     location: z.string().optional(),

@@ -1,5 +1,6 @@
 export type * from './eraser.ts'
 export type { Pace } from './pace.ts'
+export { openStore, type OpenedStore, type StoreTools } from './open.ts'
 export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
 export type {
   Batch,
@@ -28,6 +29,14 @@ export {
   type Progress,
   type StoredTargetBatch,
 } from './stores/postgres/progress.ts'
+export {
+  collectIdentifiers,
+  findByIdentifier,
+  type Collected,
+  type Wanted,
+} from './stores/postgres/identifiers.ts'
+export { cutAccess, readAccess, restoreAccess, type SavedRow } from './stores/postgres/access.ts'
+export { heldAmong } from './stores/postgres/held.ts'
 export { expandSubjects, prepareSubjects } from './stores/postgres/subjects.ts'
 export { drainPopulation, type DrainOptions, type DrainStep } from './stores/postgres/drain.ts'
 export { rootKeyText, rootTable } from './stores/postgres/root-sql.ts'

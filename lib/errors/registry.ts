@@ -186,6 +186,21 @@ export const registry = {
   ),
 
   // other stores and processors
+  E_NOT_VERIFIABLE: entry(
+    30,
+    false,
+    'Ask the other side for a confirmation, then accept the leg by name: `lethe erasure accept`.',
+  ),
+  E_SEALED_GONE: entry(
+    1,
+    false,
+    'Ask for the erasure again: `lethe erasure request`. What was erased so far stands in the receipt of this one.',
+  ),
+  E_STILL_THERE: entry(
+    30,
+    false,
+    'It is tried again; after three times look at the other side, then `lethe erasure retry` or `accept`.',
+  ),
   E_STORE_REFUSED: entry(
     12,
     false,

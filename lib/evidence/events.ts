@@ -103,6 +103,28 @@ const shapes = {
   'tidy.done': z.strictObject({ refreshed: count, vacuumed: count, refused: count }),
   'warnings.sent': z.strictObject({ policy: token, delivered: count, failed: count }),
   'report.written': z.strictObject({}),
+
+  // erasure requests; most are written by the statement that makes the change, in this shape
+  'request.received': z.strictObject({
+    due: instant,
+    kind: token,
+    origin: token,
+    overCeiling: z.boolean(),
+    request: id,
+  }),
+  'request.joined': z.strictObject({ kind: token, origin: token, request: id }),
+  'request.moved': z.strictObject({ from: token, request: id, to: token, verb: token }),
+  'request.decided': z.strictObject({
+    request: id,
+    verb: token,
+    object: token.nullable(),
+    method: token,
+    statement: statement.nullable(),
+  }),
+  'leg.ended': z.strictObject({ request: id, state: token, store: token }),
+  'leg.failed': z.strictObject({ code, request: id, store: token }),
+  'leg.reopened': z.strictObject({ request: id, store: token }),
+  'receipt.issued': z.strictObject({ request: id, receipt: statement }),
 } as const satisfies Record<string, z.ZodType>
 
 type Shapes = typeof shapes

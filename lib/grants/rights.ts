@@ -61,6 +61,13 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
     operator: [...append, 'UPDATE (statement, signature, erased_at)'],
     auditor: read,
   },
+  // erasure requests: both bring them forward; what a person decides only the operator may write
+  erasure_requests: { worker: write, operator: write, auditor: read },
+  erasure_legs: { worker: write, operator: write, auditor: read },
+  erasure_decisions: { worker: read, operator: append, auditor: read },
+  ledger_objects: { worker: write, operator: read, auditor: read },
+  ledger_head: { worker: [...read, 'UPDATE (number)'], operator: read, auditor: read },
+  paces: { worker: write, operator: read, auditor: read },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }
 
@@ -76,5 +83,7 @@ export const targetRights: Readonly<Record<string, TableRights>> = {
   kept_roots: { worker: own, operator: read, auditor: [] },
   // a decision to extend or preserve is carried out by the worker, from the record it can't change
   exemptions: { worker: write, operator: read, auditor: [] },
+  // applications write here through lethe.request_erasure and its sisters only
+  intake: { worker: write, operator: read, auditor: [] },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }

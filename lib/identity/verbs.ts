@@ -16,6 +16,17 @@ export const verbs = {
   'hold.add': ['support', 'records', 'cto'],
   'hold.release': ['records', 'cto'],
   'text.erase': ['records', 'cto'],
+  'erasure.request': ['support', 'records', 'cto'],
+  'erasure.confirm': ['support', 'records', 'cto'],
+  'erasure.cancel': ['support', 'records', 'cto'],
+  'erasure.retry': ['support', 'records', 'cto'],
+  'erasure.instruct': ['support', 'records', 'cto'],
+  'erasure.extend': ['support', 'records', 'cto'],
+  // what binds the team, or lets data stay or go that somebody else decided about
+  'erasure.approve': ['records', 'cto'],
+  'erasure.assess': ['records', 'cto'],
+  'erasure.refuse': ['records', 'cto'],
+  'erasure.accept': ['records', 'cto'],
 } as const satisfies Record<string, readonly Role[]>
 
 export type DecisionVerb = keyof typeof verbs

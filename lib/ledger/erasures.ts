@@ -14,6 +14,8 @@ export interface ErasureScope {
   subjectKind: string
   mapVersion: string
   planHash: string
+  /** Where a run works under several plans at once: what tells them apart. */
+  variant?: string
 }
 
 /**
@@ -21,16 +23,24 @@ export interface ErasureScope {
  * or plan than it recorded: what executes must be what the ledger says.
  */
 export async function openScope(control: Queryable, scope: ErasureScope): Promise<string> {
+  const values = [
+    scope.runId,
+    scope.store,
+    scope.subjectKind,
+    scope.mapVersion,
+    scope.planHash,
+    scope.variant ?? '',
+  ]
   await control.execute(
-    `INSERT INTO lethe_control.erasure_scopes (run_id, store, subject_kind, map_version, plan_hash)
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (run_id, store) DO NOTHING`,
-    [scope.runId, scope.store, scope.subjectKind, scope.mapVersion, scope.planHash],
+    `INSERT INTO lethe_control.erasure_scopes (run_id, store, subject_kind, map_version, plan_hash, variant)
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (run_id, store, variant) DO NOTHING`,
+    values,
   )
   const [row] = await control.query(
     z.object({ id: z.string(), same: z.boolean() }),
     `SELECT id, (subject_kind, map_version, plan_hash) = ($3, $4, $5) AS same
-     FROM lethe_control.erasure_scopes WHERE run_id = $1 AND store = $2`,
-    [scope.runId, scope.store, scope.subjectKind, scope.mapVersion, scope.planHash],
+     FROM lethe_control.erasure_scopes WHERE run_id = $1 AND store = $2 AND variant = $6`,
+    values,
   )
   if (row?.same === true) return row.id
   throw new LetheError('E_SCOPE_CHANGED', {

@@ -50,5 +50,8 @@ export {
   type ErasureScope,
   type LiveErasure,
 } from './erasures.ts'
+export { addJournal, journalKey, journalStatus, writeJournal, type JournalEntry } from './journal.ts'
+export { fenced } from './move.ts'
+export { paceOf, type PaceKeeper } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'

@@ -18,6 +18,8 @@ export interface Metrics {
   readonly policyBehindSeconds: Gauge<'policy'>
   readonly proposalsWaiting: Gauge
   readonly holdsOverdue: Gauge
+  /** Open erasure requests. */
+  readonly erasureRequests: Gauge<'state'>
   readonly dispatcherLastRoundTimestampSeconds: Gauge
   readonly probeLastSeenTimestampSeconds: Gauge<'queue'>
   readonly runsState: Gauge<'state'>
@@ -76,6 +78,12 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
     holdsOverdue: new Gauge({
       name: 'lethe_holds_overdue',
       help: 'Holds past their review date.',
+      registers,
+    }),
+    erasureRequests: new Gauge({
+      name: 'lethe_erasure_requests',
+      help: 'Open erasure requests.',
+      labelNames: ['state'],
       registers,
     }),
     dispatcherLastRoundTimestampSeconds: new Gauge({

@@ -1,0 +1,37 @@
+/** The one object-locked bucket: signed heads and entries of the evidence log, and copies of the erasure ledger. */
+import { z } from 'zod'
+import { openBucket, type Bucket } from '../lib/bucket/index.ts'
+import type { Database } from '../lib/db/index.ts'
+import { LetheError } from '../lib/errors/index.ts'
+import type { Context } from './context.ts'
+
+export async function withBucket<T>({ config }: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {
+  const settings = config.file.evidence?.bucket
+  if (settings === undefined) throw new LetheError('E_INTERNAL', { message: 'No bucket is configured.' })
+  const { name, region, endpoint, prefix, access_key: access, secret_key: secret } = settings
+  const bucket = openBucket({
+    name,
+    region,
+    prefix,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(access === undefined || secret === undefined
+      ? {}
+      : { credentials: { accessKeyId: config.secret(access), secretAccessKey: config.secret(secret) } }),
+  })
+  try {
+    return await use(bucket)
+  } finally {
+    bucket.close()
+  }
+}
+
+/** Null until a person has typed this period back: what is locked in compliance mode nobody can unlock. */
+export async function lockUntil(control: Database, period: string): Promise<Date | null> {
+  const [row] = await control.query(
+    z.object({ confirmed: z.boolean(), until: z.date() }),
+    `SELECT coalesce(locked_for = $1, false) AS confirmed, clock_timestamp() + $1::interval AS until
+     FROM lethe_control.evidence_log`,
+    [period],
+  )
+  return row?.confirmed === true ? row.until : null
+}

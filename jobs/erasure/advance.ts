@@ -1,0 +1,345 @@
+/**
+ * Brings due requests as far as they go without destroying anything: identity → assessment → access cut → grace → plan. A
+ * thousand at a time; each change is one statement for all that make it.
+ */
+import type { RootKey } from '../../lib/datamap/index.ts'
+import {
+  collectIdentifiers,
+  cutAccess,
+  heldAmong,
+  readAccess,
+  type Collected,
+} from '../../lib/erasers/index.ts'
+import {
+  dueRequests,
+  makeLegs,
+  moveRequests,
+  openSecrets,
+  postpone,
+  sealSecrets,
+  type ErasureRequest,
+  type RequestState,
+  type Secrets,
+} from '../../lib/requests/index.ts'
+import type { House } from './house.ts'
+import { enter, revoke, type Going } from './ledger.ts'
+import { classesOf, wantedOf } from './plans.ts'
+
+const BULK = 1000
+const forever = `'infinity'`
+
+/** Returns how many requests moved. */
+export async function advance(house: House): Promise<number> {
+  let moved = 0
+  for (const [state, act] of order) {
+    for (;;) {
+      house.signal.throwIfAborted()
+      const due = await dueRequests(house.context.control, house.kind, state, BULK)
+      if (due.length === 0) break
+      const done = await act(house, due)
+      moved += done
+      if (due.length < BULK || done === 0) break
+    }
+  }
+  return moved
+}
+
+type Act = (house: House, due: readonly ErasureRequest[]) => Promise<number>
+/** In the order in which a request passes them, so that one call brings it all the way. */
+const order: readonly (readonly [RequestState, Act])[] = [
+  ['on-hold', resumeReleased],
+  ['received', confirmKnown],
+  ['confirmed', assessByPolicy],
+  ['assessed', cut],
+  ['access-cut', waitOrPlan],
+  ['grace', plan],
+  ['planned', begin],
+]
+
+async function confirmKnown(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { control, config } = house.context
+  const by = mover(house)
+  const uninstructed = due.filter(
+    (request) => config.file.erasure.role === 'processor' && request.instruction === null,
+  )
+  const rest = due.filter((request) => !uninstructed.includes(request))
+  const known = rest.filter((request) => request.identityMethod !== null)
+  const unknown = rest.filter((request) => request.identityMethod === null)
+  await postpone(control, ids(unknown), house.claim, forever, 'identity')
+  const referred = await moveRequests(control, 'refer', ids(uninstructed), by, {
+    next: forever,
+    waitingFor: 'instruction',
+  })
+  return referred.length + (await moveRequests(control, 'confirm', ids(known), by)).length
+}
+
+/** What the policy decides for every class needs no person; a class that asks does. */
+async function assessByPolicy(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { control, config } = house.context
+  const { classes } = config.file.erasure
+  const own = classesOf(house.context, await house.plan([]))
+  const asked = own.filter((name) => classes[name]?.decision === 'ask')
+  const undecided = due.filter((request) => asked.length > 0 && request.retainedClasses === null)
+  const decided = due.filter((request) => !undecided.includes(request))
+  await postpone(control, ids(undecided), house.claim, forever, 'assessment')
+  const retained = own.filter((name) => classes[name]?.decision === 'retain')
+  const moved = await moveRequests(control, 'assess', ids(decided), mover(house), {
+    set: `retained_classes = coalesce(r.retained_classes, $7::text[])`,
+    values: [retained],
+  })
+  return moved.length
+}
+
+/** Nobody signs in as this person from here on. What is changed for it is kept, sealed, before it is changed. */
+async function cut(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { context, target, subject } = house
+  const free = await withoutHolds(house, due)
+  if (free.length === 0) return due.length
+  const plan = await house.plan([])
+  const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
+  if (subject.access.set.length > 0) {
+    const open = opened.filter(({ secrets }) => secrets.access === undefined)
+    const saved = await readAccess(
+      target,
+      plan,
+      subject.access,
+      open.map(({ secrets }) => secrets.key),
+    )
+    open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
+    await seal(house, open)
+  }
+  if (subject.access.set.length + subject.access.delete.length > 0)
+    await target.transaction((tx) =>
+      cutAccess(
+        tx,
+        plan,
+        subject.access,
+        opened.map(({ secrets }) => secrets.key),
+      ),
+    )
+  if (subject.access.stores.length > 0) await endSessions(house, opened)
+  return (await moveRequests(context.control, 'cut', ids(free), mover(house))).length
+}
+
+/** Sessions in other stores. One that is away holds up no request: its leg empties it later, and the doctor knows. */
+async function endSessions(
+  house: House,
+  opened: readonly { request: ErasureRequest; secrets: Secrets }[],
+): Promise<void> {
+  const collected = await collect(house, opened)
+  const persons = opened.map(({ request, secrets }, place) => ({
+    requestId: request.id,
+    keys: collected[place]?.keys ?? [secrets.key],
+    identifiers: collected[place]?.identifiers ?? {},
+    retained: [],
+  }))
+  for (const store of house.subject.access.stores) {
+    const place = house.places.find((one) => one.store === store)
+    if (place === undefined) continue
+    const there = persons.filter((person) => place.concerns(person))
+    for (let from = 0; from < there.length; from += place.capabilities.bulk) {
+      const some = there.slice(from, from + place.capabilities.bulk)
+      const page = { runId: house.run.id, fence: house.run.fence, limit: 10_000 }
+      while ((await place.erase(some, page, house.signal)).more) house.signal.throwIfAborted()
+    }
+  }
+}
+
+async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const waiting = due.filter((request) => request.hasGrace)
+  const moved = await moveRequests(house.context.control, 'wait', ids(waiting), mover(house), {
+    // the grace of an account closure runs from the cut; what was cut to fit the month stays so
+    set: `grace_until = CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace`,
+    next: `CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace`,
+    waitingFor: 'grace',
+  })
+  return (
+    moved.length +
+    (await plan(
+      house,
+      due.filter((request) => !request.hasGrace),
+    ))
+  )
+}
+
+/** Collects and seals what leads to each person, and makes the legs. */
+async function plan(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { context } = house
+  const free = await withoutHolds(house, due)
+  if (free.length === 0) return due.length
+  const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
+  const collected = await collect(house, opened)
+  const present: string[] = []
+  opened.forEach(({ request, secrets }, place) => {
+    const found = collected[place]
+    if (found === undefined) return
+    if (found.present) present.push(request.id)
+    secrets.keys = found.keys.map((key) => [...key])
+    secrets.identifiers = Object.fromEntries(
+      Object.entries(found.identifiers).map(([name, values]) => [name, [...values]]),
+    )
+    secrets.contact = found.contact
+  })
+  let moved = 0
+  for (const [variant, some] of grouped(opened, ({ request }) => (request.retainedClasses ?? []).join(' '))) {
+    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
+    const own = ids(some.map(({ request }) => request))
+    moved += await context.control.transaction(async (tx) => {
+      await sealSecrets(
+        tx,
+        context.vault,
+        some.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
+        context.config.file.erasure.keep_identifiers,
+      )
+      await makeLegs(tx, own, house.places)
+      const done = await moveRequests(tx, 'plan', own, mover(house), {
+        set: `map_version = $7, plan_hash = $8, nobody = NOT r.id = ANY ($9::uuid[])`,
+        values: [deletion.mapVersion, deletion.hash, present],
+      })
+      return done.length
+    })
+  }
+  return moved
+}
+
+/** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
+async function begin(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { context } = house
+  const free = await withoutHolds(house, due)
+  const going: Going[] = []
+  const ready: ErasureRequest[] = []
+  for (const [variant, some] of grouped(free, (request) => (request.retainedClasses ?? []).join(' '))) {
+    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
+    const same = some.filter(
+      (request) => request.planHash === deletion.hash && request.mapVersion === deletion.mapVersion,
+    )
+    const changed = some.filter((request) => !same.includes(request))
+    await moveRequests(context.control, 'attend', ids(changed), mover(house), {
+      next: forever,
+      waitingFor: 'plan-changed',
+    })
+    const subjects: RootKey[] = same.flatMap((request) => {
+      const secrets = openSecrets(context.vault, request)
+      return secrets.keys ?? [secrets.key]
+    })
+    for (const { store } of house.places) going.push({ store, plan: deletion, subjects })
+    ready.push(...same)
+  }
+  if (ready.length === 0) return due.length
+  await enter(context, house.claim, going)
+  const begun = await moveRequests(context.control, 'erase', ids(ready), mover(house), {
+    set: 'run_id = $7',
+    values: [house.run.id],
+  })
+  // whoever took it back between the two stays, and the ledger says so
+  const left = ready.filter(({ id }) => !begun.includes(id))
+  if (left.length > 0) await withdraw(house, left)
+  return due.length
+}
+
+/** Voids the entries of requests of which nothing was destroyed. */
+export async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+  const staying: Going[] = []
+  for (const [variant, some] of grouped(requests, (request) => (request.retainedClasses ?? []).join(' '))) {
+    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
+    const subjects = some.flatMap((request) => {
+      const secrets = request.sealed === null ? null : openSecrets(house.context.vault, request)
+      return secrets === null ? [] : (secrets.keys ?? [secrets.key])
+    })
+    for (const { store } of house.places) staying.push({ store, plan: deletion, subjects })
+  }
+  await revoke(house.context, house.claim, staying)
+}
+
+/** Those that nothing keeps; the others are put on hold, or before a person where the law keeps the whole subject. */
+export async function withoutHolds(
+  house: House,
+  requests: readonly ErasureRequest[],
+): Promise<ErasureRequest[]> {
+  const { context } = house
+  const members = requests.flatMap((request) => {
+    const secrets = openSecrets(context.vault, request)
+    return (secrets.keys ?? [secrets.key]).map((key) => ({ request, key }))
+  })
+  const found = await heldAmong(
+    house.target,
+    await house.plan([]),
+    members.map(({ key }) => key),
+    house.subject.holds.map(({ sql }) => sql),
+  )
+  const words = new Map<string, string>()
+  members.forEach(({ request }, place) => {
+    const word = found[place]
+    if (word !== null && word !== undefined && words.get(request.id) !== 'held') words.set(request.id, word)
+  })
+  const held = requests.filter((request) => words.get(request.id) === 'held')
+  await moveRequests(context.control, 'hold', ids(held), mover(house), {
+    next: `clock_timestamp() + interval '1 minute'`,
+    waitingFor: 'legal-hold',
+  })
+  for (const [word, some] of grouped(
+    requests.filter((request) => (words.get(request.id) ?? 'held') !== 'held'),
+    (request) => words.get(request.id) ?? '',
+  ))
+    await moveRequests(context.control, 'attend', ids(some), mover(house), {
+      next: forever,
+      waitingFor: word,
+    })
+  return requests.filter((request) => !words.has(request.id))
+}
+
+async function resumeReleased(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { context, claim } = house
+  const members = due.flatMap((request) => {
+    const secrets = openSecrets(context.vault, request)
+    return (secrets.keys ?? [secrets.key]).map((key) => ({ request, key }))
+  })
+  const found = await heldAmong(
+    house.target,
+    await house.plan([]),
+    members.map(({ key }) => key),
+    house.subject.holds.map(({ sql }) => sql),
+  )
+  const held = new Set(members.filter((_, place) => found[place] === 'held').map(({ request }) => request.id))
+  await postpone(context.control, [...held], claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
+  const free = due.filter((request) => !held.has(request.id))
+  return (await moveRequests(context.control, 'resume', ids(free), mover(house))).length
+}
+
+async function collect(house: House, opened: readonly { secrets: Secrets }[]): Promise<Collected[]> {
+  return collectIdentifiers(
+    house.target,
+    await house.plan([]),
+    opened.map(({ secrets }) => secrets.key),
+    wantedOf(house.subject),
+  )
+}
+
+async function seal(
+  house: House,
+  opened: readonly { request: ErasureRequest; secrets: Secrets }[],
+): Promise<void> {
+  await sealSecrets(
+    house.context.control,
+    house.context.vault,
+    opened.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
+    house.context.config.file.erasure.keep_identifiers,
+  )
+}
+
+export function mover(house: House) {
+  return { actor: 'lethe', claim: house.claim }
+}
+
+export function ids(requests: readonly ErasureRequest[]): string[] {
+  return requests.map(({ id }) => id)
+}
+
+export function grouped<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const name = nameOf(item)
+    groups.set(name, [...(groups.get(name) ?? []), item])
+  }
+  return groups
+}

@@ -1,0 +1,124 @@
+/**
+ * The erasure cascade: one run for each kind of subject that has something due. It takes what applications asked for, brings
+ * each request forward, works off the legs of all of them together, reads back, and waits for what is due next.
+ */
+import { z } from 'zod'
+import { databaseNow } from '../../lib/db/index.ts'
+import { createRun, recordStep, wakeRun, type Run } from '../../lib/ledger/index.ts'
+import {
+  countRequests,
+  dueRequests,
+  kindsDue,
+  nextDue,
+  openSecrets,
+  warnDue,
+  type ErasureRequest,
+} from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import type { JobKind, StepResult } from '../kind.ts'
+import { advance, withoutHolds } from './advance.ts'
+import { settle } from './finish.ts'
+import { openHouse, type House, type Person } from './house.ts'
+import { hasIntake, takeIntake } from './intake.ts'
+import { workLegs } from './lanes.ts'
+
+const payload = z.strictObject({ subject: z.string() })
+const BULK = 1000
+/** A run doesn't stay for longer than this: the dispatcher starts another when something falls due. */
+const LONGEST_WAIT_MS = 3_600_000
+
+export const cascade: JobKind = {
+  kind: 'erasure.cascade',
+  queue: 'erasure',
+  payload,
+  maxAttempts: 8,
+  scope: (given) => payload.parse(given).subject,
+  step,
+  observe,
+}
+
+async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
+  const { subject: kind } = payload.parse(run.payload)
+  const house = await openHouse(context, run, kind, signal)
+  try {
+    const taken = await takeIntake(context, house.subject.store)
+    const moved = await advance(house)
+    const requests = await working(house)
+    const persons = await personsOf(house, requests)
+    const legs = await workLegs(house, persons)
+    const ended = await settle(house, await working(house))
+    await recordStep(context.control, run, {
+      name: 'cascade',
+      note: `${taken.requests} taken in, ${moved} moved, ${legs} legs, ${ended} ended`,
+      counters: {
+        legs: (run.counters['legs'] ?? 0) + legs,
+        ended: (run.counters['ended'] ?? 0) + ended,
+      },
+    })
+  } finally {
+    await house.close()
+  }
+  const next = await nextDue(context.control, kind)
+  if (next === null) return { kind: 'done', outcome: 'nothing-due' }
+  const now = await databaseNow(context.control)
+  if (next <= now) return { kind: 'more' }
+  return next.getTime() - now.getTime() > LONGEST_WAIT_MS
+    ? { kind: 'done', outcome: 'nothing-due' }
+    : { kind: 'wait', for: 'next-leg', until: next }
+}
+
+async function working(house: House): Promise<ErasureRequest[]> {
+  const { control } = house.context
+  return [
+    ...(await dueRequests(control, house.kind, 'erasing', BULK)),
+    ...(await dueRequests(control, house.kind, 'verifying', BULK)),
+  ]
+}
+
+/** A hold that was set meanwhile stops what has not gone yet. */
+async function personsOf(house: House, requests: readonly ErasureRequest[]): Promise<Map<string, Person>> {
+  const free = await withoutHolds(house, requests)
+  return new Map(
+    free.map((request) => {
+      const secrets = openSecrets(house.context.vault, request)
+      return [
+        request.id,
+        {
+          requestId: request.id,
+          keys: secrets.keys ?? [secrets.key],
+          identifiers: secrets.identifiers ?? {},
+          retained: request.retainedClasses ?? [],
+        },
+      ]
+    }),
+  )
+}
+
+/** A run for this kind of subject goes on at once, or begins. */
+export async function ensureCascade(context: Context, kind: string): Promise<string> {
+  const made = await createRun(context.control, {
+    kind: cascade.kind,
+    queue: cascade.queue,
+    scope: kind,
+    payload: { subject: kind },
+    maxAttempts: cascade.maxAttempts,
+    createdBy: 'lethe',
+  })
+  if (!('existing' in made)) return made.id
+  await wakeRun(context.control, made.existing.id)
+  return made.existing.id
+}
+
+/** The dispatcher's part: whoever has something due gets a run, and due dates are warned of. */
+async function observe(context: Context): Promise<void> {
+  const { control, config, metrics, log } = context
+  const kinds = new Set(await kindsDue(control))
+  // A store that is away is the doctor's matter, and no reason to leave the others' requests.
+  for (const [kind, { store }] of Object.entries(config.file.subjects))
+    if (!kinds.has(kind) && (await hasIntake(context, store).catch(() => false))) kinds.add(kind)
+  for (const kind of kinds) await ensureCascade(context, kind)
+  for (const { id, days } of await warnDue(control))
+    log.warn({ request: id, days }, 'an erasure request is due soon')
+  metrics.erasureRequests.reset()
+  for (const { state, count } of await countRequests(control)) metrics.erasureRequests.set({ state }, count)
+}

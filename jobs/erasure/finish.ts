@@ -1,0 +1,79 @@
+/** Where requests stand after their legs were worked on: reading back, done, or before a person. */
+import {
+  forgetSealed,
+  keepSealed,
+  legsOf,
+  moveRequests,
+  openLegs,
+  postpone,
+  type ErasureRequest,
+  type Leg,
+  type RequestVerb,
+} from '../../lib/requests/index.ts'
+import { grouped, ids, mover } from './advance.ts'
+import type { House } from './house.ts'
+import { issueReceipts } from './receipt.ts'
+
+/** Of requests in `erasing` or `verifying`. Returns how many ended. */
+export async function settle(house: House, requests: readonly ErasureRequest[]): Promise<number> {
+  if (requests.length === 0) return 0
+  const { control, config } = house.context
+  const standing = new Map((await openLegs(control, ids(requests))).map((one) => [one.requestId, one]))
+  const ended: ErasureRequest[] = []
+  const reading: string[] = []
+  const reopened: string[] = []
+  const stuck: string[] = []
+  const waiting: { id: string; next: Date }[] = []
+  for (const request of requests) {
+    const found = standing.get(request.id)
+    if (found === undefined || found.open + found.unread === 0) {
+      ended.push(request)
+      continue
+    }
+    if (found.next === null) stuck.push(request.id)
+    else waiting.push({ id: request.id, next: found.next })
+    if (found.open === 0 && request.state === 'erasing') reading.push(request.id)
+    if (found.open > 0 && request.state === 'verifying') reopened.push(request.id)
+  }
+  await moveRequests(control, 'verify', reading, mover(house))
+  await moveRequests(control, 'reopen', reopened, mover(house))
+  await moveRequests(control, 'attend', stuck, mover(house), { next: `'infinity'`, waitingFor: 'failed-leg' })
+  for (const [at, some] of grouped(waiting, ({ next }) => next.toISOString()))
+    await postpone(
+      control,
+      some.map(({ id }) => id),
+      house.claim,
+      `'${at}'::timestamptz`,
+      null,
+    )
+  await keepSealed(
+    control,
+    waiting.map(({ id }) => id),
+    config.file.erasure.keep_identifiers,
+  )
+  return end(house, ended)
+}
+
+async function end(house: House, requests: readonly ErasureRequest[]): Promise<number> {
+  if (requests.length === 0) return 0
+  const { control } = house.context
+  const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
+  await issueReceipts(house, requests, legs)
+  let done = 0
+  for (const [verb, some] of grouped(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
+    const moved = await control.transaction(async (tx) => {
+      const ended = await moveRequests(tx, verb as EndVerb, ids(some), mover(house))
+      await forgetSealed(tx, ended)
+      return ended.length
+    })
+    done += moved
+  }
+  return done
+}
+
+type EndVerb = Extract<RequestVerb, `complete${string}`>
+
+export function outcomeOf(legs: readonly Leg[]): EndVerb {
+  if (legs.some(({ state }) => state === 'accepted-as-failed')) return 'complete-with-left'
+  return legs.some(({ state }) => state === 'retained') ? 'complete-with-retained' : 'complete'
+}

@@ -1,0 +1,251 @@
+/** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
+import { otherStore, type DeletionPlan, type RootKey, type SubjectEntry } from '../../lib/datamap/index.ts'
+import type { Database } from '../../lib/db/index.ts'
+import {
+  expand,
+  openStore,
+  postgresEraser,
+  raiseFence,
+  type Capabilities,
+  type ErasePage,
+  type Guard,
+  type EraseRequest,
+  type Identifiers,
+  type OpenedStore,
+  type SubjectRef,
+  type Verification,
+} from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { paceOf, type Claim, type Run } from '../../lib/ledger/index.ts'
+import { stages, type Stage } from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import { enter } from './ledger.ts'
+import { planFor, subjectOf } from './plans.ts'
+
+/** Someone whose data is to go, with what leads to them. */
+export interface Person {
+  requestId: string
+  keys: readonly RootKey[]
+  identifiers: Identifiers
+  /** Classes of records that stay. */
+  retained: readonly string[]
+}
+
+/** One place that holds something of subjects of this kind. Every list of results stands in the persons' order. */
+export interface Place {
+  store: string
+  kind: string
+  stage: Stage
+  /** Of the person leads something here. False: the leg is not needed. */
+  concerns(person: Person): boolean
+  capabilities: Capabilities
+  probe(signal: AbortSignal): Promise<void>
+  locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
+  erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
+  verify(persons: readonly Person[], signal: AbortSignal): Promise<Verification[]>
+}
+
+export interface House {
+  context: Context
+  run: Run
+  claim: Claim
+  signal: AbortSignal
+  kind: string
+  subject: SubjectEntry
+  target: Database
+  /** The own store first. */
+  places: readonly Place[]
+  plan: (retained: readonly string[]) => Promise<DeletionPlan>
+  close(): Promise<void>
+}
+
+/** Throws what `planFor` and `context.target` throw; a place elsewhere is opened at its first call. */
+export async function openHouse(
+  context: Context,
+  run: Run,
+  kind: string,
+  signal: AbortSignal,
+): Promise<House> {
+  const subject = subjectOf(context, kind)
+  const target = await context.target(subject.store)
+  const plans = new Map<string, Promise<DeletionPlan>>()
+  const house: House = {
+    context,
+    run,
+    claim: run,
+    signal,
+    kind,
+    subject,
+    target,
+    places: [],
+    plan(retained) {
+      const name = retained.join(' ')
+      const known = plans.get(name) ?? planFor(context, subject.store, kind, retained)
+      plans.set(name, known)
+      return known
+    },
+    close: async () => {
+      await Promise.allSettled(opened.map(async (store) => store.close()))
+    },
+  }
+  const opened: OpenedStore[] = []
+  const places: Place[] = [rows(house, subject.store, stages.rows, house.plan, (person) => [...person.keys])]
+  for (const entry of subject.other_stores) {
+    const { store, linked } = otherStore(entry)
+    const declared = context.config.file.stores[store]
+    if (declared === undefined) continue
+    if (linked !== null) {
+      const plan = () => planFor(context, store, linked.subject)
+      places.push(rows(house, store, stages.elsewhere, plan, (person) => combined(linked.key, person)))
+      continue
+    }
+    const there = openStore(store, declared, {
+      secret: (reference) => context.config.secret(reference),
+      pace: (perMinute) => paceOf(context.control, store, perMinute),
+      redisPrefix: context.config.file.operations.redis_prefix,
+    })
+    opened.push(there)
+    places.push(elsewhere(store, declared.kind, kind, there))
+  }
+  return Object.assign(house, { places })
+}
+
+/** Rows of a PostgreSQL store, by keys that the person leads to; several plans at once, one for each set of retained classes. */
+function rows(
+  house: House,
+  store: string,
+  stage: Stage,
+  planOf: House['plan'],
+  keysOf: (person: Person) => RootKey[],
+): Place {
+  const { context, claim, signal: whole } = house
+  let fenced: Promise<void> | null = null
+  const open = async (person: Person | undefined) => {
+    const target = await context.target(store)
+    const plan = await planOf(person?.retained ?? [])
+    const scope = { store, plan }
+    const eraser = postgresEraser(target, {
+      pseudonymKey: context.vault.pseudonymKey(store),
+      beforeDestruction: async (keys) => {
+        await enter(context, claim, [{ ...scope, subjects: keys }])
+      },
+      guard: stage === stages.rows ? ownHolds(house.subject) : null,
+    })
+    return { target, plan, eraser }
+  }
+  const refs = (plan: DeletionPlan, persons: readonly Person[]): SubjectRef[] =>
+    persons.flatMap((person) => keysOf(person).map((key) => ({ kind: plan.subject, key })))
+  return {
+    store,
+    kind: 'postgres',
+    stage,
+    concerns: (person) => keysOf(person).length > 0,
+    capabilities: {
+      bulk: 1000,
+      ratePerMinute: null,
+      reversible: false,
+      verifiable: true,
+      sideEffects: [
+        'triggers of the application fire',
+        'materialised views stay stale until they are refreshed',
+      ],
+      irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
+      settleSeconds: 0,
+      follows: null,
+    },
+    async probe(signal) {
+      const { eraser, plan } = await open(undefined)
+      await eraser.probe(plan, signal)
+    },
+    async locate(persons, signal) {
+      const { eraser, plan } = await open(persons[0])
+      return (await eraser.locate(refs(plan, persons), plan, signal)).counts
+    },
+    async erase(persons, page, signal) {
+      const { eraser, plan, target } = await open(persons[0])
+      fenced ??= raiseFence(target, claim.id, claim.fence)
+      await fenced
+      return eraser.erase(refs(plan, persons), plan, page, AbortSignal.any([whole, signal]))
+    },
+    async verify(persons, signal) {
+      const { eraser, plan } = await open(persons[0])
+      const found = await eraser.verify(refs(plan, persons), plan, signal)
+      let from = 0
+      return persons.map((person) => {
+        const own = found.slice(from, (from += keysOf(person).length))
+        return joined(own)
+      })
+    },
+  }
+}
+
+/** The application's own holds, looked at again in the statement that deletes. */
+function ownHolds({ holds }: SubjectEntry): Guard | null {
+  if (holds.length === 0) return null
+  return {
+    due: 'true',
+    clear: holds.map(({ name, sql }) => ({ reason: `hold:${name}`, sql })),
+    values: [],
+  }
+}
+
+function elsewhere(store: string, kind: string, subject: string, there: OpenedStore): Place {
+  const refs = (persons: readonly Person[]) => {
+    const known = new Map<SubjectRef, Identifiers>()
+    const subjects = persons.map((person) => {
+      const ref: SubjectRef = { kind: subject, key: person.keys[0] ?? [] }
+      known.set(ref, person.identifiers)
+      return ref
+    })
+    return { subjects, plan: { identifiers: (ref: SubjectRef) => known.get(ref) ?? {} } }
+  }
+  return {
+    store,
+    kind,
+    stage: there.shredsKeys ? stages.keys : stages.elsewhere,
+    concerns: (person) => there.concerns(person.identifiers),
+    capabilities: there.eraser.capabilities,
+    probe: (signal) => there.eraser.probe(refs([]).plan, signal),
+    async locate(persons, signal) {
+      const { subjects, plan } = refs(persons)
+      return (await there.eraser.locate(subjects, plan, signal)).counts
+    },
+    async erase(persons, page, signal) {
+      const { subjects, plan } = refs(persons)
+      return there.eraser.erase(subjects, plan, page, signal)
+    },
+    async verify(persons, signal) {
+      const { subjects, plan } = refs(persons)
+      return there.eraser.verify(subjects, plan, signal)
+    },
+  }
+}
+
+/** Each combination of the templates' values is one key. */
+function combined(templates: readonly string[], { identifiers }: Person): RootKey[] {
+  return templates.reduce<string[][]>(
+    (keys, template) => {
+      const values = expand(template, identifiers)
+      return keys.flatMap((key) => values.map((value) => [...key, value]))
+    },
+    [[]],
+  )
+}
+
+function joined(found: readonly Verification[]): Verification {
+  const left: Record<string, number> = {}
+  for (const one of found)
+    for (const [place, count] of Object.entries(one.left)) left[place] = (left[place] ?? 0) + count
+  return {
+    absent: found.every(({ absent }) => absent),
+    left,
+    retained: found.flatMap(({ retained }) => retained),
+  }
+}
+
+/** Throws E_NOT_FOUND. */
+export function placeOf({ places }: Pick<House, 'places'>, store: string): Place {
+  const place = places.find((one) => one.store === store)
+  if (place !== undefined) return place
+  throw new LetheError('E_NOT_FOUND', { message: `Subjects of this kind have no store ${store} any more.` })
+}

@@ -1,0 +1,22 @@
+/** What the erasure flow offers: its job kind, and the verbs people use. */
+import type { JobKind } from '../kind.ts'
+import { cascade } from './cascade.ts'
+
+export const erasureKinds: readonly JobKind[] = [cascade]
+
+export { ensureCascade } from './cascade.ts'
+export { takeIntake } from './intake.ts'
+export { askedStatement, requestErasure, resolveSubject, type Asked } from './request.ts'
+export {
+  acceptLeg,
+  approveRequest,
+  assessRequest,
+  cancelRequest,
+  confirmRequest,
+  extendRequest,
+  instructRequest,
+  refuseRequest,
+  requestStatement,
+  retryLeg,
+  type By,
+} from './support.ts'

@@ -1,0 +1,163 @@
+/** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
+import { z } from 'zod'
+import { LetheError } from '../../lib/errors/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import {
+  createRequests,
+  getRequest,
+  identityMethods,
+  requesters,
+  type Limits,
+  type NewRequest,
+} from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import { canonicalSubject } from '../hold-key.ts'
+import { subjectOf } from './plans.ts'
+import { cancelRequest, confirmRequest } from './support.ts'
+
+const PAGE = 500
+
+const row = z.object({
+  id: z.string(),
+  verb: z.enum(['request', 'confirm', 'cancel']),
+  subject_kind: z.string().nullable(),
+  root_key: z.array(z.string()).nullable(),
+  data: z.record(z.string(), z.unknown()),
+  actor: z.string(),
+  at: z.date(),
+})
+type Row = z.infer<typeof row>
+
+const asked = z.object({
+  kind: z.enum(['account-closure', 'article-17']),
+  requester: z.enum(requesters),
+  identity: z.enum(identityMethods).optional(),
+  immediate: z.boolean(),
+  ground: z.string().optional(),
+  instruction: z.string().optional(),
+})
+const about = z.object({ request: z.uuid(), identity: z.enum(identityMethods).optional() })
+
+export interface Taken {
+  requests: number
+  joined: number
+  confirmed: number
+  cancelled: number
+  /** Rows that can't be followed: their id stands in the log, and they are not looked at again. */
+  refused: number
+}
+
+/** What one store's applications have asked for since. A row is marked taken once the record has it. */
+export async function takeIntake(context: Context, store: string): Promise<Taken> {
+  const target = await context.target(store)
+  const taken: Taken = { requests: 0, joined: 0, confirmed: 0, cancelled: 0, refused: 0 }
+  for (;;) {
+    const rows = await target.query(
+      row,
+      `SELECT id, verb, subject_kind, root_key, data, actor, at FROM lethe.intake WHERE taken_at IS NULL ORDER BY at, id LIMIT $1`,
+      [PAGE],
+    )
+    if (rows.length === 0) return taken
+    await takeRequests(context, store, rows, taken)
+    for (const one of rows) if (one.verb !== 'request') await takeChange(context, one, taken)
+    // The key goes with the mark: the record has it sealed.
+    await target.execute(
+      `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
+      [rows.map(({ id }) => id)],
+    )
+  }
+}
+
+/** Whether applications asked for something that isn't taken in yet. */
+export async function hasIntake(context: Context, store: string): Promise<boolean> {
+  const target = await context.target(store)
+  const [row] = await target.query(
+    z.object({ open: z.boolean() }),
+    `SELECT EXISTS (SELECT FROM lethe.intake WHERE taken_at IS NULL) AS open`,
+  )
+  return row?.open === true
+}
+
+async function takeRequests(
+  context: Context,
+  store: string,
+  rows: readonly Row[],
+  taken: Taken,
+): Promise<void> {
+  const wanted: NewRequest[] = []
+  for (const one of rows) {
+    if (one.verb !== 'request') continue
+    try {
+      wanted.push(await newRequest(context, store, one))
+    } catch (error) {
+      taken.refused += 1
+      context.log.error({ intake: one.id, store, ...errorFields(error) }, 'a request can not be followed')
+    }
+  }
+  if (wanted.length === 0) return
+  const created = await context.control.transaction(
+    (tx) => createRequests(tx, context.vault, wanted, limitsOf(context)),
+    { retry: true },
+  )
+  for (const { joined } of created) taken[joined ? 'joined' : 'requests'] += 1
+}
+
+async function newRequest(context: Context, store: string, one: Row): Promise<NewRequest> {
+  const kind = one.subject_kind ?? ''
+  const subject = subjectOf(context, kind)
+  if (subject.store !== store || one.root_key === null)
+    throw new LetheError('E_NOT_FOUND', { message: `Store ${store} has no subject ${kind}.` })
+  const key = await canonicalSubject(context, store, kind, one.root_key)
+  const given = asked.parse(one.data)
+  return {
+    subjectKind: kind,
+    store,
+    key,
+    kind: given.kind,
+    ground: given.ground ?? groundOf(given.kind),
+    requester: given.requester,
+    actor: `app:${one.actor}`,
+    origin: 'sql',
+    intakeId: one.id,
+    receivedAt: one.at,
+    grace: graceOf(context, given.kind, given.immediate),
+    identity: given.identity === undefined ? null : { method: given.identity, by: `app:${one.actor}` },
+    instruction: given.instruction ?? null,
+  }
+}
+
+async function takeChange(context: Context, one: Row, taken: Taken): Promise<void> {
+  try {
+    const { request: id, identity } = about.parse(one.data)
+    const request = await getRequest(context.control, id)
+    const actor = `app:${one.actor}`
+    if (one.verb === 'cancel') {
+      if (request.state !== 'cancelled') await cancelRequest(context, id, { actor, method: 'sql' })
+      taken.cancelled += 1
+    } else {
+      await confirmRequest(context, id, identity ?? 'signed-in-session', { actor, method: 'sql' })
+      taken.confirmed += 1
+    }
+  } catch (error) {
+    taken.refused += 1
+    context.log.error({ intake: one.id, ...errorFields(error) }, 'a change of a request can not be followed')
+  }
+}
+
+/** What a request names where nobody said more. */
+export function groundOf(kind: 'account-closure' | 'article-17'): string {
+  return kind === 'article-17' ? 'art-17-1' : 'account-closed'
+}
+
+export function graceOf(
+  { config }: Pick<Context, 'config'>,
+  kind: 'account-closure' | 'article-17',
+  immediate: boolean,
+): string {
+  return immediate || kind === 'article-17' ? '0' : config.file.erasure.grace
+}
+
+export function limitsOf({ config }: Pick<Context, 'config'>): Limits {
+  const { ceiling, slowest_leg: slowest, keep_identifiers: keep } = config.file.erasure
+  return { ceiling, slowest, keep }
+}

@@ -1,0 +1,229 @@
+/**
+ * Works off the legs that are due: one lane a place, all at once. A lane takes as many persons as its place takes in a call,
+ * records that it begins, calls, and records what became of it. Killed in between, the next worker calls again: every call
+ * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
+ */
+import { monotonicMs } from '../../lib/clock/index.ts'
+import type { ErasePage, Verification } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
+import { grouped } from './advance.ts'
+import { Board } from './board.ts'
+import type { House, Person, Place } from './house.ts'
+
+/** Items at most in one call, so that a lane is never long without a record. */
+const ITEMS = 20_000
+/** A new turn begins before this at the latest. */
+const STEP_MS = 20_000
+/** First wait after a failure, doubled with each, and the longest: a vendor that is down for a day is asked each hour. */
+const BACKOFF_SECONDS = { first: 5, longest: 3_600 }
+/** Failures that trying again doesn't mend, and lies, before a person is asked. */
+const PATIENCE = 3
+
+/** Persons of the requests that are being erased; null: what leads to them is gone, or they are held. */
+export type Persons = ReadonlyMap<string, Person>
+
+/** Returns how many legs were worked on. Throws E_FENCED, and what the control database throws. */
+export async function workLegs(house: House, persons: Persons): Promise<number> {
+  const board = new Board(house.places.length)
+  const until = monotonicMs() + STEP_MS
+  const counts = await Promise.all(
+    house.places.map(async (place) => {
+      let worked = 0
+      for (;;) {
+        const { seen } = board
+        const done =
+          monotonicMs() < until && !house.signal.aborted ? await turn(house, place, persons, board) : 0
+        worked += done
+        if (done > 0) board.moved()
+        else if (!(await board.idle(seen))) return worked
+      }
+    }),
+  )
+  return counts.reduce((all, count) => all + count, 0)
+}
+
+/** One bundle of legs of one place; 0: nothing is due. */
+async function turn(house: House, place: Place, persons: Persons, board: Board): Promise<number> {
+  const { control } = house.context
+  const bulk = Math.min(place.capabilities.bulk, 1000)
+  const due = await dueLegs(control, [...persons.keys()], place.store, bulk)
+  if (due.length === 0) return 0
+  const read = due.filter((leg) => leg.state === 'accepted')
+  const call = due.filter((leg) => leg.state !== 'accepted')
+  if (call.length > 0) {
+    await beginLegs(control, house.claim, call)
+    board.moved()
+  }
+  const changes: LegChange[] = []
+  const pairs = (legs: readonly Leg[]): Pair[] =>
+    legs.flatMap((leg) => {
+      const person = persons.get(leg.requestId)
+      return person === undefined ? [] : [{ leg, person }]
+    })
+  const concerned = pairs(call).filter(({ person }) => place.concerns(person))
+  for (const { leg } of pairs(call))
+    if (!concerned.some((pair) => pair.leg === leg))
+      changes.push({ requestId: leg.requestId, store: leg.store, state: 'not-needed' })
+  const shapes = grouped(concerned, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
+  for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
+  changes.push(...(await readBack(house, place, pairs(read))))
+  await recordLegs(control, house.claim, changes)
+  return due.length
+}
+
+interface Pair {
+  leg: Leg
+  person: Person
+}
+
+async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
+  const counts: Record<string, number> = {}
+  const messages = new Set<string>()
+  const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
+    group.map(({ leg }) => ({
+      requestId: leg.requestId,
+      store: leg.store,
+      counts,
+      shared: group.length,
+      messages: [...messages],
+      ...change,
+    }))
+  const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : [leg.job])))]
+  try {
+    let page: ErasePage
+    do {
+      const { id: runId, fence } = house.claim
+      page = await place.erase(
+        group.map(({ person }) => person),
+        { runId, fence, limit: ITEMS, ...(jobs.length === 0 ? {} : { jobs }) },
+        house.signal,
+      )
+      for (const [name, count] of Object.entries(page.removed)) counts[name] = (counts[name] ?? 0) + count
+      for (const message of page.messages) messages.add(message)
+      if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
+    } while (page.more)
+    const [pending] = page.pending
+    if (pending !== undefined)
+      return own({
+        state: 'waiting',
+        job: pending.job,
+        after: pending.pollAfterSeconds,
+        fresh: true,
+        errorCode: null,
+        errorMessage: null,
+      })
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
+    return group.map(({ leg }) => failed(house, leg, error))
+  }
+  if (!place.capabilities.verifiable)
+    return own({
+      state: 'failed',
+      after: null,
+      job: null,
+      errorCode: 'E_NOT_VERIFIABLE',
+      errorMessage: `Store ${place.store} accepted the erasure and has no way to read it back.`,
+    })
+  const { settleSeconds } = place.capabilities
+  const accepted = own({
+    state: 'accepted',
+    job: null,
+    after: settleSeconds,
+    errorCode: null,
+    errorMessage: null,
+  })
+  if (settleSeconds > 0) return accepted
+  const found = new Map(
+    (await readBack(house, place, group)).map((change) => [change.requestId, change] as const),
+  )
+  return accepted.map((change) => ({ ...change, ...found.get(change.requestId) }))
+}
+
+async function readBack(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
+  if (group.length === 0) return []
+  try {
+    const found = await place.verify(
+      group.map(({ person }) => person),
+      house.signal,
+    )
+    return group.map(({ leg }, index) => verified(leg, found[index]))
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (group.length > 1 && !isForAll(error)) return split(group, (half) => readBack(house, place, half))
+    // accepted stays accepted: what failed is the look
+    return group.map(({ leg }) => ({ ...failed(house, leg, error), state: 'accepted' }))
+  }
+}
+
+function verified(leg: Leg, found: Verification | undefined): LegChange {
+  const { requestId, store } = leg
+  if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
+  const clear = { errorCode: null, errorMessage: null }
+  if (found.absent)
+    return {
+      requestId,
+      store,
+      ...clear,
+      state: found.retained.length > 0 ? 'retained' : 'verified',
+      remains: {},
+      retained: [...found.retained],
+    }
+  const lies = leg.reopened + 1
+  return {
+    requestId,
+    store,
+    state: 'failed',
+    lied: true,
+    remains: found.left,
+    retained: [...found.retained],
+    after: lies >= PATIENCE ? null : backoff(lies),
+    errorCode: 'E_STILL_THERE',
+    errorMessage: `Store ${store} reported success; ${Object.values(found.left).reduce((a, b) => a + b, 0)} items were still there.`,
+  }
+}
+
+function failed(house: House, leg: Leg, error: unknown): LegChange {
+  const { requestId, store } = leg
+  const known = error instanceof LetheError ? error : null
+  if (known === null)
+    house.context.log.error({ request: requestId, store, ...errorFields(error) }, 'a leg failed unexpectedly')
+  const attempt = leg.attempt + 1
+  const wait = known?.facts['retryAfterSeconds']
+  const retryable = known?.retryable ?? true
+  return {
+    requestId,
+    store,
+    state: 'failed',
+    errorCode: known?.code ?? 'E_INTERNAL',
+    errorMessage: known?.message ?? 'An unexpected error was raised; the log has the place.',
+    after:
+      !retryable && attempt >= PATIENCE
+        ? null
+        : typeof wait === 'number'
+          ? Math.min(wait, 86_400)
+          : backoff(attempt),
+  }
+}
+
+function backoff(attempt: number): number {
+  return Math.min(BACKOFF_SECONDS.first * 2 ** (attempt - 1), BACKOFF_SECONDS.longest)
+}
+
+/** The place itself is away, full or lost to us: what would be asked for half of the persons would fail alike. */
+function isForAll(error: unknown): boolean {
+  return (
+    error instanceof LetheError &&
+    (error.code === 'E_FENCED' || (error.retryable && error.code.startsWith('E_STORE_')))
+  )
+}
+
+async function split(
+  group: readonly Pair[],
+  act: (half: readonly Pair[]) => Promise<LegChange[]>,
+): Promise<LegChange[]> {
+  const half = Math.ceil(group.length / 2)
+  return [...(await act(group.slice(0, half))), ...(await act(group.slice(half)))]
+}

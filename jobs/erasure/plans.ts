@@ -1,0 +1,98 @@
+/** The deletion plan of a request: the map's own, with the classes of records that this request retains. */
+import {
+  loadCatalogue,
+  planDeletion,
+  type Catalogue,
+  type DataMap,
+  type DeletionPlan,
+  type SubjectEntry,
+} from '../../lib/datamap/index.ts'
+import { monotonicMs } from '../../lib/clock/index.ts'
+import type { Config } from '../../lib/config/index.ts'
+import type { Wanted } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import type { Context } from '../context.ts'
+
+/** A catalogue is as fresh as a step is long. */
+const FRESH_MS = 5_000
+const catalogues = new WeakMap<Context, Map<string, { at: number; catalogue: Promise<Catalogue> }>>()
+
+/** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */
+export async function planFor(
+  context: Context,
+  store: string,
+  subject: string,
+  retained: readonly string[] = [],
+): Promise<DeletionPlan> {
+  const catalogue = await catalogueOf(context, store)
+  return planDeletion(withRetained(context.config, retained), store, { subject }, catalogue)
+}
+
+async function catalogueOf(context: Context, store: string): Promise<Catalogue> {
+  const known = catalogues.get(context) ?? new Map<string, { at: number; catalogue: Promise<Catalogue> }>()
+  catalogues.set(context, known)
+  const found = known.get(store)
+  if (found !== undefined && monotonicMs() - found.at < FRESH_MS) return found.catalogue
+  const entry = context.config.file.stores[store]
+  const catalogue = context
+    .target(store)
+    .then((target) => loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : []))
+  known.set(store, { at: monotonicMs(), catalogue })
+  catalogue.catch(() => known.delete(store))
+  return catalogue
+}
+
+/** Tables of a retained class are kept with its ground and end, whatever the map would do with them otherwise. */
+function withRetained({ file }: Config, retained: readonly string[]): DataMap {
+  if (retained.length === 0) return file
+  const tables = Object.fromEntries(
+    Object.entries(file.tables).map(([store, entries]) => [
+      store,
+      Object.fromEntries(
+        Object.entries(entries).map(([table, entry]) => {
+          const rule =
+            entry.class !== undefined && retained.includes(entry.class)
+              ? file.erasure.classes[entry.class]
+              : undefined
+          if (rule?.ground === undefined || rule.until === undefined || entry.action !== 'delete')
+            return [table, entry]
+          return [
+            table,
+            { ...entry, action: 'retain' as const, retain: { ground: rule.ground, until: rule.until } },
+          ]
+        }),
+      ),
+    ]),
+  )
+  return { ...file, tables }
+}
+
+/** Throws E_NOT_FOUND. */
+export function subjectOf({ config }: Pick<Context, 'config'>, kind: string): SubjectEntry {
+  const { subjects } = config.file
+  const entry = Object.hasOwn(subjects, kind) ? subjects[kind] : undefined
+  if (entry !== undefined) return entry
+  throw new LetheError('E_NOT_FOUND', {
+    message: `The map has no subject ${kind}.`,
+    next: `Name one of: ${Object.keys(subjects).join(', ')}.`,
+  })
+}
+
+export function wantedOf(subject: SubjectEntry): Wanted {
+  return {
+    identifiers: Object.fromEntries(
+      Object.entries(subject.identifiers).map(([name, { sql }]) => [name, sql]),
+    ),
+    contact: subject.contact ?? null,
+  }
+}
+
+/** Classes of records that tables of this subject's plan belong to. */
+export function classesOf({ config }: Pick<Context, 'config'>, plan: DeletionPlan): string[] {
+  const tables = config.file.tables[plan.store] ?? {}
+  const names = plan.tables.flatMap(({ table }) => {
+    const entry = tables[`${table.schema}.${table.table}`]
+    return entry?.class === undefined ? [] : [entry.class]
+  })
+  return [...new Set(names)].sort()
+}

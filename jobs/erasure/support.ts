@@ -1,0 +1,241 @@
+/** What people decide about a request. Each is recorded with who decided and what they signed, in the transaction of its effect. */
+import type { Transaction } from '../../lib/db/index.ts'
+import { restoreAccess } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from '../../lib/identity/index.ts'
+import { storeStatement } from '../../lib/ledger/index.ts'
+import {
+  addDecision,
+  forgetSealed,
+  getRequest,
+  legsOf,
+  moveRequests,
+  openSecrets,
+  settleLeg,
+  updateRequest,
+  type ErasureRequest,
+  type IdentityMethod,
+  type RequestDecisionVerb,
+} from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import { subjectOf } from './plans.ts'
+
+/** Who decides: a person with a signed statement, or an application by its login. */
+export type By = { attested: Attested } | { actor: string; method: string }
+
+/** What a person signs: the request, and what is decided about it. */
+export function requestStatement(
+  verb: DecisionVerb,
+  requestId: string,
+  facts: Readonly<Record<string, string | null>>,
+  reason: string,
+): Decided {
+  return { verb, object: requestId, facts, reason }
+}
+
+/** The person is who they say they are. Idempotent. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION. */
+export async function confirmRequest(
+  context: Context,
+  id: string,
+  method: IdentityMethod,
+  by: By,
+): Promise<void> {
+  await decide(context, id, 'confirm', by, { data: { method } }, async (tx, request, actor) => {
+    if (request.identityMethod !== null) return
+    if (request.finishedAt !== null) throw illegal(request, 'confirmed')
+    // Where identity had to be asked for, the month runs from the answer.
+    await updateRequest(
+      tx,
+      id,
+      `identity_method = $2, identity_at = clock_timestamp(), identity_by = $3, clock_from = clock_timestamp(),
+       due_at = clock_timestamp() + interval '1 month', next_at = CASE WHEN over_ceiling THEN next_at ELSE clock_timestamp() END`,
+      [method, actor],
+    )
+  })
+}
+
+/** Over the ceiling of its actor: it may go on. */
+export async function approveRequest(context: Context, id: string, by: By): Promise<void> {
+  await decide(context, id, 'approve', by, {}, async (tx, request) => {
+    if (!request.overCeiling) return
+    await updateRequest(tx, id, `over_ceiling = false, waiting_for = NULL, next_at = clock_timestamp()`, [])
+  })
+}
+
+/** The controller's reference of its instruction. */
+export async function instructRequest(
+  context: Context,
+  id: string,
+  reference: string,
+  by: By,
+): Promise<void> {
+  await decide(context, id, 'instruct', by, { data: { reference } }, async (tx, _request, actor) => {
+    await updateRequest(tx, id, `instruction = $2`, [reference])
+    await moveRequests(tx, 'instruct', [id], { actor })
+  })
+}
+
+/** What becomes of each class of records that asks a person. Throws E_USAGE for a class that isn't one of them. */
+export async function assessRequest(
+  context: Context,
+  id: string,
+  decisions: Readonly<Record<string, 'erase' | 'retain'>>,
+  by: By,
+): Promise<void> {
+  const { classes } = context.config.file.erasure
+  for (const [name, decision] of Object.entries(decisions)) {
+    const rule = classes[name]
+    if (rule?.decision !== 'ask' && rule?.decision !== decision)
+      throw new LetheError('E_USAGE', {
+        message:
+          rule === undefined
+            ? `The configuration has no class ${name}.`
+            : `The policy decides about class ${name}: ${rule.decision}.`,
+      })
+  }
+  const missing = Object.entries(classes).filter(
+    ([name, { decision }]) => decision === 'ask' && decisions[name] === undefined,
+  )
+  if (missing.length > 0)
+    throw new LetheError('E_USAGE', {
+      message: `Nothing was decided about: ${missing.map(([name]) => name).join(', ')}.`,
+      next: `Give each a --class NAME=erase or NAME=retain.`,
+    })
+  const retained = Object.entries(classes)
+    .filter(([name, rule]) => (decisions[name] ?? rule.decision) === 'retain')
+    .map(([name]) => name)
+    .sort()
+  await decide(context, id, 'assess', by, { data: { ...decisions } }, async (tx, request, actor) => {
+    if (request.state !== 'confirmed') throw illegal(request, 'assessed')
+    await updateRequest(tx, id, `retained_classes = $2::text[]`, [retained])
+    await moveRequests(tx, 'assess', [id], { actor })
+  })
+}
+
+/** By two further months at most, once, and within the first month (Art. 12(3)). */
+export async function extendRequest(context: Context, id: string, by: By): Promise<void> {
+  await decide(context, id, 'extend', by, {}, async (tx, request) => {
+    if (request.finishedAt !== null) throw illegal(request, 'extended')
+    if (request.extendedAt !== null)
+      throw new LetheError('E_ILLEGAL_TRANSITION', {
+        message: `Request ${id} was extended before; the law allows it once.`,
+      })
+    const done = await updateRequest(
+      tx,
+      id,
+      `extended_at = clock_timestamp(), due_at = clock_from + interval '3 months', warned = '{}'`,
+      [],
+      `clock_timestamp() < due_at`,
+    )
+    if (!done)
+      throw new LetheError('E_ILLEGAL_TRANSITION', {
+        message: `Request ${id} was due on ${request.dueAt.toISOString().slice(0, 10)}; an extension has to be told within the month.`,
+      })
+  })
+}
+
+/** Throws E_ILLEGAL_TRANSITION once access was cut: what began is cancelled or carried through. */
+export async function refuseRequest(context: Context, id: string, ground: string, by: By): Promise<void> {
+  await decide(context, id, 'refuse', by, { data: { ground } }, async (tx, request, actor) => {
+    const moved = await moveRequests(
+      tx,
+      'refuse',
+      [id],
+      { actor },
+      { set: 'refusal_ground = $7', values: [ground] },
+    )
+    if (moved.length === 0) throw illegal(request, 'refused')
+    await giveBackAccess(context, request)
+    await forgetSealed(tx, [id])
+  })
+}
+
+/**
+ * As long as nothing was destroyed; access comes back. The request's row is locked meanwhile: a worker that is about to begin
+ * finds it cancelled. Throws E_ILLEGAL_TRANSITION.
+ */
+export async function cancelRequest(context: Context, id: string, by: By): Promise<void> {
+  await decide(context, id, 'cancel', by, {}, async (tx, request, actor) => {
+    if (request.state === 'cancelled') return
+    const begun = (await legsOf(tx, [id])).some(({ attempt }) => attempt > 0)
+    const moved = begun ? [] : await moveRequests(tx, 'cancel', [id], { actor })
+    if (moved.length === 0) throw illegal(request, 'cancelled')
+    await giveBackAccess(context, request)
+    await forgetSealed(tx, [id])
+  })
+}
+
+async function giveBackAccess(context: Context, request: ErasureRequest): Promise<void> {
+  if (request.sealed === null) return
+  const { access = [] } = openSecrets(context.vault, request)
+  if (access.length === 0) return
+  const target = await context.target(request.store)
+  const rules = subjectOf(context, request.subjectKind).access
+  await target.transaction((tx) => restoreAccess(tx, rules, access))
+}
+
+/** One leg is begun anew, at once. Throws E_NOT_FOUND. */
+export async function retryLeg(context: Context, id: string, store: string, by: By): Promise<void> {
+  await decide(context, id, 'retry', by, { object: store }, async (tx, request, actor) => {
+    await settleLeg(tx, id, store, 'pending')
+    await goOn(tx, request, actor)
+  })
+}
+
+/** What could not be erased there stays, and a named person answers for it. */
+export async function acceptLeg(context: Context, id: string, store: string, by: By): Promise<void> {
+  await decide(context, id, 'accept', by, { object: store }, async (tx, request, actor) => {
+    await settleLeg(tx, id, store, 'accepted-as-failed')
+    await goOn(tx, request, actor)
+  })
+}
+
+async function goOn(tx: Transaction, request: ErasureRequest, actor: string): Promise<void> {
+  if (request.state === 'needs-attention') await moveRequests(tx, 'resume', [request.id], { actor })
+  else await updateRequest(tx, request.id, `next_at = clock_timestamp()`, [])
+}
+
+const decisionOf: Readonly<Record<RequestDecisionVerb, DecisionVerb>> = {
+  request: 'erasure.request',
+  confirm: 'erasure.confirm',
+  approve: 'erasure.approve',
+  assess: 'erasure.assess',
+  instruct: 'erasure.instruct',
+  extend: 'erasure.extend',
+  refuse: 'erasure.refuse',
+  accept: 'erasure.accept',
+  retry: 'erasure.retry',
+  cancel: 'erasure.cancel',
+}
+
+async function decide(
+  context: Context,
+  id: string,
+  verb: RequestDecisionVerb,
+  by: By,
+  about: { object?: string; data?: Readonly<Record<string, string | null>> },
+  effect: (tx: Transaction, request: ErasureRequest, actor: string) => Promise<void>,
+): Promise<void> {
+  if ('attested' in by) authorise(by.attested.identity, verbs[decisionOf[verb]])
+  const actor = 'attested' in by ? by.attested.identity.name : by.actor
+  await context.control.transaction(async (tx) => {
+    const request = await getRequest(tx, id, { lock: true })
+    const statement = 'attested' in by ? await storeStatement(tx, by.attested) : null
+    await effect(tx, request, actor)
+    await addDecision(tx, {
+      requestId: id,
+      verb,
+      ...about,
+      actor,
+      method: 'attested' in by ? by.attested.identity.method : by.method,
+      statement,
+    })
+  })
+}
+
+function illegal(request: ErasureRequest, what: string): LetheError {
+  return new LetheError('E_ILLEGAL_TRANSITION', {
+    message: `Request ${request.id} is ${request.state}; it can't be ${what} any more.`,
+    facts: { request: request.id, state: request.state },
+  })
+}

@@ -1,0 +1,139 @@
+-- Erasure requests: one row a request, one leg for each place that holds something of the subject. No identity stands in
+-- clear: the subject is a keyed hash; what leads to it is sealed (lib/vault), has an expiry, and goes at the end.
+CREATE TABLE lethe_control.erasure_requests (
+  id uuid PRIMARY KEY,
+  subject_kind text NOT NULL,
+  store text NOT NULL,
+  subject_hash bytea NOT NULL,
+  key_id text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('account-closure', 'article-17', 'retention')),
+  ground text NOT NULL,
+  -- on whose behalf, in a word; who wrote it down, as a verified name or an application's
+  requester text NOT NULL,
+  actor text NOT NULL,
+  origin text NOT NULL CHECK (origin IN ('command-line', 'sql', 'sweep')),
+  -- the row of the target's intake that this was copied from
+  intake_id uuid UNIQUE,
+  state text NOT NULL,
+  -- where a hold's release or a mended problem goes on
+  resume_state text,
+  -- what an attention or a wait is about, in a word
+  waiting_for text,
+  received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- the clock of the answer runs from here: receipt, or identity once it was asked for
+  clock_from timestamptz NOT NULL DEFAULT clock_timestamp(),
+  due_at timestamptz NOT NULL,
+  extended_at timestamptz,
+  -- days before the due date of which a warning went out
+  warned integer[] NOT NULL DEFAULT '{}',
+  grace interval NOT NULL DEFAULT '0',
+  grace_until timestamptz,
+  identity_method text,
+  identity_at timestamptz,
+  identity_by text,
+  -- the controller's reference of its instruction, where the team is a processor (Art. 28)
+  instruction text,
+  -- over the actor's ceiling of the day: waits for an approval
+  over_ceiling boolean NOT NULL DEFAULT false,
+  -- nothing of the subject was there when it was looked for
+  nobody boolean NOT NULL DEFAULT false,
+  -- classes of records that are retained; null until that was decided
+  retained_classes text[],
+  map_version text,
+  plan_hash text,
+  refusal_ground text,
+  sealed bytea,
+  sealed_key_id text,
+  sealed_until timestamptz,
+  -- when a worker looks at it again; infinity: it waits for a person
+  next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- a cascade that found nobody's claim newer: writes of an overtaken worker are refused by the run's fence
+  run_id uuid REFERENCES lethe_control.runs (id),
+  receipt text,
+  finished_at timestamptz,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE UNIQUE INDEX erasure_requests_one_open ON lethe_control.erasure_requests (store, subject_kind, subject_hash)
+  WHERE finished_at IS NULL;
+CREATE INDEX erasure_requests_due ON lethe_control.erasure_requests (subject_kind, state, next_at) WHERE finished_at IS NULL;
+CREATE INDEX erasure_requests_open ON lethe_control.erasure_requests (due_at, id) WHERE finished_at IS NULL;
+CREATE INDEX erasure_requests_recent ON lethe_control.erasure_requests (received_at, id);
+CREATE INDEX erasure_requests_by_actor ON lethe_control.erasure_requests (actor, received_at);
+CREATE INDEX erasure_requests_sealed ON lethe_control.erasure_requests (sealed_until) WHERE sealed IS NOT NULL;
+
+CREATE TABLE lethe_control.erasure_legs (
+  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
+  store text NOT NULL,
+  -- what kind of store it is, for people
+  kind text NOT NULL,
+  -- legs of a later stage wait until those before were tried (lib/requests/legs.ts)
+  stage smallint NOT NULL,
+  state text NOT NULL CHECK (state IN ('not-needed', 'pending', 'waiting', 'accepted', 'verified', 'retained', 'failed', 'accepted-as-failed')),
+  next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- calls begun; recorded before the call goes out
+  attempt integer NOT NULL DEFAULT 0,
+  -- how often reading back found what was reported gone
+  reopened integer NOT NULL DEFAULT 0,
+  -- the vendor's own job, recorded before it is looked at
+  job text,
+  error_code text,
+  error_message text,
+  messages jsonb NOT NULL DEFAULT '[]',
+  counts jsonb NOT NULL DEFAULT '{}',
+  -- subjects of the calls that the counts are of
+  shared integer NOT NULL DEFAULT 1,
+  remains jsonb NOT NULL DEFAULT '{}',
+  retained jsonb NOT NULL DEFAULT '[]',
+  requested_at timestamptz,
+  accepted_at timestamptz,
+  verified_at timestamptz,
+  PRIMARY KEY (request_id, store)
+);
+CREATE INDEX erasure_legs_due ON lethe_control.erasure_legs (store, next_at)
+  WHERE state IN ('pending', 'waiting', 'accepted', 'failed');
+
+-- What people decided about a request: confirmed an identity, assessed a class, extended, refused, accepted a failure.
+CREATE TABLE lethe_control.erasure_decisions (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
+  verb text NOT NULL,
+  -- the class or the store it is about
+  object text,
+  data jsonb NOT NULL DEFAULT '{}',
+  actor text NOT NULL,
+  method text NOT NULL,
+  statement_hash bytea REFERENCES lethe_control.statements,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX erasure_decisions_by_request ON lethe_control.erasure_decisions (request_id, id);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON lethe_control.erasure_decisions
+  FOR EACH ROW EXECUTE FUNCTION lethe_control.refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON lethe_control.erasure_decisions
+  FOR EACH STATEMENT EXECUTE FUNCTION lethe_control.refuse_change();
+
+-- A cascade's run works under several plans at once: requests differ in what was decided about them.
+ALTER TABLE lethe_control.erasure_scopes ADD COLUMN variant text NOT NULL DEFAULT '';
+ALTER TABLE lethe_control.erasure_scopes DROP CONSTRAINT erasure_scopes_run_id_store_key;
+ALTER TABLE lethe_control.erasure_scopes ADD UNIQUE (run_id, store, variant);
+
+-- Copies of the erasure ledger for the object-locked bucket: one immutable object a batch of entries, numbered without gaps
+-- in the entries' own transaction, written in order before anything is destroyed.
+CREATE TABLE lethe_control.ledger_objects (
+  number bigint PRIMARY KEY,
+  body text NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  written_at timestamptz
+);
+CREATE INDEX ledger_objects_open ON lethe_control.ledger_objects (number) WHERE written_at IS NULL;
+-- One row, under whose lock objects get their numbers.
+CREATE TABLE lethe_control.ledger_head (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  number bigint NOT NULL DEFAULT 0
+);
+INSERT INTO lethe_control.ledger_head DEFAULT VALUES;
+
+-- A vendor's limit, shared by all workers: when the next call may go out.
+CREATE TABLE lethe_control.paces (
+  store text PRIMARY KEY,
+  next_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);

@@ -1,0 +1,54 @@
+/** Erasure requests: their record, their states and their legs. All SQL on these tables stands here. */
+export {
+  endedLegs,
+  finalRequestStates,
+  legSentences,
+  legStates,
+  requestStates,
+  requestTransitions,
+  type LegState,
+  type RequestState,
+  type RequestVerb,
+} from './states.ts'
+export {
+  dueRequests,
+  getRequest,
+  identityMethods,
+  kindsDue,
+  listRequests,
+  nextDue,
+  requesters,
+  requestKinds,
+  countRequests,
+  updateRequest,
+  warnDue,
+  type ErasureRequest,
+  type IdentityMethod,
+  type RequestFilter,
+  type RequestKind,
+  type Requester,
+} from './request.ts'
+export { createRequests, type Created, type Limits, type NewRequest } from './create.ts'
+export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
+export {
+  beginLegs,
+  dueLegs,
+  legsOf,
+  makeLegs,
+  openLegs,
+  recordLegs,
+  settleLeg,
+  stages,
+  type Leg,
+  type LegChange,
+  type NewLeg,
+  type Stage,
+} from './legs.ts'
+export { forgetSealed, keepSealed, openSecrets, sealSecrets, type Secrets } from './sealed.ts'
+export {
+  addDecision,
+  decisionsOf,
+  type RequestDecision,
+  type RequestDecisionVerb,
+  type StoredDecision,
+} from './decisions.ts'

@@ -1,0 +1,288 @@
+/** Legs: one for each place that holds something of the subject. What happened to each stands here and nowhere else. */
+import { z } from 'zod'
+import { canonicalJson } from '../canonical/index.ts'
+import { prepared, type Queryable } from '../db/index.ts'
+import { fenced, type Claim } from '../ledger/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { endedLegs, legSentences, legStates, type LegState } from './states.ts'
+
+/**
+ * A leg waits until every leg of an earlier stage was tried once: rows go after what only they lead to was asked for, and
+ * nobody waits for a vendor that is down. Keys wait until the rows are gone, since nothing brings them back; the channel that
+ * the answer is sent through goes last.
+ */
+export const stages = { elsewhere: 1, rows: 2, keys: 3, channel: 4 } as const
+export type Stage = (typeof stages)[keyof typeof stages]
+
+const counts = z.record(z.string(), z.number())
+const retained = z.array(
+  z.object({ place: z.string(), count: z.number(), ground: z.string(), until: z.string().nullable() }),
+)
+
+export const legRow = z
+  .object({
+    request_id: z.string(),
+    store: z.string(),
+    kind: z.string(),
+    stage: z.number(),
+    state: z.enum(legStates),
+    next_at: z.date().nullable(),
+    attempt: z.number(),
+    reopened: z.number(),
+    job: z.string().nullable(),
+    error_code: z.string().nullable(),
+    error_message: z.string().nullable(),
+    messages: z.array(z.string()),
+    counts,
+    shared: z.number(),
+    remains: counts,
+    retained,
+    requested_at: z.date().nullable(),
+    accepted_at: z.date().nullable(),
+    verified_at: z.date().nullable(),
+  })
+  .transform((row) => ({
+    requestId: row.request_id,
+    store: row.store,
+    kind: row.kind,
+    stage: row.stage,
+    state: row.state,
+    nextAt: row.next_at,
+    attempt: row.attempt,
+    reopened: row.reopened,
+    job: row.job,
+    errorCode: row.error_code,
+    errorMessage: row.error_message,
+    messages: row.messages,
+    counts: row.counts,
+    shared: row.shared,
+    remains: row.remains,
+    retained: row.retained,
+    requestedAt: row.requested_at,
+    acceptedAt: row.accepted_at,
+    verifiedAt: row.verified_at,
+  }))
+export type Leg = z.infer<typeof legRow>
+
+const columns = `l.request_id, l.store, l.kind, l.stage, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
+  l.job, l.error_code, l.error_message, l.messages, l.counts, l.shared, l.remains, l.retained, l.requested_at, l.accepted_at,
+  l.verified_at`
+
+export interface NewLeg {
+  store: string
+  kind: string
+  stage: Stage
+}
+
+/** Makes the legs of these requests, each with every leg given; one that is there stays as it is. */
+export async function makeLegs(
+  tx: Queryable,
+  requestIds: readonly string[],
+  legs: readonly NewLeg[],
+): Promise<void> {
+  await tx.execute(
+    prepared(`INSERT INTO lethe_control.erasure_legs (request_id, store, kind, stage, state)
+     SELECT r.id, l.store, l.kind, l.stage, 'pending'
+     FROM unnest($1::uuid[]) AS r(id), unnest($2::text[], $3::text[], $4::int[]) AS l(store, kind, stage)
+     ON CONFLICT DO NOTHING`),
+    [requestIds, legs.map((leg) => leg.store), legs.map((leg) => leg.kind), legs.map((leg) => leg.stage)],
+  )
+}
+
+export async function legsOf(db: Queryable, requestIds: readonly string[]): Promise<Leg[]> {
+  return db.query(
+    legRow,
+    prepared(
+      `SELECT ${columns} FROM lethe_control.erasure_legs l WHERE l.request_id = ANY ($1::uuid[]) ORDER BY l.stage, l.store`,
+    ),
+    [requestIds],
+  )
+}
+
+/**
+ * Legs of these requests in this store whose turn it is, oldest first: of requests that are being erased, due, and with nothing of an earlier
+ * stage untried. Keys also wait until the rows were accepted.
+ */
+export async function dueLegs(
+  db: Queryable,
+  requestIds: readonly string[],
+  store: string,
+  limit: number,
+): Promise<Leg[]> {
+  return db.query(
+    legRow,
+    prepared(`SELECT ${columns} FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
+     WHERE l.request_id = ANY ($1::uuid[]) AND l.store = $2 AND r.state IN ('erasing', 'verifying')
+       AND l.state IN ('pending', 'waiting', 'accepted', 'failed') AND l.next_at <= clock_timestamp()
+       AND NOT EXISTS (SELECT FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage
+         AND (b.state = 'pending' AND b.attempt = 0
+           OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
+           OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted')))
+     ORDER BY l.next_at, l.request_id LIMIT $3`),
+    [requestIds, store, limit],
+  )
+}
+
+/** The intent of a call, recorded before it goes out. Throws E_FENCED. Returns the legs as they are then. */
+export async function beginLegs(control: Queryable, claim: Claim, legs: readonly Leg[]): Promise<void> {
+  if (legs.length === 0) return
+  const [row] = await control.query(
+    z.object({ held: z.boolean() }),
+    prepared(`WITH held AS (
+       SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+     ), begun AS (
+       UPDATE lethe_control.erasure_legs l SET attempt = l.attempt + 1, requested_at = coalesce(l.requested_at, clock_timestamp())
+       FROM unnest($3::uuid[], $4::text[]) AS g(request_id, store)
+       WHERE l.request_id = g.request_id AND l.store = g.store AND EXISTS (SELECT FROM held)
+     )
+     SELECT EXISTS (SELECT FROM held) AS held`),
+    [claim.id, claim.fence.toString(), legs.map((leg) => leg.requestId), legs.map((leg) => leg.store)],
+  )
+  if (row?.held !== true) throw fenced(claim)
+}
+
+/** How a leg stands after a call; what is left out keeps its value. */
+export interface LegChange {
+  requestId: string
+  store: string
+  state: LegState
+  /** Seconds until it is looked at again; default 0. Null: it waits for a person. */
+  after?: number | null
+  job?: string | null
+  errorCode?: string | null
+  errorMessage?: string | null
+  messages?: readonly string[]
+  /** Added to what earlier calls counted. */
+  counts?: Readonly<Record<string, number>>
+  shared?: number
+  remains?: Readonly<Record<string, number>>
+  retained?: z.infer<typeof retained>
+  /** Reading back found what was reported gone. */
+  lied?: boolean
+  /** The attempts begin anew: it came further than the last time. */
+  fresh?: boolean
+}
+
+/**
+ * Writes how legs stand, with an event for each that ended, failed or lied. A leg that a person has settled meanwhile stays
+ * as they left it. Throws E_FENCED.
+ */
+export async function recordLegs(
+  control: Queryable,
+  claim: Claim,
+  changes: readonly LegChange[],
+): Promise<void> {
+  if (changes.length === 0) return
+  const [row] = await control.query(
+    z.object({ held: z.boolean() }),
+    prepared(`WITH held AS (
+       SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+     ), given AS (
+       SELECT * FROM json_to_recordset($3::json) AS g("requestId" uuid, store text, state text, after double precision, job text,
+         "hasJob" boolean, "errorCode" text, "errorMessage" text, "hasError" boolean, messages jsonb, counts jsonb, shared int,
+         remains jsonb, retained jsonb, lied boolean, fresh boolean)
+     ), written AS (
+       UPDATE lethe_control.erasure_legs l SET state = g.state,
+         next_at = coalesce(clock_timestamp() + g.after * interval '1 second', 'infinity'),
+         job = CASE WHEN g."hasJob" THEN g.job ELSE l.job END,
+         error_code = CASE WHEN g."hasError" THEN g."errorCode" ELSE l.error_code END,
+         error_message = CASE WHEN g."hasError" THEN g."errorMessage" ELSE l.error_message END,
+         messages = coalesce(g.messages, l.messages),
+         counts = CASE WHEN g.counts IS NULL THEN l.counts ELSE (
+           SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
+             SELECT key, sum(value::numeric) AS n FROM (
+               SELECT * FROM jsonb_each_text(l.counts) UNION ALL SELECT * FROM jsonb_each_text(g.counts)
+             ) AS e GROUP BY key) AS s) END,
+         shared = greatest(l.shared, g.shared),
+         remains = coalesce(g.remains, l.remains),
+         retained = coalesce(g.retained, l.retained),
+         reopened = l.reopened + g.lied::int,
+         attempt = CASE WHEN g.fresh THEN 0 ELSE l.attempt END,
+         accepted_at = CASE WHEN g.lied THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained') THEN coalesce(l.accepted_at, clock_timestamp())
+           ELSE l.accepted_at END,
+         verified_at = CASE WHEN g.state IN ('verified', 'retained') THEN clock_timestamp() ELSE NULL END
+       FROM given g
+       WHERE l.request_id = g."requestId" AND l.store = g.store AND EXISTS (SELECT FROM held)
+         AND l.state NOT IN ('not-needed', 'verified', 'retained', 'accepted-as-failed')
+       RETURNING l.request_id, l.store, l.state, g."errorCode" AS code, g."hasError" AS failed, g.lied
+     ), noted AS (
+       INSERT INTO lethe_control.events (run_id, type, actor, data)
+       SELECT $1, CASE WHEN lied THEN 'leg.reopened' WHEN failed AND code IS NOT NULL THEN 'leg.failed' ELSE 'leg.ended' END, 'lethe',
+         CASE WHEN NOT lied AND failed AND code IS NOT NULL
+           THEN format('{"code":"%s","request":"%s","store":"%s"}', code, request_id, store)
+           WHEN lied THEN format('{"request":"%s","store":"%s"}', request_id, store)
+           ELSE format('{"request":"%s","state":"%s","store":"%s"}', request_id, state, store) END::json
+       FROM written WHERE lied OR (failed AND code IS NOT NULL) OR state IN ('not-needed', 'verified', 'retained')
+     )
+     SELECT EXISTS (SELECT FROM held) AS held`),
+    [claim.id, claim.fence.toString(), canonicalJson(changes.map(asRow))],
+  )
+  if (row?.held !== true) throw fenced(claim)
+}
+
+function asRow(change: LegChange): Record<string, unknown> {
+  return {
+    ...change,
+    after: change.after === undefined ? 0 : change.after,
+    hasJob: change.job !== undefined,
+    hasError: change.errorCode !== undefined,
+    shared: change.shared ?? 1,
+    lied: change.lied ?? false,
+    fresh: change.fresh ?? false,
+  }
+}
+
+/** By a person: begun anew, or accepted as it is. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION for a leg that has ended. */
+export async function settleLeg(
+  tx: Queryable,
+  requestId: string,
+  store: string,
+  state: 'pending' | 'accepted-as-failed',
+): Promise<void> {
+  const [leg] = await tx.query(
+    z.object({ state: z.enum(legStates) }),
+    `SELECT state FROM lethe_control.erasure_legs WHERE request_id = $1 AND store = $2 FOR UPDATE`,
+    [requestId, store],
+  )
+  if (leg === undefined)
+    throw new LetheError('E_NOT_FOUND', {
+      message: `Request ${requestId} has no leg ${store}.`,
+      next: `See \`lethe erasure status ${requestId}\`.`,
+    })
+  if (endedLegs.includes(leg.state))
+    throw new LetheError('E_ILLEGAL_TRANSITION', {
+      message: `Leg ${store} of request ${requestId} has ended: ${legSentences[leg.state]}.`,
+    })
+  await tx.execute(
+    state === 'pending'
+      ? `UPDATE lethe_control.erasure_legs SET state = 'pending', next_at = clock_timestamp(), attempt = 0, reopened = 0, job = NULL
+         WHERE request_id = $1 AND store = $2`
+      : `UPDATE lethe_control.erasure_legs SET state = 'accepted-as-failed' WHERE request_id = $1 AND store = $2`,
+    [requestId, store],
+  )
+}
+
+/**
+ * When each request's legs are due next, and whether any is still open: what decides when a request is looked at again.
+ * Requests without an open leg come with `open: 0`.
+ */
+export async function openLegs(
+  db: Queryable,
+  requestIds: readonly string[],
+): Promise<{ requestId: string; open: number; unread: number; next: Date | null }[]> {
+  const rows = await db.query(
+    z.object({
+      id: z.string(),
+      open: z.coerce.number(),
+      unread: z.coerce.number(),
+      next: z.date().nullable(),
+    }),
+    prepared(`SELECT request_id AS id,
+       count(*) FILTER (WHERE state IN ('pending', 'waiting', 'failed')) AS open,
+       count(*) FILTER (WHERE state = 'accepted') AS unread,
+       min(next_at) FILTER (WHERE state IN ('pending', 'waiting', 'failed', 'accepted') AND next_at < 'infinity') AS next
+     FROM lethe_control.erasure_legs WHERE request_id = ANY ($1::uuid[]) GROUP BY request_id`),
+    [requestIds],
+  )
+  return rows.map(({ id, open, unread, next }) => ({ requestId: id, open, unread, next }))
+}

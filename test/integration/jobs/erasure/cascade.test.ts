@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import {
+  askedStatement,
+  ensureCascade,
+  requestErasure,
+  resolveSubject,
+  type Asked,
+} from '../../../../jobs/erasure/index.ts'
+import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+
+let house: RetentionHouse
+beforeAll(async () => {
+  house = await openRetentionHouse()
+})
+afterAll(() => house.close())
+const subject = {
+  store: 'app',
+  root: 'public.people',
+  tenant: 'tenant',
+  contact: 'root.email',
+  identifiers: { email: { sql: 'root.email', unique: true } },
+  access: { set: [{ table: 'public.people', where: 't.id = root.id', columns: { keep: true } }] },
+}
+beforeEach(async () => {
+  await house.empty()
+  await house.configure({ subjects: { person: subject } })
+  await house.app.execute(
+    `INSERT INTO people (id, tenant, email) SELECT id, id, 'p' || id || '@example.org' FROM generate_series(1, 3) id`,
+  )
+  await house.app.execute('INSERT INTO visits SELECT id * 10, id FROM generate_series(1, 3) id')
+})
+
+const asked: Asked = {
+  subject: 'person',
+  who: { identifier: 'email', value: 'p2@example.org' },
+  kind: 'article-17',
+  requester: 'subject',
+  immediate: false,
+  identity: 'staff-check',
+}
+
+async function ask(given: Partial<Asked> = {}) {
+  const whole = { ...asked, ...given }
+  const key = await resolveSubject(house.context, whole)
+  const by = await house.sign(askedStatement(house.context, whole, key, 'ticket 7'), 'desk')
+  return requestErasure(house.context, whole, key, by)
+}
+
+describe('a request by email', () => {
+  test('is carried out in the own store, and the others stay', async () => {
+    const { id } = await ask()
+    await house.work()
+    expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed', sealed: null })
+    expect(await legsOf(house.control, [id])).toMatchObject([{ store: 'app', state: 'verified' }])
+    expect(await house.ids('people')).toEqual([1, 3])
+    expect(await house.ids('visits')).toEqual([10, 30])
+  })
+})
+
+describe('an application', () => {
+  test('asks inside its own transaction', async () => {
+    const rows = await house.app.query(
+      z.object({ id: z.string() }),
+      `SELECT lethe.request_erasure('person', ARRAY['1'], kind => 'article-17', identity => 'signed-in-session') AS id`,
+    )
+    await ensureCascade(house.context, 'person')
+    await house.work()
+    expect(await getRequest(house.control, rows[0]?.id ?? '')).toMatchObject({
+      state: 'completed',
+      origin: 'sql',
+    })
+    expect(await house.ids('people')).toEqual([2, 3])
+  })
+})
