@@ -17,7 +17,12 @@ export function wallClock(): Date {
 
 /** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  await delay(ms, undefined, signal ? { signal } : {})
+  try {
+    await delay(ms, undefined, signal ? { signal } : {})
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  }
 }
 
 /** A random UUID (version 4). */

@@ -68,7 +68,7 @@ export async function callVendor<T>(
       if (!failure.retryable || attempt >= attempts || (typeof wait === 'number' && wait > waitSeconds))
         throw failure
       const ms = typeof wait === 'number' ? wait * 1000 : 250 * 2 ** attempt * (0.5 + randomFraction())
-      await sleep(ms, signal).catch(() => signal.throwIfAborted())
+      await sleep(ms, signal)
     }
   }
 }
