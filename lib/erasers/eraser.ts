@@ -58,6 +58,7 @@ export interface ErasePage {
 
 /** What reading back found of one subject. */
 export interface Verification {
+  /** False with nothing in `left`: a part of the subject could not be looked at. */
   absent: boolean
   /** What is still there and should not be, by place; empty when absent. */
   left: Readonly<Record<string, number>>
@@ -74,7 +75,10 @@ export interface Eraser<P> {
   locate(subjects: readonly SubjectRef[], plan: P, signal: AbortSignal): Promise<Located>
   /** May be called twice with the same subjects: the second call removes nothing and says so. */
   erase(subjects: readonly SubjectRef[], plan: P, page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
-  /** Reads back; never trusts what `erase` said. One finding a subject, in their order. */
+  /**
+   * Reads back; never trusts what `erase` said. One finding a subject, in their order. Who can't be looked at (E_IDENTIFIER,
+   * E_STORE_REFUSED) is not absent; it is thrown where that is so of all of them, as for one who is asked for alone.
+   */
   verify(subjects: readonly SubjectRef[], plan: P, signal: AbortSignal): Promise<Verification[]>
 }
 

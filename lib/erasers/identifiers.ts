@@ -2,6 +2,7 @@
  * What leads to a subject outside the rows that a policy deletes: an address, a file's prefix, a vendor's id. Collected
  * before the rows that hold it go; erasers of other stores get it with their plan.
  */
+import { randomSecret } from '../clock/index.ts'
 import { LetheError } from '../errors/index.ts'
 import type { SubjectRef } from './eraser.ts'
 
@@ -47,6 +48,12 @@ export function namesIn(template: string): string[] {
 /** Whether what follows the last value keeps `user:1` from standing for `user:10` too: a sign that no id holds. */
 export function isBounded(template: string): boolean {
   return /\}[^\p{L}\p{N}_{}]/u.test(template.slice(template.lastIndexOf('}')))
+}
+
+/** Values that lead to nobody, for a probe: sixteen random digits may stand in a text, a number and base64. */
+export function ofNobody(templates: readonly string[]): Identifiers {
+  const digits = String(randomSecret(8).readBigUInt64BE() % 10n ** 16n).padStart(16, '0')
+  return Object.fromEntries(templates.flatMap(namesIn).map((name) => [name, [digits]]))
 }
 
 function refuseStray(name: string, value: string): void {

@@ -2,6 +2,16 @@ export type * from './eraser.ts'
 export type { Pace } from './pace.ts'
 export { openStore, type OpenedStore, type StoreTools } from './open.ts'
 export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
+export { Counts, Findings, Grounds } from './findings.ts'
+export {
+  expand,
+  isBounded,
+  namesIn,
+  ofNobody,
+  partsOf,
+  type Identified,
+  type Identifiers,
+} from './identifiers.ts'
 export type {
   Batch,
   BatchHooks,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { expand, isBounded, namesIn } from '../../../../lib/erasers/index.ts'
+import { expand, isBounded, namesIn, ofNobody } from '../../../../lib/erasers/index.ts'
 
 describe('a template', () => {
   test('stands for each combination of values, once', () => {
@@ -33,5 +33,13 @@ describe('a template', () => {
     expect(isBounded('user:{id}')).toBe(false)
     expect(isBounded('user:{id}0')).toBe(false)
     expect(isBounded('users/')).toBe(false)
+  })
+
+  test('of nobody has a value for each name, as text, number and base64', () => {
+    const identifiers = ofNobody(['{a}/{b}', '{a}', 'none'])
+    expect(Object.keys(identifiers)).toEqual(['a', 'b'])
+    for (const [value] of Object.values(identifiers)) expect(value).toMatch(/^\d{16}$/)
+    expect(ofNobody(['{a}'])).not.toEqual(identifiers)
+    expect(ofNobody(['{a}'])).not.toEqual(ofNobody(['{a}']))
   })
 })
