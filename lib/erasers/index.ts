@@ -62,3 +62,6 @@ export {
 export { tidy, type Tidied } from './stores/postgres/tidy.ts'
 export { locateRows, verifyKeys, weighRoots } from './stores/postgres/verify.ts'
 export { readBackErased, type ReadBack } from './stores/postgres/readback.ts'
+export { s3Eraser, type S3Eraser } from './stores/s3/eraser.ts'
+export type { S3Settings } from './stores/s3/client.ts'
+export type { S3Place, S3Plan } from './stores/s3/plan.ts'

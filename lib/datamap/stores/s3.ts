@@ -1,0 +1,40 @@
+/** Buckets of one S3 server, as lethe.yaml declares them. */
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+const place = {
+  name: name.describe('in counts and reports'),
+  bucket: z.string().min(1).describe('of this store; several places may name the same one'),
+}
+
+export const s3Store = z
+  .strictObject({
+    kind: z.literal('s3'),
+    owner: z.string().optional().describe('who answers for it'),
+    location: z.string().optional().describe('where it lies, for reports'),
+    region: z.string().min(1).describe('of every bucket here; buckets elsewhere are another store'),
+    endpoint: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('of an S3 server that is not AWS'),
+    access_key: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
+    secret_key: secret.optional(),
+    places: z
+      .array(
+        z.union([
+          z.strictObject({
+            ...place,
+            prefix: z
+              .string()
+              .min(1)
+              .describe('all that begins with it, such as patients/{id}/; it goes on behind its last {name}'),
+          }),
+          z.strictObject({ ...place, key: z.string().min(1).describe('one object, such as {document_key}') }),
+        ]),
+      )
+      .min(1)
+      .describe('where a subject has objects; each {name} stands for an identifier of the subject'),
+  })
+  .refine((entry) => (entry.access_key === undefined) === (entry.secret_key === undefined), {
+    message: 'access_key and secret_key go together',
+  })

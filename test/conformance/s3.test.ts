@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto'
+import {
+  CreateBucketCommand,
+  DeleteBucketPolicyCommand,
+  DeleteObjectCommand,
+  PutBucketPolicyCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { s3Eraser, type S3Plan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { askedToDelete, isDelete, startS3Between } from '../support/s3-between.ts'
+import { sharedS3 } from '../support/shared.ts'
+import { describeEraser, type EraserFixture } from './eraser.ts'
+
+describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
+  const { endpoint, region, accessKeyId, secretAccessKey } = await sharedS3()
+  const credentials = { accessKeyId, secretAccessKey }
+  const between = await startS3Between(endpoint)
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
+  const eraser = s3Eraser({ store: 'files', region, endpoint: between.endpoint, credentials })
+  const id = (subject: SubjectRef) => subject.key[0] ?? ''
+  const person = (number: number): SubjectRef => ({ kind: 'person', key: [String(number)] })
+  const files = { name: 'files', bucket: '', prefix: 'people/{id}/' }
+  const letters = { name: 'letters', bucket: '', key: '{letter}' }
+  const plan = {
+    places: [files, letters],
+    identifiers: (subject: SubjectRef) => ({ id: [id(subject)], letter: [`letters/${id(subject)}.pdf`] }),
+  }
+  const put = ({ bucket }: { bucket: string }, Key: string, lock: object = {}) =>
+    client.send(
+      new PutObjectCommand({ Bucket: bucket, Key, Body: 'x', ChecksumAlgorithm: 'SHA256', ...lock }),
+    )
+  return {
+    eraser,
+    plan,
+    stranger: person(999_999),
+    // Locked objects can't be emptied out: other buckets.
+    async reset() {
+      between.answer = () => null
+      for (const place of [files, letters]) {
+        place.bucket = `erase-${randomUUID()}`
+        await client.send(
+          new CreateBucketCommand({ Bucket: place.bucket, ObjectLockEnabledForBucket: place === files }),
+        )
+      }
+    },
+    // Two versions of a file, one more under a delete marker, and a letter in another bucket.
+    async seed(count) {
+      const people = Array.from({ length: count }, (_, place) => person(place + 1))
+      for (const one of people) {
+        await put(files, `people/${id(one)}/scan`)
+        await put(files, `people/${id(one)}/scan`)
+        await put(files, `people/${id(one)}/old`)
+        await client.send(new DeleteObjectCommand({ Bucket: files.bucket, Key: `people/${id(one)}/old` }))
+        await put(letters, `letters/${id(one)}.pdf`)
+      }
+      return people
+    },
+    request: async (limit) => ({ runId: randomUUID(), fence: 1n, limit }),
+    async lieAbout(subject) {
+      between.answer = (seen) => {
+        const asked = isDelete(seen) ? askedToDelete(seen) : []
+        if (!asked.some(({ key }) => key.includes(id(subject)))) return null
+        const done = asked.map(
+          ({ key, versionId }) => `<Deleted><Key>${key}</Key><VersionId>${versionId}</VersionId></Deleted>`,
+        )
+        return { status: 200, body: `<DeleteResult>${done.join('')}</DeleteResult>` }
+      }
+    },
+    async refuse(subject) {
+      const deny = {
+        Effect: 'Deny',
+        Principal: '*',
+        Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
+        Resource: `arn:aws:s3:::${files.bucket}/people/${id(subject)}/*`,
+      }
+      const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [deny] })
+      await client.send(new PutBucketPolicyCommand({ Bucket: files.bucket, Policy }))
+      return async () => {
+        await client.send(new DeleteBucketPolicyCommand({ Bucket: files.bucket }))
+      }
+    },
+    async retain(subject) {
+      await put(files, `people/${id(subject)}/invoice`, {
+        ObjectLockMode: 'COMPLIANCE',
+        ObjectLockRetainUntilDate: new Date(Date.now() + 3_600_000),
+      })
+    },
+    async close() {
+      eraser.close()
+      client.destroy()
+      await between.close()
+    },
+  }
+})
