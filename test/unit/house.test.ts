@@ -58,6 +58,7 @@ describe('the house', () => {
 
   it.each([
     [/^bullmq$/, /^lib\/queue\//],
+    [/^ioredis$/, /^lib\/(queue|erasers\/stores\/redis)\//],
     [/^node-cron$/, /^workers\/dispatcher\.ts$/],
     [/^croner$/, /^lib\/schedule\//],
     [/^prom-client$/, /^lib\/metrics\//],

@@ -1,0 +1,35 @@
+/** A team's own Redis, one node or a cluster, as lethe.yaml declares it. */
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+const place = { name: name.describe('in counts and reports') }
+const template = z.string().min(1).max(1000)
+
+export const redisStore = z.strictObject({
+  kind: z.literal('redis'),
+  owner: z.string().optional().describe('who answers for it'),
+  location: z.string().optional().describe('where it lies, for reports'),
+  url: secret.describe(
+    'where the address stands: redis:// or rediss://, with /N for a database; any node of a cluster',
+  ),
+  places: z
+    .array(
+      z.union([
+        z.strictObject({ ...place, key: template.describe('one key, such as session:{session}') }),
+        z.strictObject({
+          ...place,
+          scan: template.describe(
+            'every key of this form, such as user:{id}:*; a sign that no value holds stands behind each {name}',
+          ),
+        }),
+        z.strictObject({
+          ...place,
+          member: z
+            .strictObject({ key: template, value: template })
+            .describe('a member of a set, a field of a hash, an element of a list; the value holds a {name}'),
+        }),
+      ]),
+    )
+    .min(1)
+    .describe('where a subject has keys; each {name} stands for an identifier of the subject'),
+})

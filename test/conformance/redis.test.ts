@@ -1,0 +1,72 @@
+import { Redis } from 'ioredis'
+import { redisEraser, type RedisPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { startProxy, startRedis } from '../support/servers.ts'
+import { describeEraser, type EraserFixture } from './eraser.ts'
+
+describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
+  const server = await startRedis({ own: true })
+  const redis = new Redis(server.url)
+  let liedAbout: string | null = null
+  const counter = {
+    count: 0,
+    // The server is asked whether the key is there, and the eraser hears that one was removed.
+    onMessage(_: number, message: Buffer) {
+      const at = message.toString('latin1').toUpperCase().indexOf('UNLINK')
+      if (liedAbout !== null && at >= 0 && message.includes(liedAbout)) message.write('EXISTS', at)
+      return true
+    },
+  }
+  const proxy = await startProxy(server.host, server.port, { protocol: 'redis', counter })
+  const url = new URL(proxy.rewrite(server.url))
+  url.username = 'eraser'
+  url.password = 'of-the-tests'
+  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
+  const id = (subject: SubjectRef) => subject.key[0] ?? ''
+  const letIn = (...keys: string[]) =>
+    redis.acl('SETUSER', 'eraser', 'reset', 'on', '>of-the-tests', '+@all', '%R~*', ...keys)
+  let seeded: SubjectRef[] = []
+
+  return {
+    eraser: redisEraser({ name: 'sessions', url: url.toString() }),
+    plan: {
+      identifiers: (subject) => ({ id: [id(subject)] }),
+      places: [
+        { name: 'profiles', key: 'profile:{id}' },
+        { name: 'carts', scan: 'user:{id}:*' },
+        { name: 'online', member: { key: 'online-users', value: '{id}' } },
+      ],
+    },
+    stranger: person(999_999),
+    async reset() {
+      liedAbout = null
+      await redis.flushall()
+      await letIn('~*')
+    },
+    async seed(count) {
+      seeded = Array.from({ length: count }, (_, place) => person(place + 1))
+      for (const subject of seeded) {
+        await redis.set(`profile:${id(subject)}`, 'x')
+        await redis.mset(`user:${id(subject)}:cart`, 'x', `user:${id(subject)}:seen`, 'x')
+        await redis.sadd('online-users', id(subject))
+      }
+      return seeded
+    },
+    request: (limit) => Promise.resolve({ runId: 'run', fence: 1n, limit }),
+    lieAbout(subject) {
+      liedAbout = `profile:${id(subject)}`
+      return Promise.resolve()
+    },
+    async refuse(subject) {
+      const others = seeded.filter((other) => other !== subject).map(id)
+      await letIn('~online-users', ...others.flatMap((other) => [`~profile:${other}`, `~user:${other}:*`]))
+      return async () => {
+        await letIn('~*')
+      }
+    },
+    async close() {
+      redis.disconnect()
+      await proxy.close()
+      await server.stop()
+    },
+  }
+})
