@@ -66,6 +66,7 @@ describe('the house', () => {
     [/^jose$/, /^lib\/identity\//],
     [/^commander$/, /^workers\/cli/],
     [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
+    [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
     [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],
   ])('%s is imported only in %s', (what, where) => {
     expect(imports.filter(({ from, to }) => what.test(to) && !where.test(from)).map(show)).toEqual([])

@@ -1,0 +1,80 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { dynamodbEraser, type DynamodbPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { startDynamodbFaults } from '../support/dynamodb-faults.ts'
+import { createTable, dropTables, putItems } from '../support/dynamodb-tables.ts'
+import { startDynamodb } from '../support/servers.ts'
+import { describeEraser, type EraserFixture } from './eraser.ts'
+
+/** A single-table design, a table of one item a person, and a table that is found by an index. */
+describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> => {
+  const server = await startDynamodb()
+  const faults = await startDynamodbFaults(server.endpoint)
+  const client = new DynamoDBClient(server)
+  const eraser = dynamodbEraser({
+    ...server,
+    name: 'records',
+    endpoint: faults.endpoint,
+    patience: { firstMs: 1 },
+    settleMs: 1,
+  })
+  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
+  const id = (subject: SubjectRef) => subject.key[0] ?? ''
+  /** Of a key as it stands in a request. */
+  const isOf = (subject: SubjectRef) => (key: string) =>
+    key.includes(`"PATIENT#${id(subject)}"`) || key.includes(`"M${id(subject)}-`)
+  return {
+    eraser,
+    plan: {
+      places: [
+        { name: 'record', table: 'clinic', key: { pk: 'PATIENT#{id}' } },
+        { name: 'consent', table: 'clinic', key: { pk: 'CONSENT', sk: 'PATIENT#{id}' } },
+        { name: 'mail', table: 'mails', index: 'by-email', key: { email: '{email}' } },
+      ],
+      identifiers: (subject) => ({ id: [id(subject)], email: [`p${id(subject)}@example.org`] }),
+    },
+    stranger: person(999_999),
+    async reset() {
+      faults.reset()
+      await dropTables(client)
+      await createTable(client, 'clinic', { pk: 'S', sk: 'S' })
+      await createTable(client, 'mails', { id: 'S' }, { 'by-email': { email: 'S' } })
+    },
+    async seed(count) {
+      const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+      for (const subject of subjects) {
+        const pk = { S: `PATIENT#${id(subject)}` }
+        const email = { S: `p${id(subject)}@example.org` }
+        await putItems(client, 'clinic', [
+          { pk, sk: { S: 'PROFILE' }, name: { S: 'x' } },
+          { pk, sk: { S: 'VISIT#1' } },
+          { pk: { S: 'CONSENT' }, sk: pk },
+        ])
+        await putItems(client, 'mails', [
+          { id: { S: `M${id(subject)}-1` }, email },
+          { id: { S: `M${id(subject)}-2` }, email },
+        ])
+      }
+      return subjects
+    },
+    request: (limit) => Promise.resolve({ runId: '00000000-0000-0000-0000-000000000001', fence: 1n, limit }),
+    lieAbout(subject) {
+      faults.lieAbout = isOf(subject)
+      return Promise.resolve()
+    },
+    // As a policy with dynamodb:LeadingKeys does: the whole call is refused for one key in it.
+    refuse(subject) {
+      faults.fail = ({ operation, body }) =>
+        operation === 'BatchWriteItem' && isOf(subject)(body) ? { name: 'AccessDeniedException' } : undefined
+      return Promise.resolve(() => {
+        faults.fail = undefined
+        return Promise.resolve()
+      })
+    },
+    async close() {
+      eraser.close()
+      client.destroy()
+      await faults.close()
+      await server.stop()
+    },
+  }
+})

@@ -1,0 +1,76 @@
+/** A DynamoDB server with the faults before it, a client past them, and what a test of the eraser needs. */
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import {
+  dynamodbEraser,
+  type DynamodbEraserOptions,
+  type DynamodbPlace,
+  type DynamodbPlan,
+  type EraseRequest,
+  type Identifiers,
+  type SubjectRef,
+} from '../../lib/erasers/index.ts'
+import { startDynamodbFaults, type DynamodbFaults } from './dynamodb-faults.ts'
+import { startDynamodb, type DynamodbServer } from './servers.ts'
+
+export interface DynamodbHouse {
+  server: DynamodbServer
+  faults: DynamodbFaults
+  /** Speaks to the server itself. */
+  client: DynamoDBClient
+  /** Behind the faults unless told otherwise; patient for milliseconds only. */
+  eraser(options?: Partial<DynamodbEraserOptions>): ReturnType<typeof dynamodbEraser>
+  close(): Promise<void>
+}
+
+export async function openDynamodbHouse(): Promise<DynamodbHouse> {
+  const server = await startDynamodb()
+  const faults = await startDynamodbFaults(server.endpoint)
+  const client = new DynamoDBClient(server)
+  const erasers: { close(): void }[] = []
+  return {
+    server,
+    faults,
+    client,
+    eraser(options = {}) {
+      const { region, credentials } = server
+      const eraser = dynamodbEraser({
+        name: 'records',
+        region,
+        credentials,
+        endpoint: faults.endpoint,
+        settleMs: 1,
+        ...options,
+        patience: { tries: 4, firstMs: 1, ...options.patience },
+      })
+      erasers.push(eraser)
+      return eraser
+    },
+    async close() {
+      for (const eraser of erasers) eraser.close()
+      client.destroy()
+      await faults.close()
+      await server.stop()
+    },
+  }
+}
+
+export const never = new AbortController().signal
+
+export const request = (limit = 1000): EraseRequest => ({
+  runId: '00000000-0000-0000-0000-000000000001',
+  fence: 1n,
+  limit,
+})
+
+export const person = (id: string): SubjectRef => ({ kind: 'person', key: [id] })
+
+/** A person's `id` is its key; `more` gives other identifiers. */
+export function planOf(
+  places: readonly DynamodbPlace[],
+  more: (id: string) => Identifiers = () => ({}),
+): DynamodbPlan {
+  return {
+    places,
+    identifiers: ({ key: [id = ''] }) => ({ id: [id], ...more(id) }),
+  }
+}
