@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest'
+import { dynamodbStore } from '../../../../lib/datamap/stores/dynamodb.ts'
+import { redisStore } from '../../../../lib/datamap/stores/redis.ts'
+import { s3Store } from '../../../../lib/datamap/stores/s3.ts'
+import type { DynamodbPlan, RedisPlan, S3Plan } from '../../../../lib/erasers/index.ts'
+
+const s3 = {
+  kind: 's3',
+  region: 'eu-west-2',
+  places: [
+    { name: 'files', bucket: 'clinic-files', prefix: 'patients/{id}/' },
+    { name: 'letters', bucket: 'clinic-letters', key: '{letter}' },
+  ],
+}
+const redis = {
+  kind: 'redis',
+  url: 'env:SESSIONS_URL',
+  places: [
+    { name: 'sessions', key: 'session:{session}' },
+    { name: 'carts', scan: 'user:{id}:*' },
+    { name: 'online', member: { key: 'online', value: '{id}' } },
+  ],
+}
+const dynamodb = {
+  kind: 'dynamodb',
+  region: 'eu-west-2',
+  places: [
+    { name: 'record', table: 'clinic', key: { pk: 'PATIENT#{id}' } },
+    { name: 'mail', table: 'mails', index: 'by-email', key: { email: '{email}' } },
+  ],
+}
+
+test('what is declared is what an eraser takes', () => {
+  const files: S3Plan['places'] = s3Store.parse(s3).places
+  const sessions: RedisPlan['places'] = redisStore.parse(redis).places
+  const records: DynamodbPlan['places'] = dynamodbStore.parse(dynamodb).places
+  expect([files, sessions, records]).toEqual([s3.places, redis.places, dynamodb.places])
+})
+
+describe('refused is', () => {
+  test.each([
+    ['a place that is neither prefix nor key', s3Store, { ...s3, places: [{ name: 'files', bucket: 'b' }] }],
+    [
+      'a place that is both',
+      s3Store,
+      { ...s3, places: [{ name: 'f', bucket: 'b', key: '{a}', prefix: '{a}/' }] },
+    ],
+    ['a store without a place', s3Store, { ...s3, places: [] }],
+    ['half of a pair of keys', s3Store, { ...s3, access_key: 'env:KEY' }],
+    ['a secret that stands in the map', s3Store, { ...s3, access_key: 'AKIA', secret_key: 'x' }],
+    ['an address that stands in the map', redisStore, { ...redis, url: 'redis://user:secret@host' }],
+    [
+      'a place of two kinds',
+      redisStore,
+      { ...redis, places: [{ name: 'x', key: 'a:{id}', scan: 'b:{id}:*' }] },
+    ],
+    ['a member without a value', redisStore, { ...redis, places: [{ name: 'x', member: { key: 'a' } }] }],
+    [
+      'a key without attributes',
+      dynamodbStore,
+      { ...dynamodb, places: [{ name: 'x', table: 't', key: {} }] },
+    ],
+    ['half of a pair of keys of AWS', dynamodbStore, { ...dynamodb, secret_key: 'env:KEY' }],
+  ])('%s', (_, schema, entry) => {
+    expect(schema.safeParse(entry).success).toBe(false)
+  })
+})
