@@ -1,7 +1,6 @@
 export type * from './eraser.ts'
 export type { Pace } from './pace.ts'
 export { openStore, type OpenedStore, type StoreTools } from './open.ts'
-export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
 export { Counts, Findings, Grounds } from './findings.ts'
 export {
   expand,
