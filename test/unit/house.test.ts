@@ -65,6 +65,7 @@ describe('the house', () => {
     [/^nodemailer$/, /^lib\/notify\//],
     [/^jose$/, /^lib\/identity\//],
     [/^commander$/, /^workers\/cli/],
+    [/^@aws-sdk\/client-kms$/, /^lib\/erasers\/stores\/keys\//],
     [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
     [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
     [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],
