@@ -71,3 +71,6 @@ export { dynamodbEraser, type DynamodbEraserOptions } from './stores/dynamodb/er
 export type { DynamodbPlace, DynamodbPlan } from './stores/dynamodb/plan.ts'
 export { keysEraser, type KeysEraserOptions } from './stores/keys/eraser.ts'
 export type { KeyPlace, KeysPlan } from './stores/keys/plan.ts'
+export { opensearchEraser } from './stores/opensearch/eraser.ts'
+export type { OpensearchOptions } from './stores/opensearch/client.ts'
+export type { OpensearchPlace, OpensearchPlan } from './stores/opensearch/plan.ts'
