@@ -36,7 +36,7 @@ export function opensearchEraser(options: OpensearchOptions): Eraser<OpensearchP
 
   /** Starts a task for each piece that has something; those that may not be started are said. */
   const startAll = async (pieces: readonly Piece[], limit: number, page: Page, signal: AbortSignal) => {
-    const found = await countAll(pieces, signal)
+    const found = (await countAll(pieces, signal)).sort((one, other) => one.count - other.count)
     const jobs: string[] = []
     let room = limit
     for (const [turn, { piece, count }] of found.entries()) {
@@ -63,6 +63,7 @@ export function opensearchEraser(options: OpensearchOptions): Eraser<OpensearchP
       verifiable: true,
       sideEffects: [
         'a deleted document stays in its segment, and readable in the files, until the segment is merged',
+        'a merge, expunging too, keeps deleted documents that a copy may still recover from (retention leases, 12 hours)',
         'snapshots of the cluster keep the document until they are deleted',
         'other clusters that follow the index follow the deletion, too, and are not read back',
         'slow logs and audit logs, where they are on, record the values that are searched for',

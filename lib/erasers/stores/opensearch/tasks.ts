@@ -67,7 +67,7 @@ export async function startDeletion(
   )
 }
 
-/** Rewrites the segments of which a tenth or more is deleted: only then are the bytes gone. */
+/** Rewrites the segments of which a tenth or more is deleted, but for what the index keeps as its history. */
 export async function startExpunging(client: Client, index: string, signal: AbortSignal): Promise<string> {
   const path = `/${index}/_forcemerge?only_expunge_deletes=true&wait_for_completion=false`
   return start(client, 'expunge deleted documents', path, 'segments', signal)
