@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { LetheError } from '../lib/errors/index.ts'
 import { armCommands } from './cli/arm.ts'
 import { datamapCommands } from './cli/datamap.ts'
+import { erasureCommands } from './cli/erasure.ts'
 import { evidenceLogCommands } from './cli/evidence-log.ts'
 import { doctorCommands } from './cli/doctor.ts'
 import { grantsCommands } from './cli/grants.ts'
@@ -77,6 +78,7 @@ function build(session: Session): Command {
     armCommands,
     holdCommands,
     datamapCommands,
+    erasureCommands,
     runsCommands,
     evidenceLogCommands,
     doctorCommands,

@@ -12,11 +12,16 @@ export { logKeys, publishedKeys, trustOf, verifierKeys, type LogKeys } from './k
 export { newestHead, publishHead, signHead, HEAD_KEY, type Head, type NewHead } from './publish.ts'
 export { logStatus, type LogStatus } from './status.ts'
 export {
+  formatNote,
   formatVerifierKey,
   parseNote,
   parseVerifierKey,
   readVerifierKeys,
   signerFromPem,
+  signerFromSeed,
+  signNote,
+  verifyNote,
+  type SignedNote,
   type SignerKey,
   type VerifierKey,
 } from './note.ts'

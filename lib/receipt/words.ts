@@ -1,0 +1,72 @@
+/** What the members of a receipt are called, on the page and in the terminal alike. */
+import type { Outcome, Receipt, ReceiptLeg } from './schema.ts'
+
+export const kinds: Readonly<Record<Receipt['kind'], string>> = {
+  'account-closure': 'account closure',
+  'article-17': 'request for erasure (Art. 17 GDPR)',
+  retention: 'end of the retention period',
+}
+
+export const outcomes: Readonly<Record<Outcome, { short: string; long: string }>> = {
+  completed: {
+    short: 'Erased',
+    long: 'Every store and recipient named here was asked to erase and has said yes; where a time stands under “read back”, it was searched afterwards and nothing was left.',
+  },
+  'completed-with-retained': {
+    short: 'Erased, except for what has to be kept',
+    long: 'Everything was erased that may be erased. Some of it is kept, each part on the ground and until the day named below.',
+  },
+  'completed-with-left': {
+    short: 'Ended with something not erased',
+    long: 'Something could not be erased, or it could not be made sure of. A person accepted that by name; it stands below.',
+  },
+  'nothing-found': {
+    short: 'Nothing found',
+    long: 'Nothing of this data subject was found in the stores and at the recipients named here.',
+  },
+  refused: { short: 'Refused', long: 'The request was refused on the ground below.' },
+  cancelled: { short: 'Cancelled', long: 'The request was taken back before anything was erased.' },
+}
+
+export const states: Readonly<Record<ReceiptLeg['state'], string>> = {
+  'not-needed': 'nothing to erase',
+  verified: 'verified absent',
+  retained: 'retained in part',
+  accepted: 'accepted, not read back',
+  'accepted-as-failed': 'NOT ERASED, accepted by a person',
+}
+
+export const decisions: Readonly<Record<Receipt['decisions'][number]['decision'], string>> = {
+  erase: 'erase',
+  retain: 'keep',
+  refuse: 'refuse',
+}
+
+export const bases: Readonly<Record<NonNullable<ReceiptLeg['backup']>['basis'], string>> = {
+  declared: 'what the configuration declares',
+  measured: 'the backups that were there',
+}
+
+/** Where a leg has no instant: why. */
+export function withoutInstant({ state }: ReceiptLeg, what: 'accepted' | 'verified'): string {
+  if (state === 'not-needed') return 'not needed'
+  return what === 'accepted' ? 'not accepted' : 'not read back'
+}
+
+/** Places that hold something, in the order of canonical JSON: the same page before the file is written and after it is read. */
+export function places(counts: ReceiptLeg['counts']): [place: string, count: number][] {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/** `4 items`, or whose they were where a call was for several. */
+export function itemsWord({ sharedWith }: ReceiptLeg, count: number): string {
+  const items = `${count.toLocaleString('en-GB')} ${count === 1 ? 'item' : 'items'}`
+  return sharedWith === 1 ? items : `${items} of ${sharedWith.toLocaleString('en-GB')} subjects together`
+}
+
+/** `2026-11-21 03:30 UTC`: the same in every country. */
+export function instantText(iso: string): string {
+  return `${new Date(iso).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}
