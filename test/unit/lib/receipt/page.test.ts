@@ -185,6 +185,14 @@ describe('hostile text', () => {
       )
   })
 
+  it('is not turned or hidden by what it holds', () => {
+    for (const make of places) {
+      const turned = renderReceipt(make('x\u202ey\u0000'))
+      expect(turned).toContain('x\uFFFDy\uFFFD')
+      expect(turned).not.toMatch(/\u202e|\0/)
+    }
+  })
+
   it('neither steers a terminal nor adds a line to it', () => {
     for (const make of places) {
       const said = describeReceipt(make('x\u001b[2J\n\u202e\u009b y'))

@@ -211,7 +211,10 @@ describe('a receipt is not signed', () => {
     ],
     ['completed-with-left, while nothing failed', { outcome: 'completed-with-left', legs: [sampleLeg()] }],
     ['verified, never read back', { legs: [sampleLeg({ verified: null })] }],
-    ['verified, with something retained', { legs: [sampleLeg({ retained })] }],
+    [
+      'verified, with something retained',
+      { outcome: 'completed-with-retained', legs: [sampleLeg({ retained })] },
+    ],
     ['verified, with something left', { legs: [sampleLeg({ left: { 'public.notes': 1 } })] }],
     ['retained, of nothing', { legs: [sampleLeg({ state: 'retained' })] }],
     ['accepted, by nobody', { legs: [sampleLeg({ state: 'accepted', accepted: null, verified: null })] }],
