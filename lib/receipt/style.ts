@@ -59,9 +59,8 @@ tbody th span { display: block; font-weight: 400; font-size: .8125rem; color: va
   main { max-width: none; padding: 0; }
   .scroll { overflow: visible; }
   pre { border: 1px solid var(--line); }
-  h2, section > p { break-after: avoid; }
-  h2 { margin-top: 1.6rem; }
-  tr, dl div, .outcome, pre { break-inside: avoid; }
+  h2 { break-after: avoid; margin-top: 1.6rem; }
+  section, tr, .outcome, pre { break-inside: avoid; }
 }
 `
 
