@@ -6,6 +6,8 @@ export interface HttpSide extends Side {
   /** Without a slash at its end. */
   baseUrl: string
   headers: Readonly<Record<string, string>>
+  /** How a failure of this vendor reads, where its body says more than the status: an error code, a limit that is no 429. */
+  failed?(status: number, headers: Headers, body: unknown): Answered
 }
 
 export interface HttpRequest {
@@ -13,6 +15,8 @@ export interface HttpRequest {
   /** From the base address on; what it holds of a subject is encoded by the caller. */
   path: string
   body?: unknown
+  /** In place of a body: sent as a form, URL-encoded. */
+  form?: Readonly<Record<string, string>>
   headers?: Readonly<Record<string, string>>
   /** Statuses beside 2xx that mean something to the caller: 404 for a subject who isn't there. */
   expects?: readonly number[]
@@ -32,7 +36,7 @@ export async function requestVendor(
   request: HttpRequest,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
-  const { method, path, body, expects = [] } = request
+  const { method, path, body, form, expects = [] } = request
   return callVendor(
     side,
     what,
@@ -48,11 +52,13 @@ export async function requestVendor(
           ...request.headers,
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
       })
-      const text = await response.text()
-      if (!response.ok && !expects.includes(response.status))
-        throw new Answered(response.status, response.headers.get('retry-after'))
-      return { status: response.status, headers: response.headers, body: readJson(text) ?? null }
+      const { status, headers } = response
+      const answer = readJson(await response.text()) ?? null
+      if (!response.ok && !expects.includes(status))
+        throw side.failed?.(status, headers, answer) ?? new Answered(status, headers.get('retry-after'))
+      return { status, headers, body: answer }
     },
     signal,
   )

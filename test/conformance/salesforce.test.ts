@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto'
+import { salesforceEraser, type SalesforcePlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { openPace } from '../support/pace.ts'
+import { startSalesforce } from '../support/salesforce.ts'
+import { describeEraser, type EraserFixture } from './eraser.ts'
+
+describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan>> => {
+  const salesforce = await startSalesforce()
+  const { url, clientId, clientSecret } = salesforce
+  const person = (number: number): SubjectRef => ({ kind: 'person', key: [String(number)] })
+  const email = (subject: SubjectRef) => `person.${subject.key[0]}@example.org`
+  const contactOf = (subject: SubjectRef) =>
+    salesforce.records.find(({ type, fields }) => type === 'Contact' && fields['Email'] === email(subject))
+      ?.id ?? ''
+  return {
+    eraser: salesforceEraser({ store: 'crm', url, clientId, clientSecret, pace: openPace() }),
+    plan: {
+      objects: [
+        { name: 'Case', where: { 'Contact.Email': 'email', SuppliedEmail: 'email' } },
+        { name: 'Contact', where: { Email: 'email' } },
+      ],
+      identifiers: (subject) => ({ email: [email(subject)] }),
+    },
+    stranger: person(999_999),
+    reset: async () => salesforce.empty(),
+    async seed(count) {
+      const people = Array.from({ length: count }, (_, place) => person(place + 1))
+      for (const one of people) {
+        salesforce.add('Contact', { Email: email(one) })
+        salesforce.add('Case', { 'Contact.Email': email(one), SuppliedEmail: null })
+        salesforce.add('Case', { 'Contact.Email': email(one), SuppliedEmail: email(one) })
+      }
+      return people
+    },
+    request: async (limit) => ({ runId: randomUUID(), fence: 1n, limit }),
+    lieAbout: async (subject) => {
+      salesforce.lies.add(contactOf(subject))
+    },
+    async refuse(subject) {
+      salesforce.refusals.set(contactOf(subject), 'DELETE_FAILED')
+      return async () => salesforce.refusals.clear()
+    },
+    // Whatever is deleted stays in the recycle bin.
+    retain: async () => undefined,
+    close: () => salesforce.close(),
+  }
+})
