@@ -77,3 +77,7 @@ export type { OpensearchPlace, OpensearchPlan } from './stores/opensearch/plan.t
 export { salesforceEraser } from './processors/salesforce/eraser.ts'
 export type { SalesforceOptions } from './processors/salesforce/client.ts'
 export type { SalesforceObject, SalesforcePlan } from './processors/salesforce/plan.ts'
+export { supabaseEraser, type SupabasePlan } from './processors/supabase/eraser.ts'
+export type { SupabaseOptions } from './processors/supabase/client.ts'
+export { posthogEraser, type PosthogPlan } from './processors/posthog/eraser.ts'
+export type { PosthogOptions } from './processors/posthog/client.ts'

@@ -66,6 +66,7 @@ describe('the house', () => {
     [/^jose$/, /^lib\/identity\//],
     [/^commander$/, /^workers\/cli/],
     [/^@aws-sdk\/client-kms$/, /^lib\/erasers\/stores\/keys\//],
+    [/^@supabase\//, /^lib\/erasers\/processors\/supabase\//],
     [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
     [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
     [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],

@@ -10,15 +10,16 @@ export interface Values {
   readonly astray: ReadonlySet<number>
 }
 
-/** `spell` gives a value as the vendor spells it, null where it can't be one of the vendor's. */
+/** `name` is the identifier's; none: no values. `spell` gives a value as the vendor spells it, null where it can't be one of the vendor's. */
 export function valuesOf(
   subjects: readonly SubjectRef[],
   plan: Identified,
-  name: string,
+  name: string | undefined,
   spell: (value: string) => string | null = (value) => value,
 ): Values {
   const subjectsOf = new Map<string, number[]>()
   const astray = new Set<number>()
+  if (name === undefined) return { subjectsOf, astray }
   for (const [place, subject] of subjects.entries()) {
     for (const value of spelled(plan, subject, name, spell)) {
       if (value === null) astray.add(place)

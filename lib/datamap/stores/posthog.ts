@@ -1,0 +1,23 @@
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+export const posthogStore = z
+  .strictObject({
+    kind: z.literal('posthog'),
+    owner: z.string().optional().describe('Who answers for it: a team or a role.'),
+    location: z.string().optional().describe('Where the data stands: a country or a region.'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .describe(
+        'https://eu.posthog.com, https://us.posthog.com or your own; not the address for capture (i.posthog.com).',
+      ),
+    project: z.string().regex(/^\d+$/).describe("The project's number."),
+    api_key: secret.describe('Personal API key with person:read, person:write and query:read.'),
+    distinct_id: name
+      .optional()
+      .describe('The identifier that holds distinct ids. Events that are left over are found by these.'),
+    email: name.optional().describe('The identifier that holds addresses, as in the person property email.'),
+  })
+  .refine(({ distinct_id, email }) => distinct_id !== undefined || email !== undefined, {
+    message: 'needs distinct_id, email or both: an identifier that leads to a person',
+  })
