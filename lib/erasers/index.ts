@@ -11,6 +11,10 @@ export {
   type Identified,
   type Identifiers,
 } from './identifiers.ts'
+export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
+export { opendsrEraser, type OpendsrEraserOptions } from './processors/opendsr/eraser.ts'
+export type { IdentityRule, OpendsrPlan } from './processors/opendsr/requests.ts'
+export { webhookEraser, type WebhookEraserOptions, type WebhookPlan } from './processors/webhook/eraser.ts'
 export type {
   Batch,
   BatchHooks,

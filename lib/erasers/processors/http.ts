@@ -8,6 +8,19 @@ export interface HttpSide extends Side {
   headers: Readonly<Record<string, string>>
   /** How a failure of this vendor reads, where its body says more than the status: an error code, a limit that is no 429. */
   failed?(status: number, headers: Headers, body: unknown): Answered
+  /** Node's own by default; see guarded.ts. */
+  send?: Send
+}
+
+/** What of `fetch` is used here. */
+export type Send = (url: string, init: SendInit) => Promise<Response>
+
+export interface SendInit {
+  method: string
+  redirect: 'manual'
+  headers: Record<string, string>
+  body?: string
+  signal: AbortSignal
 }
 
 export interface HttpRequest {
@@ -27,6 +40,8 @@ export interface HttpAnswer {
   headers: Headers
   /** Parsed JSON; null where the body is empty or no JSON. */
   body: unknown
+  /** The same as it came. */
+  text: string
 }
 
 /** As callVendor; every status that is neither 2xx nor expected is a failure. */
@@ -37,11 +52,13 @@ export async function requestVendor(
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
   const { method, path, body, form, expects = [] } = request
+  const { method, path, body, expects = [] } = request
+  const send = side.send ?? fetch
   return callVendor(
     side,
     what,
     async (signal) => {
-      const response = await fetch(`${side.baseUrl}${path}`, {
+      const response = await send(`${side.baseUrl}${path}`, {
         method,
         redirect: 'manual',
         signal,
@@ -59,6 +76,10 @@ export async function requestVendor(
       if (!response.ok && !expects.includes(status))
         throw side.failed?.(status, headers, answer) ?? new Answered(status, headers.get('retry-after'))
       return { status, headers, body: answer }
+      const text = await response.text()
+      if (!response.ok && !expects.includes(response.status))
+        throw new Answered(response.status, response.headers.get('retry-after'))
+      return { status: response.status, headers: response.headers, body: readJson(text) ?? null, text }
     },
     signal,
   )

@@ -1,0 +1,42 @@
+/** How lethe.yaml declares a service of the team's own that erases when it is told to. */
+import { z } from 'zod'
+import { column, name, secret } from '../atoms.ts'
+
+export const webhookStore = z.strictObject({
+  kind: z.literal('webhook'),
+  owner: z.string().max(200).optional().describe('Who answers for it.'),
+  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  url: secret.describe(
+    'Where the address stands that events are posted to: https, and no redirect is followed.',
+  ),
+  secret: secret.describe(
+    'Where the secret stands that signs each post: base64 of 24 to 64 bytes, with or without whsec_.',
+  ),
+  sends: z.array(column).min(1).describe('The identifiers that the service gets, by name, and no others.'),
+  places: z.array(name).min(1).describe('Every place that the service may name in an answer.'),
+  allow_private: z
+    .boolean()
+    .default(false)
+    .describe('Allows plain http and addresses of this machine and of private networks.'),
+  rate_per_minute: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Calls a minute that the service bears; no limit by default.'),
+  settle_seconds: z
+    .int()
+    .min(0)
+    .max(604_800)
+    .default(0)
+    .describe('How long after an erasure the service may still show what has gone.'),
+  side_effects: z
+    .array(z.string().min(1).max(300))
+    .default([])
+    .describe('What else an erasure there does, in plain sentences; shown before it is approved.'),
+  irreversible_after: z
+    .string()
+    .min(1)
+    .max(200)
+    .default('the call')
+    .describe('From when on an erasure there cannot be undone, in words.'),
+})

@@ -1,0 +1,52 @@
+import { opendsrEraser, type OpendsrPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { freePace } from '../support/http-server.ts'
+import { authorization, startOpendsrProcessor } from '../support/opendsr-processor.ts'
+import { describeEraser, type EraserFixture } from './eraser.ts'
+
+describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan>> => {
+  const processor = await startOpendsrProcessor()
+  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
+  const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
+  // A run that goes on asks under its ids; a test is a run.
+  let run = 0
+  return {
+    eraser: opendsrEraser({
+      name: 'insights',
+      url: `${processor.url}/v3`,
+      authorization,
+      certificate: processor.publicKey,
+      requestKey: 'secret of the tests',
+      controllerId: 'controller-1',
+      verifyUrl: `${processor.url}/profiles?email={email}`,
+      allowPrivate: true,
+      pace: freePace(),
+    }),
+    plan: {
+      identities: [{ type: 'email', format: 'raw', from: 'email' }],
+      identifiers: (subject) => (subject.key[0] === '999999' ? {} : { email: [email(subject)] }),
+    },
+    stranger: person(999_999),
+    itemsEach: 1,
+    reset() {
+      processor.reset()
+      run += 1
+      return Promise.resolve()
+    },
+    seed(count) {
+      const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+      for (const subject of subjects) processor.profiles.add(email(subject))
+      return Promise.resolve(subjects)
+    },
+    settle: () => Promise.resolve(processor.settle()),
+    request: (limit) => Promise.resolve({ runId: `run-${run}`, fence: 1n, limit }),
+    lieAbout(subject) {
+      processor.lied.add(email(subject))
+      return Promise.resolve()
+    },
+    refuse(subject) {
+      processor.refused.add(email(subject))
+      return Promise.resolve(() => Promise.resolve(void processor.refused.delete(email(subject))))
+    },
+    close: () => processor.close(),
+  }
+})
