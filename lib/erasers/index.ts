@@ -12,6 +12,16 @@ export {
   type Identifiers,
 } from './identifiers.ts'
 export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
+export {
+  cloudflareEraser,
+  type CloudflareEraserOptions,
+  type CloudflarePlan,
+} from './processors/cloudflare/eraser.ts'
+export {
+  cloudfrontEraser,
+  type CloudfrontEraserOptions,
+  type CloudfrontPlan,
+} from './processors/cloudfront/eraser.ts'
 export { opendsrEraser, type OpendsrEraserOptions } from './processors/opendsr/eraser.ts'
 export type { IdentityRule, OpendsrPlan } from './processors/opendsr/requests.ts'
 export { webhookEraser, type WebhookEraserOptions, type WebhookPlan } from './processors/webhook/eraser.ts'

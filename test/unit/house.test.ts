@@ -70,6 +70,8 @@ describe('the house', () => {
     [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
     [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
     [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],
+    [/^@aws-sdk\/client-cloudfront$/, /^lib\/erasers\/processors\/cloudfront\//],
+    [/^cloudflare(\/|$)/, /^lib\/erasers\/processors\/cloudflare\//],
   ])('%s is imported only in %s', (what, where) => {
     expect(imports.filter(({ from, to }) => what.test(to) && !where.test(from)).map(show)).toEqual([])
   })

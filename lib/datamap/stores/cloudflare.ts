@@ -1,0 +1,43 @@
+/** How lethe.yaml declares a zone whose caches hold subjects' files. */
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+export const cloudflareStore = z.strictObject({
+  kind: z.literal('cloudflare'),
+  owner: z.string().max(200).optional().describe('Who answers for it.'),
+  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  zone: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/, '32 hexadecimal digits')
+    .describe('The id of the zone.'),
+  token: secret.describe(
+    'Where the API token stands; it needs the rights Cache Purge and Zone Read on this zone.',
+  ),
+  plan: z
+    .enum(['free', 'pro', 'business', 'enterprise'])
+    .default('free')
+    .describe('The plan of the zone: how many files one call may name.'),
+  places: z
+    .array(
+      z.strictObject({
+        name: name.describe('What reports call it.'),
+        url: z
+          .string()
+          .regex(/^https?:\/\/[^/?#{]+\//, 'a whole address with a fixed host')
+          .describe(
+            'The address as visitors ask for it, with names of identifiers: https://cdn.example.org/photos/{id}.jpg',
+          ),
+      }),
+    )
+    .min(1)
+    .describe('The addresses of a subject.'),
+  verify_urls: z
+    .boolean()
+    .default(false)
+    .describe('Asks for each address after the purge; without it nothing is verified, only accepted.'),
+  gone_statuses: z
+    .array(z.int().min(300).max(499))
+    .min(1)
+    .default([404, 410])
+    .describe('Statuses that say there is nothing at an address.'),
+})

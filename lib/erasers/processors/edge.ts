@@ -1,0 +1,55 @@
+/**
+ * Asks a network of caches for an address as any visitor would. That is the only proof there is, and it has its price: what
+ * the origin still has is in the cache again afterwards. So whatever is served counts as left, from wherever it came.
+ */
+import { Answered, callVendor, type Side } from './call.ts'
+import type { Address } from './urls.ts'
+
+export interface Edge extends Side {
+  /** Before an address that begins with a slash. */
+  origin: string
+  /** Statuses that say there is nothing. 403 only where the origin says so of what is missing and nothing needs a sign-in. */
+  gone: readonly number[]
+  /** Headers without which the answer would be of nobody's copy. */
+  headers?: Readonly<Record<string, string>>
+}
+
+export const usuallyGone = [404, 410] as const
+
+/** Addresses asked at a time. */
+const ABREAST = 8
+
+/** Those that are served, or of which the answer doesn't say. Throws as callVendor. */
+export async function stillServed(
+  edge: Edge,
+  addresses: readonly Address[],
+  signal: AbortSignal,
+): Promise<Set<Address>> {
+  const served = new Set<Address>()
+  for (let start = 0; start < addresses.length; start += ABREAST) {
+    const some = addresses.slice(start, start + ABREAST)
+    const found = await Promise.all(some.map((address) => isServed(edge, address, signal)))
+    for (const [place, address] of some.entries()) if (found[place] === true) served.add(address)
+  }
+  return served
+}
+
+async function isServed(edge: Edge, { text }: Address, signal: AbortSignal): Promise<boolean> {
+  return callVendor(
+    edge,
+    'read an address back',
+    async (signal) => {
+      const response = await fetch(text.startsWith('/') ? `${edge.origin}${text}` : text, {
+        redirect: 'manual',
+        signal,
+        headers: { ...edge.headers },
+      })
+      // The first bytes say enough; a film needn't come.
+      await response.body?.cancel()
+      if (response.status === 429 || response.status >= 500)
+        throw new Answered(response.status, response.headers.get('retry-after'))
+      return !edge.gone.includes(response.status)
+    },
+    signal,
+  )
+}
