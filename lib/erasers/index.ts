@@ -11,7 +11,6 @@ export {
   type Identified,
   type Identifiers,
 } from './identifiers.ts'
-export { expand, isBounded, namesIn, partsOf, type Identified, type Identifiers } from './identifiers.ts'
 export {
   cloudflareEraser,
   type CloudflareEraserOptions,
