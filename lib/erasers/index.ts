@@ -94,3 +94,7 @@ export { supabaseEraser, type SupabasePlan } from './processors/supabase/eraser.
 export type { SupabaseOptions } from './processors/supabase/client.ts'
 export { posthogEraser, type PosthogPlan } from './processors/posthog/eraser.ts'
 export type { PosthogOptions } from './processors/posthog/client.ts'
+export { sendgridEraser } from './processors/sendgrid/eraser.ts'
+export type { SendgridEraserOptions, SendgridPlan, SuppressionKind } from './processors/sendgrid/plan.ts'
+export { stripeEraser } from './processors/stripe/eraser.ts'
+export type { StripeEraserOptions, StripePlan } from './processors/stripe/plan.ts'

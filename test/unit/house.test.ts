@@ -67,6 +67,8 @@ describe('the house', () => {
     [/^commander$/, /^workers\/cli/],
     [/^@aws-sdk\/client-kms$/, /^lib\/erasers\/stores\/keys\//],
     [/^@supabase\//, /^lib\/erasers\/processors\/supabase\//],
+    [/^@sendgrid\//, /^lib\/erasers\/processors\/sendgrid\//],
+    [/^stripe$/, /^lib\/erasers\/processors\/stripe\//],
     [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
     [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
     [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],

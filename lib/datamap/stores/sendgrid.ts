@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+export const sendgridStore = z.strictObject({
+  kind: z.literal('sendgrid'),
+  owner: z.string().optional().describe('Who answers for it: a team or a role.'),
+  location: z.string().optional().describe('Where the data stands: a country or a region.'),
+  api_key: secret.describe(
+    'Key with the scopes recipients.erasejob.create and those of marketing contacts and suppressions.',
+  ),
+  region: z
+    .enum(['global', 'eu'])
+    .default('global')
+    .describe('eu: the account or subuser keeps its data in the EU.'),
+  subuser: z
+    .string()
+    .min(1)
+    .max(64)
+    .regex(/^[^\s:]+$/)
+    .optional()
+    .describe(
+      "User name of a subuser of the key's account. Its sent mail and suppressions are erased; its marketing contacts need a store with a key of its own.",
+    ),
+  email: name.default('email').describe("The identifier that holds a subject's addresses."),
+  delete_suppressions: z
+    .array(
+      z.enum(['unsubscribes', 'group_unsubscribes', 'spam_reports', 'bounces', 'blocks', 'invalid_emails']),
+    )
+    .default([])
+    .describe(
+      'Lists from which addresses are deleted. By default all keep them: an address that is no longer listed gets mail again, also where the person had unsubscribed.',
+    ),
+})

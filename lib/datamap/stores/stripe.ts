@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { name, secret } from '../atoms.ts'
+
+export const stripeStore = z
+  .strictObject({
+    kind: z.literal('stripe'),
+    owner: z.string().optional().describe('Who answers for it: a team or a role.'),
+    location: z.string().optional().describe('Where the data stands: a country or a region.'),
+    api_key: secret.describe(
+      'Key that may read and write customers; for redaction also redaction jobs. A restricted key will do.',
+    ),
+    account: z
+      .string()
+      .regex(/^acct_[A-Za-z0-9]+$/)
+      .optional()
+      .describe("A connected account, in place of the key's own."),
+    customer: name.optional().describe("The identifier that holds Stripe's ids of customers."),
+    email: name
+      .optional()
+      .describe('The identifier that holds addresses under which customers are looked for.'),
+    redaction: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Redact customers with their payments in place of deleting them. A preview at Stripe and irreversible: no refunds, disputes are lost.',
+      ),
+    validation: z
+      .enum(['error', 'fix'])
+      .default('error')
+      .describe(
+        'What a redaction job does about open invoices and the like: say so, or settle them where it can.',
+      ),
+    search: z
+      .boolean()
+      .default(true)
+      .describe("Look for addresses in any case by Stripe's search; off for accounts without it (India)."),
+  })
+  .refine(({ customer, email }) => customer !== undefined || email !== undefined, {
+    message: 'needs customer, email or both: an identifier that leads to a customer',
+  })

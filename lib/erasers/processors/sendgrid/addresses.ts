@@ -1,0 +1,33 @@
+/** The subjects' addresses, as SendGrid may spell them. */
+import type { SubjectRef } from '../../eraser.ts'
+import type { SendgridPlan } from './plan.ts'
+
+export interface Addresses {
+  /** Unique, in the subjects' order; the lower-case spelling beside the given one, since lists differ in this. */
+  all: string[]
+  /** Values that no mail can be sent to, so that SendGrid can't know them. */
+  unfit: number
+}
+
+/** Never an empty text: an empty path or list means everybody to some endpoints. */
+const address = /^[^\s@,]+@[^\s@,]+$/
+
+export function addressesOf(subjects: readonly SubjectRef[], plan: SendgridPlan): Addresses {
+  const all = new Set<string>()
+  let unfit = 0
+  for (const subject of subjects) {
+    const identifiers = plan.identifiers(subject)
+    const values = Object.hasOwn(identifiers, plan.email) ? (identifiers[plan.email] ?? []) : []
+    for (const value of values) {
+      const trimmed = value.trim()
+      // oxlint-disable-next-line eslint/no-control-regex
+      if (trimmed.length > 254 || !address.test(trimmed) || /[\u0000-\u001f\u007f]/.test(trimmed)) {
+        unfit += 1
+        continue
+      }
+      all.add(trimmed)
+      all.add(trimmed.toLowerCase())
+    }
+  }
+  return { all: [...all], unfit }
+}

@@ -1,0 +1,36 @@
+/** What is erased at SendGrid, and how it is reached. */
+import type { Identified } from '../../identifiers.ts'
+import type { Pace } from '../../pace.ts'
+import type { Patience } from '../call.ts'
+
+export interface SendgridPlan extends Identified {
+  /** The identifier that holds the subject's addresses: "email". */
+  email: string
+}
+
+/** Lists of addresses that SendGrid doesn't send to. */
+export const suppressionKinds = [
+  'unsubscribes',
+  'group_unsubscribes',
+  'spam_reports',
+  'bounces',
+  'blocks',
+  'invalid_emails',
+] as const
+export type SuppressionKind = (typeof suppressionKinds)[number]
+
+export interface SendgridEraserOptions {
+  /** The store's name in the map. */
+  name: string
+  apiKey: string
+  /** "eu": an account or subuser whose data stands in the EU. */
+  region?: 'global' | 'eu'
+  /** User name of a subuser: erasure jobs of the account above don't reach it. Its contacts need a key of its own. */
+  subuser?: string
+  /** Lists from which an address is deleted. All others keep it, since without it mail would go out again. */
+  deleteSuppressions?: readonly SuppressionKind[]
+  pace: Pace
+  patience?: Partial<Patience>
+  /** In place of SendGrid's own, without a slash at its end. */
+  baseUrl?: string
+}

@@ -1,0 +1,36 @@
+/** What is erased at Stripe, and how it is reached. */
+import type { Identified } from '../../identifiers.ts'
+import type { Pace } from '../../pace.ts'
+import type { Patience } from '../call.ts'
+
+/** At least one of them; a customer that both lead to is one. */
+export interface StripePlan extends Identified {
+  /** The identifier that holds Stripe's own ids of customers: "stripe_customer". */
+  customer?: string
+  /** The identifier that holds addresses under which customers are looked for: "email". */
+  email?: string
+}
+
+export interface StripeEraserOptions {
+  /** The store's name in the map. */
+  name: string
+  apiKey: string
+  /** A connected account: only its customers are seen then. */
+  account?: string
+  /**
+   * Redacts in place of deleting: the customer with payments, invoices and logs. In public preview, not on every
+   * account, and for good: a redacted payment can't be refunded and its disputes are lost. Off by default.
+   */
+  redaction?: boolean
+  /** What a redaction job does about an open invoice, an unused payment and the like: say so, or settle it where it can. */
+  validation?: 'error' | 'fix'
+  /**
+   * Looks for addresses in whatever case they were written, by search beside the exact listing. On by default; off for
+   * accounts that have no search (India).
+   */
+  search?: boolean
+  pace: Pace
+  patience?: Partial<Patience>
+  /** In place of Stripe's own: "http://127.0.0.1:12111". */
+  baseUrl?: string
+}
