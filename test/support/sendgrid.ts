@@ -107,7 +107,7 @@ export async function startSendgrid(): Promise<SendgridServer> {
       const list = listOf(two)
       if (method === 'GET') {
         const found = list.has(three ?? '')
-          ? [{ created: 1, email: three, reason: 'x', status: '5.1.1' }]
+          ? [{ created: 1, email: three, reason: 'x', status: '5.1.1', ip: '10.0.0.1' }]
           : []
         return { status: 200, body: found }
       }

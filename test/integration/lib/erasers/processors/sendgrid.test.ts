@@ -145,6 +145,15 @@ describe('a contact', () => {
     expect(house.server.contacts).toEqual([])
   })
 
+  test('that came along with a search and was not asked for stays', async () => {
+    const result = { [mailOf('other')]: { contact: { id: 'c-other' } } }
+    house.server.fail = ({ path }) =>
+      path.endsWith('/search/emails') ? { status: 200, body: { result } } : undefined
+    const page = await house.eraser().erase([person('p1')], house.plan, request(), never)
+    expect(page.removed).toEqual({})
+    expect(calls('/v3/marketing/contacts').some(({ method }) => method === 'DELETE')).toBe(false)
+  })
+
   test('is found in whatever case the address was written', async () => {
     house.addContact('p1')
     const plan = { email: 'email', identifiers: () => ({ email: [' P1@Example.ORG '] }) }
