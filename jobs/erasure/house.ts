@@ -99,10 +99,11 @@ export async function openHouse(
       places.push(rows(house, store, stages.elsewhere, plan, (person) => combined(linked.key, person)))
       continue
     }
-    const there = openStore(store, declared, {
+    const there = await openStore(store, declared, {
       secret: (reference) => context.config.secret(reference),
       pace: (perMinute) => paceOf(context.control, store, perMinute),
       redisPrefix: context.config.file.operations.redis_prefix,
+      requestKey: context.vault.pseudonymKey(store),
     })
     opened.push(there)
     places.push(elsewhere(store, declared.kind, kind, there))

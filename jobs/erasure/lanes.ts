@@ -90,7 +90,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       messages: [...messages],
       ...change,
     }))
-  const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : [leg.job])))]
+  const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : leg.job.split('\n'))))]
   try {
     let page: ErasePage
     do {
@@ -103,13 +103,12 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       for (const [name, count] of Object.entries(page.removed)) counts[name] = (counts[name] ?? 0) + count
       for (const message of page.messages) messages.add(message)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
-    } while (page.more)
-    const [pending] = page.pending
-    if (pending !== undefined)
+    } while (page.more && page.pending.length === 0)
+    if (page.pending.length > 0)
       return own({
         state: 'waiting',
-        job: pending.job,
-        after: pending.pollAfterSeconds,
+        job: page.pending.map(({ job }) => job).join('\n'),
+        after: Math.min(...page.pending.map(({ pollAfterSeconds }) => pollAfterSeconds)),
         fresh: true,
         errorCode: null,
         errorMessage: null,

@@ -4,6 +4,20 @@
  */
 import { z } from 'zod'
 import { column, name, period, secret, sql, table } from './atoms.ts'
+import { cloudflareStore } from './stores/cloudflare.ts'
+import { cloudfrontStore } from './stores/cloudfront.ts'
+import { dynamodbStore } from './stores/dynamodb.ts'
+import { keysStore } from './stores/keys.ts'
+import { opendsrStore } from './stores/opendsr.ts'
+import { opensearchStore } from './stores/opensearch.ts'
+import { posthogStore } from './stores/posthog.ts'
+import { redisStore } from './stores/redis.ts'
+import { s3Store } from './stores/s3.ts'
+import { salesforceStore } from './stores/salesforce.ts'
+import { sendgridStore } from './stores/sendgrid.ts'
+import { stripeStore } from './stores/stripe.ts'
+import { supabaseStore } from './stores/supabase.ts'
+import { webhookStore } from './stores/webhook.ts'
 
 export const categories = [
   'none',
@@ -41,11 +55,13 @@ const postgresStore = z.strictObject({
     .describe('from this estimate on, a foreign key on the path needs an index'),
   location: z.string().optional(),
 })
-/** A store that the map knows and a later eraser will serve; a policy on a subject that is also here is refused until then. */
-const otherStore = z.strictObject({
-  kind: z.enum(['s3', 'dynamodb', 'redis', 'opensearch', 'keys', 'processor', 'declared']),
-  owner: z.string().optional(),
+/** Data that no interface reaches: log archives, training sets. Somebody answers for it, and says when it is gone. */
+const declaredStore = z.strictObject({
+  kind: z.literal('declared'),
+  owner: z.string().min(2).describe('who answers for it and attests that it is gone'),
   location: z.string().optional(),
+  holds: z.string().min(3).describe('what is there of a subject, in words'),
+  gone_after: period.describe('how long after the request nothing of the subject is there any more'),
 })
 
 const cell = z.union([z.string(), z.number(), z.boolean(), z.null()])
@@ -207,7 +223,27 @@ const acceptance = z.strictObject({
 })
 
 export const dataMapSchema = z.strictObject({
-  stores: z.record(name, z.discriminatedUnion('kind', [postgresStore, otherStore])),
+  stores: z.record(
+    name,
+    z.discriminatedUnion('kind', [
+      postgresStore,
+      s3Store,
+      dynamodbStore,
+      redisStore,
+      opensearchStore,
+      keysStore,
+      declaredStore,
+      sendgridStore,
+      stripeStore,
+      salesforceStore,
+      supabaseStore,
+      posthogStore,
+      cloudfrontStore,
+      cloudflareStore,
+      opendsrStore,
+      webhookStore,
+    ]),
+  ),
   subjects: z.record(name, subject),
   tables: z.record(name, z.record(table, tableEntry)).describe('by store, then by schema.table'),
   accept: z.array(acceptance).default([]),

@@ -11,19 +11,6 @@ export {
   type Identified,
   type Identifiers,
 } from './identifiers.ts'
-export {
-  cloudflareEraser,
-  type CloudflareEraserOptions,
-  type CloudflarePlan,
-} from './processors/cloudflare/eraser.ts'
-export {
-  cloudfrontEraser,
-  type CloudfrontEraserOptions,
-  type CloudfrontPlan,
-} from './processors/cloudfront/eraser.ts'
-export { opendsrEraser, type OpendsrEraserOptions } from './processors/opendsr/eraser.ts'
-export type { IdentityRule, OpendsrPlan } from './processors/opendsr/requests.ts'
-export { webhookEraser, type WebhookEraserOptions, type WebhookPlan } from './processors/webhook/eraser.ts'
 export type {
   Batch,
   BatchHooks,
@@ -74,27 +61,3 @@ export {
 export { tidy, type Tidied } from './stores/postgres/tidy.ts'
 export { locateRows, verifyKeys, weighRoots } from './stores/postgres/verify.ts'
 export { readBackErased, type ReadBack } from './stores/postgres/readback.ts'
-export { s3Eraser, type S3Eraser } from './stores/s3/eraser.ts'
-export type { S3Settings } from './stores/s3/client.ts'
-export type { S3Place, S3Plan } from './stores/s3/plan.ts'
-export { redisEraser } from './stores/redis/eraser.ts'
-export type { RedisEraserSettings } from './stores/redis/nodes.ts'
-export type { RedisPlace, RedisPlan } from './stores/redis/plan.ts'
-export { dynamodbEraser, type DynamodbEraserOptions } from './stores/dynamodb/eraser.ts'
-export type { DynamodbPlace, DynamodbPlan } from './stores/dynamodb/plan.ts'
-export { keysEraser, type KeysEraserOptions } from './stores/keys/eraser.ts'
-export type { KeyPlace, KeysPlan } from './stores/keys/plan.ts'
-export { opensearchEraser } from './stores/opensearch/eraser.ts'
-export type { OpensearchOptions } from './stores/opensearch/client.ts'
-export type { OpensearchPlace, OpensearchPlan } from './stores/opensearch/plan.ts'
-export { salesforceEraser } from './processors/salesforce/eraser.ts'
-export type { SalesforceOptions } from './processors/salesforce/client.ts'
-export type { SalesforceObject, SalesforcePlan } from './processors/salesforce/plan.ts'
-export { supabaseEraser, type SupabasePlan } from './processors/supabase/eraser.ts'
-export type { SupabaseOptions } from './processors/supabase/client.ts'
-export { posthogEraser, type PosthogPlan } from './processors/posthog/eraser.ts'
-export type { PosthogOptions } from './processors/posthog/client.ts'
-export { sendgridEraser } from './processors/sendgrid/eraser.ts'
-export type { SendgridEraserOptions, SendgridPlan, SuppressionKind } from './processors/sendgrid/plan.ts'
-export { stripeEraser } from './processors/stripe/eraser.ts'
-export type { StripeEraserOptions, StripePlan } from './processors/stripe/plan.ts'

@@ -1,4 +1,5 @@
-import { cloudflareEraser, type CloudflarePlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { cloudflareEraser, type CloudflarePlan } from '../../lib/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone } from '../support/cloudflare.ts'
 import { freePace } from '../support/http-server.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

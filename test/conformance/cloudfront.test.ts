@@ -1,4 +1,5 @@
-import { cloudfrontEraser, type CloudfrontPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront } from '../support/cloudfront.ts'
 import { freePace } from '../support/http-server.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,5 +1,7 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { dynamodbEraser, type DynamodbPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { dynamodbEraser } from '../../lib/erasers/stores/dynamodb/eraser.ts'
+import type { DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults } from '../support/dynamodb-faults.ts'
 import { createTable, dropTables, putItems } from '../support/dynamodb-tables.ts'
 import { startDynamodb } from '../support/servers.ts'

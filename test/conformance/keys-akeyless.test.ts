@@ -1,4 +1,5 @@
-import { keysEraser, type KeysPlan } from '../../lib/erasers/index.ts'
+import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
+import type { KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 import { startAkeyless } from '../support/akeyless.ts'
 import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,5 +1,6 @@
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
-import { keysEraser, type KeysPlan } from '../../lib/erasers/index.ts'
+import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
+import type { KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
 import { startKms } from '../support/kms.ts'

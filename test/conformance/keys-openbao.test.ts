@@ -1,4 +1,5 @@
-import { keysEraser, type KeyPlace, type KeysPlan } from '../../lib/erasers/index.ts'
+import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
+import type { KeyPlace, KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
 import { startOpenbao } from '../support/openbao.ts'

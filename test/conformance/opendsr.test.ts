@@ -1,4 +1,6 @@
-import { opendsrEraser, type OpendsrPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { opendsrEraser } from '../../lib/erasers/processors/opendsr/eraser.ts'
+import type { OpendsrPlan } from '../../lib/erasers/processors/opendsr/requests.ts'
 import { freePace } from '../support/http-server.ts'
 import { authorization, startOpendsrProcessor } from '../support/opendsr-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,5 +1,6 @@
 import { vi } from 'vitest'
-import { opensearchEraser, type OpensearchPlan } from '../../lib/erasers/index.ts'
+import { opensearchEraser } from '../../lib/erasers/stores/opensearch/eraser.ts'
+import type { OpensearchPlan } from '../../lib/erasers/stores/opensearch/plan.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { freePace, people, person, request } from '../support/keys-stage.ts'
 import { addPeople, addVisit, block, makeIndices, opensearchPlan } from '../support/opensearch-stage.ts'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { posthogEraser, type PosthogPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { posthogEraser, type PosthogPlan } from '../../lib/erasers/processors/posthog/eraser.ts'
 import { openPace } from '../support/pace.ts'
 import { startPosthog } from '../support/posthog.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

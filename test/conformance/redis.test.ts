@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis'
-import { redisEraser, type RedisPlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { redisEraser } from '../../lib/erasers/stores/redis/eraser.ts'
+import type { RedisPlan } from '../../lib/erasers/stores/redis/plan.ts'
 import { startProxy, startRedis } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 

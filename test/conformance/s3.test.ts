@@ -7,7 +7,9 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import { s3Eraser, type S3Plan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { s3Eraser } from '../../lib/erasers/stores/s3/eraser.ts'
+import type { S3Plan } from '../../lib/erasers/stores/s3/plan.ts'
 import { askedToDelete, isDelete, startS3Between } from '../support/s3-between.ts'
 import { sharedS3 } from '../support/shared.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { salesforceEraser, type SalesforcePlan, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { salesforceEraser } from '../../lib/erasers/processors/salesforce/eraser.ts'
+import type { SalesforcePlan } from '../../lib/erasers/processors/salesforce/plan.ts'
 import { openPace } from '../support/pace.ts'
 import { startSalesforce } from '../support/salesforce.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

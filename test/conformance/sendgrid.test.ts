@@ -1,4 +1,4 @@
-import type { SendgridPlan } from '../../lib/erasers/index.ts'
+import type { SendgridPlan } from '../../lib/erasers/processors/sendgrid/plan.ts'
 import { mailOf, openSendgridHouse, person, request } from '../support/sendgrid-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 

@@ -1,4 +1,4 @@
-import type { StripePlan } from '../../lib/erasers/index.ts'
+import type { StripePlan } from '../../lib/erasers/processors/stripe/plan.ts'
 import { openStripeHouse, person, request } from '../support/stripe-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 

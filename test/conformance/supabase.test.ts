@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { supabaseEraser, type SubjectRef, type SupabasePlan } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { supabaseEraser, type SupabasePlan } from '../../lib/erasers/processors/supabase/eraser.ts'
 import { openPace } from '../support/pace.ts'
 import { startSupabase } from '../support/supabase.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

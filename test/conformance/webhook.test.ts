@@ -1,4 +1,5 @@
-import { webhookEraser, type SubjectRef, type WebhookPlan } from '../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../lib/erasers/index.ts'
+import { webhookEraser, type WebhookPlan } from '../../lib/erasers/processors/webhook/eraser.ts'
 import { freePace } from '../support/http-server.ts'
 import { startWebhookProcessor } from '../support/webhook-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,14 +1,8 @@
 /** A DynamoDB server with the faults before it, a client past them, and what a test of the eraser needs. */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import {
-  dynamodbEraser,
-  type DynamodbEraserOptions,
-  type DynamodbPlace,
-  type DynamodbPlan,
-  type EraseRequest,
-  type Identifiers,
-  type SubjectRef,
-} from '../../lib/erasers/index.ts'
+import { type EraseRequest, type Identifiers, type SubjectRef } from '../../lib/erasers/index.ts'
+import { dynamodbEraser, type DynamodbEraserOptions } from '../../lib/erasers/stores/dynamodb/eraser.ts'
+import type { DynamodbPlace, DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults, type DynamodbFaults } from './dynamodb-faults.ts'
 import { startDynamodb, type DynamodbServer } from './servers.ts'
 

@@ -1,12 +1,6 @@
 /** What the tests of the keys' erasers share. */
-import type {
-  EraseRequest,
-  Identifiers,
-  KeyPlace,
-  KeysPlan,
-  Pace,
-  SubjectRef,
-} from '../../lib/erasers/index.ts'
+import type { EraseRequest, Identifiers, Pace, SubjectRef } from '../../lib/erasers/index.ts'
+import type { KeyPlace, KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 
 export const never = new AbortController().signal
 

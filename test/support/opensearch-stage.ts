@@ -1,5 +1,6 @@
 /** Indices and documents for the tests of the eraser for OpenSearch. */
-import type { OpensearchPlan, SubjectRef } from '../../lib/erasers/index.ts'
+import type { SubjectRef } from '../../lib/erasers/index.ts'
+import type { OpensearchPlan } from '../../lib/erasers/stores/opensearch/plan.ts'
 import { idOf } from './keys-stage.ts'
 import type { OpensearchServer } from './opensearch.ts'
 

@@ -9,13 +9,9 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import {
-  s3Eraser,
-  type S3Eraser,
-  type S3Plan,
-  type SubjectRef,
-  type Verification,
-} from '../../lib/erasers/index.ts'
+import { type SubjectRef, type Verification } from '../../lib/erasers/index.ts'
+import { s3Eraser, type S3Eraser } from '../../lib/erasers/stores/s3/eraser.ts'
+import type { S3Plan } from '../../lib/erasers/stores/s3/plan.ts'
 import { startS3Between, type S3Between } from './s3-between.ts'
 import type { S3Address } from './s3.ts'
 import { sharedS3 } from './shared.ts'

@@ -1,13 +1,7 @@
 /** An eraser on the small SendGrid: subjects `p1`, `p2`… with one address each. */
-import {
-  sendgridEraser,
-  type EraseRequest,
-  type Eraser,
-  type Pace,
-  type SendgridEraserOptions,
-  type SendgridPlan,
-  type SubjectRef,
-} from '../../lib/erasers/index.ts'
+import { type EraseRequest, type Eraser, type Pace, type SubjectRef } from '../../lib/erasers/index.ts'
+import { sendgridEraser } from '../../lib/erasers/processors/sendgrid/eraser.ts'
+import type { SendgridEraserOptions, SendgridPlan } from '../../lib/erasers/processors/sendgrid/plan.ts'
 import { startSendgrid, type SendgridServer } from './sendgrid.ts'
 
 export interface SendgridHouse {

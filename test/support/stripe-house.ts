@@ -1,10 +1,7 @@
 /** An eraser on the small Stripe: subjects `p1`, `p2`… with one customer each, found by address. */
-import {
-  stripeEraser,
-  type Eraser,
-  type StripeEraserOptions,
-  type StripePlan,
-} from '../../lib/erasers/index.ts'
+import { type Eraser } from '../../lib/erasers/index.ts'
+import { stripeEraser } from '../../lib/erasers/processors/stripe/eraser.ts'
+import type { StripeEraserOptions, StripePlan } from '../../lib/erasers/processors/stripe/plan.ts'
 import { openPace } from './sendgrid-house.ts'
 import { startStripe, type StripeServer } from './stripe.ts'
 

@@ -8,6 +8,7 @@ export const sendgridStore = z.strictObject({
   api_key: secret.describe(
     'Key with the scopes recipients.erasejob.create and those of marketing contacts and suppressions.',
   ),
+  base_url: z.url().optional().describe("Of a server that isn't SendGrid's."),
   region: z
     .enum(['global', 'eu'])
     .default('global')

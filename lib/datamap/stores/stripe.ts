@@ -9,6 +9,7 @@ export const stripeStore = z
     api_key: secret.describe(
       'Key that may read and write customers; for redaction also redaction jobs. A restricted key will do.',
     ),
+    base_url: z.url().optional().describe("Of a server that isn't Stripe's."),
     account: z
       .string()
       .regex(/^acct_[A-Za-z0-9]+$/)

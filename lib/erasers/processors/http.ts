@@ -52,7 +52,6 @@ export async function requestVendor(
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
   const { method, path, body, form, expects = [] } = request
-  const { method, path, body, expects = [] } = request
   const send = side.send ?? fetch
   return callVendor(
     side,
@@ -65,21 +64,19 @@ export async function requestVendor(
         headers: {
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
           ...side.headers,
           ...request.headers,
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        ...(form === undefined ? {} : { body: new URLSearchParams(form) }),
+        ...(form === undefined ? {} : { body: new URLSearchParams(form).toString() }),
       })
       const { status, headers } = response
-      const answer = readJson(await response.text()) ?? null
-      if (!response.ok && !expects.includes(status))
-        throw side.failed?.(status, headers, answer) ?? new Answered(status, headers.get('retry-after'))
-      return { status, headers, body: answer }
       const text = await response.text()
-      if (!response.ok && !expects.includes(response.status))
-        throw new Answered(response.status, response.headers.get('retry-after'))
-      return { status: response.status, headers: response.headers, body: readJson(text) ?? null, text }
+      const parsed = readJson(text) ?? null
+      if (!response.ok && !expects.includes(status))
+        throw side.failed?.(status, headers, parsed) ?? new Answered(status, headers.get('retry-after'))
+      return { status, headers, body: parsed, text }
     },
     signal,
   )

@@ -156,7 +156,9 @@ describe('lethe.yaml', () => {
   it('A policy on a subject that is also in a store without an eraser is E_STORE_WITHOUT_ERASER, exit 12.', async () => {
     const failure = await given(
       (file) => {
-        Object.assign(file['stores'] ?? {}, { crm: { kind: 'processor' } })
+        Object.assign(file['stores'] ?? {}, {
+          crm: { kind: 'declared', owner: 'operations', holds: 'old logs', gone_after: '30 days' },
+        })
         Object.assign(file['subjects']?.['person'] ?? {}, { other_stores: ['crm'] })
       },
       () => refused(plan),

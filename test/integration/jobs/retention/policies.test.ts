@@ -134,7 +134,10 @@ test('A row without a time on its clock is never due; one with an endless past i
 
 test('A policy on a subject that is also in a store without an eraser is refused.', async () => {
   await house.configure({
-    stores: { app: { kind: 'postgres', url: 'env:APP_URL' }, files: { kind: 's3' } },
+    stores: {
+      app: { kind: 'postgres', url: 'env:APP_URL' },
+      files: { kind: 'declared', owner: 'operations', holds: 'old logs', gone_after: '30 days' },
+    },
     subjects: {
       person: { store: 'app', root: 'public.people', contact: 'root.email', other_stores: ['files'] },
     },

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { dynamodbStore } from '../../../../lib/datamap/stores/dynamodb.ts'
 import { redisStore } from '../../../../lib/datamap/stores/redis.ts'
 import { s3Store } from '../../../../lib/datamap/stores/s3.ts'
-import type { DynamodbPlan, RedisPlan, S3Plan } from '../../../../lib/erasers/index.ts'
+import type { DynamodbPlan } from '../../../../lib/erasers/stores/dynamodb/plan.ts'
+import type { RedisPlan } from '../../../../lib/erasers/stores/redis/plan.ts'
+import type { S3Plan } from '../../../../lib/erasers/stores/s3/plan.ts'
 
 const s3 = {
   kind: 's3',

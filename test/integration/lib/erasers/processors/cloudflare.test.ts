@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   cloudflareEraser,
   type CloudflareEraserOptions,
   type CloudflarePlan,
-  type SubjectRef,
-} from '../../../../../lib/erasers/index.ts'
+} from '../../../../../lib/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone, type CloudflareServer } from '../../../../support/cloudflare.ts'
 import { freePace, json } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'

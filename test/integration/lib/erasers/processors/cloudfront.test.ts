@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   cloudfrontEraser,
   type CloudfrontEraserOptions,
   type CloudfrontPlan,
-  type SubjectRef,
-} from '../../../../../lib/erasers/index.ts'
+} from '../../../../../lib/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront, xmlError, type CloudfrontServer } from '../../../../support/cloudfront.ts'
 import { freePace } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'

@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   opendsrEraser,
   type OpendsrEraserOptions,
-  type OpendsrPlan,
-  type SubjectRef,
-} from '../../../../../lib/erasers/index.ts'
+} from '../../../../../lib/erasers/processors/opendsr/eraser.ts'
+import type { OpendsrPlan } from '../../../../../lib/erasers/processors/opendsr/requests.ts'
 import { freePace, json } from '../../../../support/http-server.ts'
 import {
   authorization,

@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  posthogEraser,
-  type PosthogOptions,
-  type PosthogPlan,
-  type SubjectRef,
-} from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { posthogEraser, type PosthogPlan } from '../../../../../lib/erasers/processors/posthog/eraser.ts'
+import type { PosthogOptions } from '../../../../../lib/erasers/processors/posthog/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'
 import { openPace } from '../../../../support/pace.ts'
 import { startPosthog, type FakePosthog } from '../../../../support/posthog.ts'

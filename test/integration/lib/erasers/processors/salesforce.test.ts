@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  salesforceEraser,
-  type SalesforceOptions,
-  type SalesforcePlan,
-  type SubjectRef,
-} from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { salesforceEraser } from '../../../../../lib/erasers/processors/salesforce/eraser.ts'
+import type { SalesforceOptions } from '../../../../../lib/erasers/processors/salesforce/client.ts'
+import type { SalesforcePlan } from '../../../../../lib/erasers/processors/salesforce/plan.ts'
 import { breakEach } from '../../../../support/break-each.ts'
 import { openPace } from '../../../../support/pace.ts'
 import { DELETED_AT, startSalesforce, type FakeSalesforce } from '../../../../support/salesforce.ts'

@@ -15,7 +15,8 @@ import {
   untilReady,
   type ServerProcess,
 } from '../../../../support/process.ts'
-import { stripeEraser, type StripePlan } from '../../../../../lib/erasers/index.ts'
+import { stripeEraser } from '../../../../../lib/erasers/processors/stripe/eraser.ts'
+import type { StripePlan } from '../../../../../lib/erasers/processors/stripe/plan.ts'
 import { findProgram } from '../../../../support/servers.ts'
 import { never, openPace, person, request } from '../../../../support/stripe-house.ts'
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ErasePage, StripeEraserOptions } from '../../../../../lib/erasers/index.ts'
+import type { ErasePage } from '../../../../../lib/erasers/index.ts'
+import type { StripeEraserOptions } from '../../../../../lib/erasers/processors/stripe/plan.ts'
 import { startProxy } from '../../../../support/servers.ts'
 import {
   never,

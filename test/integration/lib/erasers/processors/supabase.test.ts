@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  supabaseEraser,
-  type SubjectRef,
-  type SupabaseOptions,
-  type SupabasePlan,
-} from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { supabaseEraser, type SupabasePlan } from '../../../../../lib/erasers/processors/supabase/eraser.ts'
+import type { SupabaseOptions } from '../../../../../lib/erasers/processors/supabase/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'
 import { openPace } from '../../../../support/pace.ts'
 import { startProxy } from '../../../../support/servers.ts'

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   webhookEraser,
-  type SubjectRef,
   type WebhookEraserOptions,
   type WebhookPlan,
-} from '../../../../../lib/erasers/index.ts'
+} from '../../../../../lib/erasers/processors/webhook/eraser.ts'
 import { freePace, json, type Reply } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'
 import { startWebhookProcessor, type WebhookProcessor } from '../../../../support/webhook-processor.ts'

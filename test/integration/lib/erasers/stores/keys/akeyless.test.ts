@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keysEraser } from '../../../../../../lib/erasers/index.ts'
+import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
 import { startAkeyless, type AkeylessServer } from '../../../../../support/akeyless.ts'
 import { freePace, keysPlan, never, people, person, request } from '../../../../../support/keys-stage.ts'
 import { startProxy } from '../../../../../support/servers.ts'

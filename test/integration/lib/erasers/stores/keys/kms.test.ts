@@ -6,7 +6,7 @@ import {
   ReplicateKeyCommand,
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keysEraser } from '../../../../../../lib/erasers/index.ts'
+import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
 import { freePace, idOf, keysPlan, never, person, request } from '../../../../../support/keys-stage.ts'
 import { startKms, type KmsServer } from '../../../../../support/kms.ts'

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keysEraser, type KeyPlace, type SubjectRef } from '../../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../../lib/erasers/index.ts'
+import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
+import type { KeyPlace } from '../../../../../../lib/erasers/stores/keys/plan.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
 import { freePace, idOf, keysPlan, never, person, request } from '../../../../../support/keys-stage.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../../../support/openbao.ts'

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { redisEraser, type RedisPlan } from '../../../../../../lib/erasers/index.ts'
+import { redisEraser } from '../../../../../../lib/erasers/stores/redis/eraser.ts'
+import type { RedisPlan } from '../../../../../../lib/erasers/stores/redis/plan.ts'
 import { startRedisCluster, type RedisCluster } from '../../../../../support/redis-cluster.ts'
 
 const never = new AbortController().signal

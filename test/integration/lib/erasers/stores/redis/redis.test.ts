@@ -1,11 +1,8 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  redisEraser,
-  type RedisPlace,
-  type RedisPlan,
-  type SubjectRef,
-} from '../../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../../lib/erasers/index.ts'
+import { redisEraser } from '../../../../../../lib/erasers/stores/redis/eraser.ts'
+import type { RedisPlace, RedisPlan } from '../../../../../../lib/erasers/stores/redis/plan.ts'
 import { startProxy, startRedis, type RedisServer } from '../../../../../support/servers.ts'
 
 const never = new AbortController().signal

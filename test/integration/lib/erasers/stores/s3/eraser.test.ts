@@ -7,7 +7,8 @@ import {
   PutObjectLegalHoldCommand,
 } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
-import type { S3Plan, SubjectRef } from '../../../../../../lib/erasers/index.ts'
+import type { SubjectRef } from '../../../../../../lib/erasers/index.ts'
+import type { S3Plan } from '../../../../../../lib/erasers/stores/s3/plan.ts'
 import { askedToDelete, isDelete } from '../../../../../support/s3-between.ts'
 import {
   stageS3,
