@@ -6,6 +6,7 @@ export const erasureKinds: readonly JobKind[] = [cascade]
 
 export { ensureCascade } from './cascade.ts'
 export { takeIntake } from './intake.ts'
+export { readReceipt } from './receipt.ts'
 export { askedStatement, requestErasure, resolveSubject, type Asked } from './request.ts'
 export {
   acceptLeg,

@@ -1,10 +1,170 @@
-import type { ErasureRequest, Leg } from '../../lib/requests/index.ts'
+/** Receipts: what each request asked for, what was accepted, read back, kept and left; signed with the evidence log's key. */
+import { logKeys } from '../../lib/evidence/index.ts'
+import { canonicalHash } from '../../lib/canonical/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { databaseNow } from '../../lib/db/index.ts'
+import { journalStatus } from '../../lib/ledger/index.ts'
+import { signReceipt, type Receipt, type ReceiptLeg } from '../../lib/receipt/index.ts'
+import {
+  decisionsOf,
+  receiptOf,
+  storeReceipts,
+  type ErasureRequest,
+  type Leg,
+  type StoredDecision,
+} from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import { grouped, ids } from './advance.ts'
 import type { House } from './house.ts'
 
+/** Requests without a log of their own are signed under this name. */
+const UNNAMED = 'lethe'
+
+/** Signs and keeps one for each request; the same request again gives another instant, and replaces it. */
 export async function issueReceipts(
-  _house: House,
-  _requests: readonly ErasureRequest[],
-  _legs: ReadonlyMap<string, readonly Leg[]>,
+  house: House,
+  requests: readonly ErasureRequest[],
+  legs: ReadonlyMap<string, readonly Leg[]>,
 ): Promise<void> {
-  // to come with lib/receipt
+  const { context, claim } = house
+  const { signer } = keysOf(context)
+  const [now, journal, made] = [
+    await databaseNow(context.control),
+    await journalStatus(context.control),
+    grouped(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),
+  ]
+  const receipts = requests.map((request) => {
+    const own = legs.get(request.id) ?? []
+    const decisions = made.get(request.id) ?? []
+    const receipt = receiptFor(house, request, own, decisions, now, journal.objects)
+    return { requestId: request.id, text: signReceipt(receipt, signer), hash: canonicalHash(receipt) }
+  })
+  await storeReceipts(context.control, claim, receipts)
+}
+
+/** The text of a request's receipt. Throws E_NOT_FOUND. */
+export async function readReceipt(context: Context, requestId: string): Promise<string> {
+  const text = await receiptOf(context.control, requestId)
+  if (text !== null) return text
+  throw new LetheError('E_NOT_FOUND', {
+    message: `Request ${requestId} has no receipt: it has not been carried through.`,
+    next: `See \`lethe erasure status ${requestId}\`.`,
+  })
+}
+
+function keysOf({ config, vault }: Context) {
+  const { evidence } = config.file
+  return logKeys(
+    evidence?.origin ?? UNNAMED,
+    vault,
+    evidence?.key === undefined ? null : config.secret(evidence.key),
+  )
+}
+
+function receiptFor(
+  house: House,
+  request: ErasureRequest,
+  legs: readonly Leg[],
+  decisions: readonly StoredDecision[],
+  now: Date,
+  objects: number,
+): Receipt {
+  const { file } = house.context.config
+  const told = legs.map((leg) => receiptLeg(house, request, leg, decisions))
+  const retains = told.some((leg) => leg.retained.length > 0)
+  const failed = told.some(({ state }) => state === 'accepted-as-failed')
+  const found = told.some((leg) => Object.keys(leg.counts).length > 0)
+  const outcome = failed
+    ? 'completed-with-left'
+    : retains
+      ? 'completed-with-retained'
+      : request.nobody && !found
+        ? 'nothing-found'
+        : 'completed'
+  return {
+    lethe: 1,
+    type: 'erasure-receipt',
+    request: request.id,
+    kind: request.kind,
+    ground: request.ground,
+    requester: request.requester,
+    subject: {
+      kind: request.subjectKind,
+      hash: request.subjectHash.toString('hex'),
+      keyId: request.keyId,
+    },
+    identity:
+      request.identityMethod === null
+        ? null
+        : {
+            method: request.identityMethod,
+            at: (request.identityAt ?? request.receivedAt).toISOString(),
+          },
+    received: request.receivedAt.toISOString(),
+    due: request.dueAt.toISOString(),
+    extended: request.extendedAt === null ? null : request.dueAt.toISOString(),
+    finished: now.toISOString(),
+    outcome,
+    refusal: null,
+    map: request.mapVersion ?? 'unknown',
+    plan: request.planHash ?? 'unknown',
+    decisions: (request.retainedClasses ?? []).map((name) => {
+      const by = decisions.findLast(({ verb, data }) => verb === 'assess' && data[name] === 'retain')
+      return {
+        class: name,
+        decision: 'retain' as const,
+        ground: file.erasure.classes[name]?.ground ?? null,
+        until: null,
+        by: by?.actor ?? 'policy',
+      }
+    }),
+    legs: told,
+    recipients: [],
+    ledger: { entries: legs.length, objects },
+  }
+}
+
+function receiptLeg(
+  house: House,
+  request: ErasureRequest,
+  leg: Leg,
+  decisions: readonly StoredDecision[],
+): ReceiptLeg {
+  const store = house.context.config.file.stores[leg.store]
+  const accepted = decisions.findLast(({ verb, object }) => verb === 'accept' && object === leg.store)
+  const state =
+    leg.state === 'verified' || leg.state === 'retained' || leg.state === 'not-needed'
+      ? leg.state
+      : 'accepted-as-failed'
+  const keeps = house.context.config.file.erasure.backups[leg.store]
+  const from = leg.verifiedAt ?? leg.acceptedAt ?? request.receivedAt
+  return {
+    store: leg.store,
+    kind: leg.kind,
+    location: store?.location ?? null,
+    requested: (leg.requestedAt ?? request.receivedAt).toISOString(),
+    accepted: leg.acceptedAt?.toISOString() ?? null,
+    verified: leg.verifiedAt?.toISOString() ?? null,
+    state,
+    counts: state === 'not-needed' ? {} : leg.counts,
+    sharedWith: leg.shared,
+    retained: leg.retained.filter(({ count }) => count > 0),
+    left: state === 'accepted-as-failed' ? leg.remains : {},
+    acceptedBy:
+      state === 'accepted-as-failed'
+        ? { name: accepted?.actor ?? 'policy', statement: accepted?.statement ?? '0'.repeat(64) }
+        : null,
+    backup:
+      keeps === undefined || state === 'not-needed'
+        ? null
+        : { until: plusDays(from, keeps).toISOString(), basis: 'declared' },
+    sideEffects:
+      house.places
+        .find((place) => place.store === leg.store)
+        ?.capabilities.sideEffects.map((text) => text.slice(0, 500)) ?? [],
+  }
+}
+
+function plusDays(from: Date, days: number): Date {
+  return new Date(from.getTime() + days * 86_400_000)
 }

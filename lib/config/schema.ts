@@ -204,6 +204,10 @@ const erasure = z.strictObject({
     .positive()
     .default(100)
     .describe('requests of one actor in 24 hours that need no approval'),
+  backups: z
+    .record(nameSchema, z.number().int().positive())
+    .default({})
+    .describe('by store: days after which the last backup that holds an erased person has expired'),
   classes: z
     .record(
       nameSchema,

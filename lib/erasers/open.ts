@@ -3,18 +3,19 @@ import type { StoreEntry } from '../datamap/index.ts'
 import type { Eraser, SubjectRef } from './eraser.ts'
 import { expand, type Identified, type Identifiers } from './identifiers.ts'
 import { LetheError } from '../errors/index.ts'
+import {
+  openSendgrid,
+  openStripe,
+  openSalesforce,
+  openSupabase,
+  openPosthog,
+  openCloudfront,
+  openCloudflare,
+  openOpendsr,
+  openWebhook,
+} from './open-processors.ts'
+import { credentials, given, type Entry, type Opened, type StoreTools, type Tools } from './open-tools.ts'
 import type { Pace } from './pace.ts'
-
-export interface StoreTools {
-  /** What `env:NAME` or `file:/path` stands for. */
-  secret(reference: string): string
-  /** The turns of this store's calls, shared by all workers. */
-  pace(perMinute: number | null): Pace
-  /** Where Lethe's own keys begin in Redis: no plan may reach them. */
-  redisPrefix: string
-  /** A secret of this store alone, for ids that tell nobody whose they are. */
-  requestKey: string
-}
 
 export interface OpenedStore {
   eraser: Eraser<Identified>
@@ -23,16 +24,6 @@ export interface OpenedStore {
   /** What goes with it can't be brought back by anything, so it goes last. */
   shredsKeys: boolean
   close(): Promise<void>
-}
-
-type Entry<K extends StoreEntry['kind']> = Extract<StoreEntry, { kind: K }>
-type Opened<P extends Identified> = {
-  eraser: Eraser<P>
-  /** The plan, but for whose identifiers they are. */
-  plan: Omit<P, 'identifiers'>
-  /** What leads somewhere here: templates, or names of identifiers in braces. */
-  leads: readonly string[]
-  close?: () => void
 }
 
 /** Opens no connection yet. Throws E_STORE_WITHOUT_ERASER, E_CONFIG_MISSING, E_CONFIG. */
@@ -50,8 +41,6 @@ export async function openStore(name: string, entry: StoreEntry, given: StoreToo
   eraser = opened.eraser
   return opened
 }
-
-type Tools = Omit<StoreTools, 'pace'> & { name: string; pace: Pace }
 
 async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
   switch (entry.kind) {
@@ -240,179 +229,5 @@ function keysOptions(entry: Entry<'keys'>, { name: store, secret, pace }: Tools)
     baseUrl: entry.url,
     accessId: secret(entry.access_id),
     accessKey: secret(entry.access_key),
-  }
-}
-
-async function openSendgrid(entry: Entry<'sendgrid'>, { name, secret, pace }: Tools) {
-  const { sendgridEraser } = await import('./processors/sendgrid/eraser.ts')
-  return {
-    eraser: sendgridEraser({
-      name,
-      pace,
-      apiKey: secret(entry.api_key),
-      region: entry.region,
-      deleteSuppressions: entry.delete_suppressions,
-      ...given({ subuser: entry.subuser, baseUrl: entry.base_url }),
-    }),
-    plan: { email: entry.email },
-    leads: [`{${entry.email}}`],
-  }
-}
-
-async function openStripe(entry: Entry<'stripe'>, { name, secret, pace }: Tools) {
-  const { stripeEraser } = await import('./processors/stripe/eraser.ts')
-  const { account, customer, email, redaction, validation, search, base_url: baseUrl } = entry
-  return {
-    eraser: stripeEraser({
-      name,
-      pace,
-      apiKey: secret(entry.api_key),
-      redaction,
-      validation,
-      search,
-      ...given({ account, baseUrl }),
-    }),
-    plan: given({ customer, email }),
-    leads: braces(customer, email),
-  }
-}
-
-async function openSalesforce(entry: Entry<'salesforce'>, { name, secret, pace }: Tools) {
-  const { salesforceEraser } = await import('./processors/salesforce/eraser.ts')
-  return {
-    eraser: salesforceEraser({
-      store: name,
-      pace,
-      url: entry.url,
-      clientId: secret(entry.client_id),
-      clientSecret: secret(entry.client_secret),
-    }),
-    plan: { objects: entry.objects },
-    leads: entry.objects.flatMap(({ where }) => braces(...Object.values(where))),
-  }
-}
-
-async function openSupabase(entry: Entry<'supabase'>, { name, secret, pace }: Tools) {
-  const { supabaseEraser } = await import('./processors/supabase/eraser.ts')
-  const { user, email } = entry
-  return {
-    eraser: supabaseEraser({ store: name, pace, url: entry.url, secretKey: secret(entry.secret_key) }),
-    plan: given({ user, email }),
-    leads: braces(user, email),
-  }
-}
-
-async function openPosthog(entry: Entry<'posthog'>, { name, secret, pace }: Tools) {
-  const { posthogEraser } = await import('./processors/posthog/eraser.ts')
-  const { distinct_id: distinctId, email } = entry
-  return {
-    eraser: posthogEraser({
-      store: name,
-      pace,
-      url: entry.url,
-      project: entry.project,
-      apiKey: secret(entry.api_key),
-    }),
-    plan: given({ distinctId, email }),
-    leads: braces(distinctId, email),
-  }
-}
-
-async function openCloudfront(entry: Entry<'cloudfront'>, { name, secret, pace }: Tools) {
-  const { cloudfrontEraser } = await import('./processors/cloudfront/eraser.ts')
-  const { verify_urls: origin, gone_statuses: gone } = entry
-  const places = entry.places.map((place) => ({ name: place.name, template: place.path }))
-  return {
-    eraser: cloudfrontEraser({
-      name,
-      pace,
-      distribution: entry.distribution,
-      region: entry.region,
-      ...given({ endpoint: entry.endpoint }),
-      ...credentials(secret, entry.access_key_id, entry.secret_access_key),
-      ...(origin === undefined ? {} : { verifyUrls: { origin, gone } }),
-    }),
-    plan: { places },
-    leads: places.map(({ template }) => template),
-  }
-}
-
-async function openCloudflare(entry: Entry<'cloudflare'>, { name, secret, pace }: Tools) {
-  const { cloudflareEraser } = await import('./processors/cloudflare/eraser.ts')
-  const places = entry.places.map((place) => ({ name: place.name, template: place.url }))
-  return {
-    eraser: cloudflareEraser({
-      name,
-      pace,
-      zone: entry.zone,
-      token: secret(entry.token),
-      plan: entry.plan,
-      ...(entry.verify_urls ? { verifyUrls: { gone: entry.gone_statuses } } : {}),
-    }),
-    plan: { places },
-    leads: places.map(({ template }) => template),
-  }
-}
-
-async function openOpendsr(entry: Entry<'opendsr'>, { name, secret, pace, requestKey }: Tools) {
-  const { opendsrEraser } = await import('./processors/opendsr/eraser.ts')
-  return {
-    eraser: opendsrEraser({
-      name,
-      pace,
-      requestKey,
-      url: entry.url,
-      authorization: secret(entry.authorization),
-      certificate: secret(entry.certificate),
-      version: entry.version,
-      regulation: entry.regulation,
-      discovery: entry.discovery,
-      allowPrivate: entry.allow_private,
-      ...given({ controllerId: entry.controller_id, verifyUrl: entry.verify_url }),
-    }),
-    plan: { identities: entry.identities },
-    leads: braces(...entry.identities.map(({ from }) => from)),
-  }
-}
-
-async function openWebhook(entry: Entry<'webhook'>, { name, secret, pace }: Tools) {
-  const { webhookEraser } = await import('./processors/webhook/eraser.ts')
-  return {
-    eraser: webhookEraser({
-      name,
-      pace,
-      url: secret(entry.url),
-      secret: secret(entry.secret),
-      allowPrivate: entry.allow_private,
-      declared: {
-        settleSeconds: entry.settle_seconds,
-        ratePerMinute: entry.rate_per_minute ?? null,
-        sideEffects: entry.side_effects,
-        irreversibleAfter: entry.irreversible_after,
-      },
-    }),
-    plan: { sends: entry.sends, places: entry.places },
-    leads: braces(...entry.sends),
-  }
-}
-
-function credentials(
-  secret: StoreTools['secret'],
-  access: string | undefined,
-  key: string | undefined,
-): { credentials?: { accessKeyId: string; secretAccessKey: string } } {
-  return access === undefined || key === undefined
-    ? {}
-    : { credentials: { accessKeyId: secret(access), secretAccessKey: secret(key) } }
-}
-
-function braces(...names: readonly (string | undefined)[]): string[] {
-  return names.flatMap((name) => (name === undefined ? [] : [`{${name}}`]))
-}
-
-/** Without what is undefined: an option that isn't given is absent. */
-function given<T extends Record<string, unknown>>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>
   }
 }

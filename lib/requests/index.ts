@@ -52,3 +52,4 @@ export {
   type RequestDecisionVerb,
   type StoredDecision,
 } from './decisions.ts'
+export { receiptOf, storeReceipts } from './receipts.ts'

@@ -3,10 +3,13 @@ import { z } from 'zod'
 import {
   askedStatement,
   ensureCascade,
+  readReceipt,
   requestErasure,
   resolveSubject,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
+import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
+import { verifyReceipt } from '../../../../lib/receipt/index.ts'
 import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
@@ -56,6 +59,12 @@ describe('a request by email', () => {
     expect(await legsOf(house.control, [id])).toMatchObject([{ store: 'app', state: 'verified' }])
     expect(await house.ids('people')).toEqual([1, 3])
     expect(await house.ids('visits')).toEqual([10, 30])
+    const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
+    expect(verifyReceipt(await readReceipt(house.context, id), keys).receipt).toMatchObject({
+      request: id,
+      outcome: 'completed',
+      legs: [{ store: 'app', state: 'verified', counts: { 'public.people': 1, 'public.visits': 1 } }],
+    })
   })
 })
 

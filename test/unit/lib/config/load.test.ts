@@ -170,7 +170,7 @@ describe('a file with mistakes', () => {
       'table: { store: clinic, name: public.nowhere }\n',
       'public.nowhere is not in the map',
     ],
-    ['subject: patient\n', 'table: { store: files, name: public.notes }\n', 'store files is s3'],
+    ['subject: patient\n', 'table: { store: files, name: public.notes }\n', 'store files is declared'],
     [
       'root: public.patients }',
       'root: public.patients }\n  person: { store: clinic, root: public.patients }',
