@@ -139,18 +139,20 @@ async function endSessions(
     const there = persons.filter((person) => place.concerns(person))
     for (let from = 0; from < there.length; from += place.capabilities.bulk) {
       const some = there.slice(from, from + place.capabilities.bulk)
-      const page = { runId: house.run.id, fence: house.run.fence, limit: 10_000 }
+      const page = { runId: house.claim.id, fence: house.claim.fence, limit: 10_000 }
       while ((await place.erase(some, page, house.signal)).more) house.signal.throwIfAborted()
     }
   }
 }
 
+const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`
+
 async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise<number> {
   const waiting = due.filter((request) => request.hasGrace)
   const moved = await moveRequests(house.context.control, 'wait', ids(waiting), mover(house), {
     // the grace of an account closure runs from the cut; what was cut to fit the month stays so
-    set: `grace_until = CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace`,
-    next: `CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace`,
+    set: `grace_until = ${GRACE_END}`,
+    next: GRACE_END,
     waitingFor: 'grace',
   })
   return (
@@ -229,7 +231,7 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
   await enter(context, house.claim, going)
   const begun = await moveRequests(context.control, 'erase', ids(ready), mover(house), {
     set: 'run_id = $7',
-    values: [house.run.id],
+    values: [house.claim.id],
   })
   // whoever took it back between the two stays, and the ledger says so
   const left = ready.filter(({ id }) => !begun.includes(id))

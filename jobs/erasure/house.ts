@@ -16,7 +16,7 @@ import {
   type Verification,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { paceOf, type Claim, type Run } from '../../lib/ledger/index.ts'
+import { paceOf, type Claim } from '../../lib/ledger/index.ts'
 import { stages, type Stage } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { enter } from './ledger.ts'
@@ -47,7 +47,7 @@ export interface Place {
 
 export interface House {
   context: Context
-  run: Run
+  /** Whose writes these are; a reader's is nobody's, since it writes nothing. */
   claim: Claim
   signal: AbortSignal
   kind: string
@@ -62,7 +62,7 @@ export interface House {
 /** Throws what `planFor` and `context.target` throw; a place elsewhere is opened at its first call. */
 export async function openHouse(
   context: Context,
-  run: Run,
+  claim: Claim,
   kind: string,
   signal: AbortSignal,
 ): Promise<House> {
@@ -71,8 +71,7 @@ export async function openHouse(
   const plans = new Map<string, Promise<DeletionPlan>>()
   const house: House = {
     context,
-    run,
-    claim: run,
+    claim,
     signal,
     kind,
     subject,

@@ -21,3 +21,6 @@ export {
   retryLeg,
   type By,
 } from './support.ts'
+export { previewErasure, type Preview } from './preview.ts'
+export { listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
+export { holdRequest, releaseRequest } from './hold.ts'

@@ -174,11 +174,21 @@ async function giveBackAccess(context: Context, request: ErasureRequest): Promis
   await target.transaction((tx) => restoreAccess(tx, rules, access))
 }
 
-/** One leg is begun anew, at once. Throws E_NOT_FOUND. */
-export async function retryLeg(context: Context, id: string, store: string, by: By): Promise<void> {
-  await decide(context, id, 'retry', by, { object: store }, async (tx, request, actor) => {
-    await settleLeg(tx, id, store, 'pending')
-    await goOn(tx, request, actor)
+/**
+ * One leg is begun anew, at once; without a store the request itself goes on after what stopped it: a map that changed is
+ * planned again. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION.
+ */
+export async function retryLeg(context: Context, id: string, store: string | null, by: By): Promise<void> {
+  const about = store === null ? {} : { object: store }
+  await decide(context, id, 'retry', by, about, async (tx, request, actor) => {
+    if (store !== null) {
+      await settleLeg(tx, id, store, 'pending')
+      await goOn(tx, request, actor)
+      return
+    }
+    if (request.state !== 'needs-attention') throw illegal(request, 'retried as a whole')
+    if (request.waitingFor === 'plan-changed') await moveRequests(tx, 'replan', [id], { actor })
+    else await moveRequests(tx, 'resume', [id], { actor })
   })
 }
 

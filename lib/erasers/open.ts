@@ -79,11 +79,12 @@ async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
       return { eraser, concerns: () => true, shredsKeys: false, close: () => Promise.resolve() }
     }
     case 'postgres':
-      throw new LetheError('E_STORE_WITHOUT_ERASER', {
-        message: `Store ${tools.name} is a PostgreSQL store: say which subject its rows belong to.`,
-        facts: { store: tools.name },
-      })
+      break
   }
+  throw new LetheError('E_STORE_WITHOUT_ERASER', {
+    message: `Store ${tools.name} is a PostgreSQL store: say which subject its rows belong to.`,
+    facts: { store: tools.name },
+  })
 }
 
 /** One shape for all: a plan that is whole but for whose identifiers they are. */

@@ -21,6 +21,7 @@ export {
   requestKinds,
   countRequests,
   updateRequest,
+  wakeHeld,
   warnDue,
   type ErasureRequest,
   type IdentityMethod,

@@ -261,3 +261,13 @@ export async function countRequests(db: Queryable): Promise<{ state: RequestStat
     `SELECT state, count(*) AS count FROM lethe_control.erasure_requests WHERE finished_at IS NULL GROUP BY state`,
   )
 }
+
+/** A hold was added or released in this store: its open requests are looked at now. */
+export async function wakeHeld(db: Queryable, store: string): Promise<void> {
+  await db.execute(
+    `UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()
+     WHERE store = $1 AND finished_at IS NULL AND state IN ('on-hold', 'erasing', 'verifying')
+       AND next_at > clock_timestamp()`,
+    [store],
+  )
+}

@@ -124,6 +124,11 @@ export const requestTransitions = {
     to: 'resume',
     sentence: 'What stood in the way is gone; it goes on where it stopped.',
   },
+  replan: {
+    from: ['needs-attention'],
+    to: 'access-cut',
+    sentence: 'Somebody looked at what changed; it is planned anew.',
+  },
   hold: {
     from: ['assessed', 'access-cut', 'grace', 'planned', ...working, 'needs-attention'],
     to: 'on-hold',

@@ -1,0 +1,68 @@
+/** A legal hold on the person of a request, and its end: the same holds as the sweep obeys. */
+import { z } from 'zod'
+import { LetheError } from '../../lib/errors/index.ts'
+import type { Attested } from '../../lib/identity/index.ts'
+import { getRequest, openSecrets, wakeHeld } from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
+import { addHold, releaseHold, type HoldAdded, type NewHold } from '../holds.ts'
+
+/** The hold that would be added; its statement is what a person signs. Throws E_NOT_FOUND, E_SEALED_GONE. */
+export async function holdRequest(
+  context: Context,
+  id: string,
+  about: Pick<NewHold, 'kind' | 'owner' | 'reason' | 'reviewAt'>,
+): Promise<{ hold: NewHold; add(by: Attested): Promise<HoldAdded> }> {
+  const request = await getRequest(context.control, id)
+  const { key } = openSecrets(context.vault, request)
+  const hold: NewHold = {
+    level: 'subject',
+    store: request.store,
+    subject: request.subjectKind,
+    key,
+    ...about,
+  }
+  return {
+    hold,
+    async add(by) {
+      const added = await addHold(context, hold, by)
+      // a worker looks at once, not when the request would have been due
+      await wakeHeld(context.control, request.store)
+      return added
+    },
+  }
+}
+
+/** The holds on this person that were added by name; throws E_NOT_FOUND where there is none. */
+export async function releaseRequest(
+  context: Context,
+  id: string,
+): Promise<{ holds: string[]; release(by: (hold: string) => Promise<Attested | null>): Promise<void> }> {
+  const request = await getRequest(context.control, id)
+  const { key } = openSecrets(context.vault, request)
+  const hashes = context.vault.keyIds.map((keyId) =>
+    context.vault.subjectHash(request.store, request.subjectKind, key, keyId),
+  )
+  const rows = await context.control.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe_control.holds WHERE level = 'subject' AND store = $1 AND subject_kind = $2 AND key_hash = ANY ($3::bytea[])
+       AND released_at IS NULL ORDER BY created_at`,
+    [request.store, request.subjectKind, hashes],
+  )
+  if (rows.length === 0)
+    throw new LetheError('E_NOT_FOUND', {
+      message: `No hold of its own stands on the person of request ${id}.`,
+      next: 'See `lethe hold list`: a hold on a row, a table or a tenant is released there.',
+    })
+  const holds = rows.map((row) => row.id)
+  return {
+    holds,
+    async release(by) {
+      for (const hold of holds) {
+        const attested = await by(hold)
+        if (attested === null) return
+        await releaseHold(context, hold, attested)
+      }
+      await wakeHeld(context.control, request.store)
+    },
+  }
+}

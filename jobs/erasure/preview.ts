@@ -1,0 +1,110 @@
+/** What an erasure would do, before anybody asks for it: reads only. */
+import { collectIdentifiers, heldAmong } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { newId } from '../../lib/clock/index.ts'
+import type { Context } from '../context.ts'
+import { openHouse } from './house.ts'
+import { classesOf, planFor, subjectOf, wantedOf } from './plans.ts'
+
+export interface Preview {
+  planHash: string
+  mapVersion: string
+  /** Whether a row of the subject is there. */
+  present: boolean
+  /** Rows that were merged into this subject's and go with it. */
+  merged: number
+  /** `held`, `minimum:TABLE`, or null: nothing keeps it. */
+  keptBack: string | null
+  places: {
+    store: string
+    kind: string
+    /** Items by place; null: it did not answer, and `problem` says why. */
+    counts: Readonly<Record<string, number>> | null
+    problem: string | null
+    sideEffects: readonly string[]
+    irreversibleAfter: string
+    follows: string | null
+    needed: boolean
+  }[]
+  /** Tables whose rows stay, with the ground. */
+  retained: { table: string; ground: string }[]
+  classes: { name: string; decision: string; ground: string | null }[]
+  /** How many values lead elsewhere, by identifier; the values are not shown. */
+  identifiers: Readonly<Record<string, number>>
+  notCovered: readonly string[]
+}
+
+/** `key` as PostgreSQL prints it (resolveSubject). Throws what planning throws; a vendor that is away is told in its place. */
+export async function previewErasure(
+  context: Context,
+  kind: string,
+  key: readonly string[],
+): Promise<Preview> {
+  const subject = subjectOf(context, kind)
+  const { classes } = context.config.file.erasure
+  const own = classesOf(context, await planFor(context, subject.store, kind))
+  const retainedClasses = own.filter((name) => classes[name]?.decision === 'retain')
+  const plan = await planFor(context, subject.store, kind, retainedClasses)
+  const target = await context.target(subject.store)
+  const [found] = await collectIdentifiers(target, plan, [key], wantedOf(subject))
+  if (found === undefined) throw new LetheError('E_INTERNAL', { message: 'Nothing was collected.' })
+  const words = await heldAmong(
+    target,
+    plan,
+    found.keys,
+    subject.holds.map(({ sql }) => sql),
+  )
+  const signal = new AbortController().signal
+  const house = await openHouse(context, { id: newId(), fence: 0n }, kind, signal)
+  try {
+    const person = {
+      requestId: '',
+      keys: found.keys,
+      identifiers: found.identifiers,
+      retained: retainedClasses,
+    }
+    const places: Preview['places'] = []
+    for (const place of house.places) {
+      const needed = place.concerns(person)
+      const { sideEffects, irreversibleAfter, follows } = place.capabilities
+      const told = { store: place.store, kind: place.kind, sideEffects, irreversibleAfter, follows, needed }
+      try {
+        const counts = needed ? await place.locate([person], signal) : {}
+        places.push({ ...told, counts, problem: null })
+      } catch (error) {
+        if (!(error instanceof LetheError)) throw error
+        places.push({ ...told, counts: null, problem: `${error.code}: ${error.message}` })
+      }
+    }
+    const tables = context.config.file.tables[subject.store] ?? {}
+    return {
+      planHash: plan.hash,
+      mapVersion: plan.mapVersion,
+      present: found.present,
+      merged: found.keys.length - 1,
+      keptBack: words.find((word) => word === 'held') ?? words.find((word) => word !== null) ?? null,
+      places,
+      retained: plan.tables
+        .filter(({ action }) => action === 'retain')
+        .map(({ table }) => {
+          const name = `${table.schema}.${table.table}`
+          const rule = tables[name]
+          return {
+            table: name,
+            ground: rule?.retain?.ground ?? classes[rule?.class ?? '']?.ground ?? 'the map says so',
+          }
+        }),
+      classes: own.map((name) => ({
+        name,
+        decision: classes[name]?.decision ?? 'erase',
+        ground: classes[name]?.ground ?? null,
+      })),
+      identifiers: Object.fromEntries(
+        Object.entries(found.identifiers).map(([name, values]) => [name, values.length]),
+      ),
+      notCovered: plan.notCovered,
+    }
+  } finally {
+    await house.close()
+  }
+}
