@@ -4,7 +4,17 @@ import { registry, type ErrorCode } from '../../lib/errors/index.ts'
 
 const errorCode = z.custom<ErrorCode>((value) => typeof value === 'string' && Object.hasOwn(registry, value))
 
-export const phases = ['propose', 'decide', 'light', 'heavy', 'locked', 'verify', 'tidy', 'report'] as const
+export const phases = [
+  'propose',
+  'decide',
+  'hand-over',
+  'light',
+  'heavy',
+  'locked',
+  'verify',
+  'tidy',
+  'report',
+] as const
 export type Phase = (typeof phases)[number]
 
 export const cursorSchema = z.object({

@@ -2,7 +2,6 @@
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import {
   draftPlan,
-  otherStore,
   loadCatalogue,
   planDeletion,
   sqlColumn,
@@ -13,7 +12,6 @@ import {
   type PlanTarget,
 } from '../../lib/datamap/index.ts'
 import { holdsCondition, type Guard } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
 import type { Context } from '../context.ts'
 import { planned } from '../deletion-plan.ts'
 
@@ -23,19 +21,8 @@ export interface PolicyPlan extends DeletionPlan {
   above: Guard['clear']
 }
 
-/** Throws E_STORE_WITHOUT_ERASER too: a subject that is also in a store Lethe can't erase in yet is not half erased. */
+/** Throws as `loadPlan`. */
 export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): Promise<PolicyPlan> {
-  const others =
-    policy.subject === undefined
-      ? []
-      : (context.config.file.subjects[policy.subject]?.other_stores ?? []).map(
-          (entry) => otherStore(entry).store,
-        )
-  if (others.length > 0)
-    throw new LetheError('E_STORE_WITHOUT_ERASER', {
-      message: `Policy ${policy.name}: subject ${policy.subject} is also in ${others.join(', ')}, where Lethe can't erase yet.`,
-      facts: { policy: policy.name, stores: others },
-    })
   const { plan, catalogue } = await planned(context, policy.store, planTarget(policy))
   return { ...plan, above: policy.table === undefined ? [] : await heldAbove(context, plan, catalogue) }
 }

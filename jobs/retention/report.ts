@@ -4,6 +4,7 @@ import type { Queryable } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { reasonOf } from '../../lib/ledger/index.ts'
 import { total } from './counts.ts'
+import { HANDED_OVER } from './hand-over.ts'
 import { limitVerdict } from './proposal.ts'
 
 const counts = z.record(z.string(), z.number())
@@ -138,7 +139,9 @@ export function renderReport(report: Report): string {
         ['of these kept as a pseudonym, because rows must stay', report.subjects.kept],
         ['locked by others to the end', report.subjects.locked],
         ...pairs(report.subjects.blocked, (name) => `blocked by ${name}`),
-        ...pairs(report.subjects.skipped, (reason) => `stayed at execution: ${reason}`),
+        ...pairs(report.subjects.skipped, (reason) =>
+          reason === HANDED_OVER ? 'handed over as erasure requests' : `stayed at execution: ${reason}`,
+        ),
         ...pairs(report.excluded, (reason) => `stayed at proposal: ${reason}`),
       ],
     ),

@@ -17,6 +17,7 @@ import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided 
 import { catchUp, executeSome, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
+import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
 import { countOverdueHolds, projectHolds } from '../holds.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
@@ -85,6 +86,7 @@ async function guarded(work: Work, cursor: Cursor, act: () => Promise<StepResult
 
 async function nextStep(work: Work, cursor: Cursor): Promise<StepResult> {
   if (cursor.phase === 'decide') return deciding(work, cursor)
+  if (cursor.phase === 'hand-over') return handingOver(work, cursor)
   if (cursor.phase === 'light' || cursor.phase === 'heavy' || cursor.phase === 'locked')
     return executing(work, cursor, cursor.phase)
   if (cursor.phase === 'verify') return verifying(work, cursor)
@@ -206,7 +208,7 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
   if (open.length > 0) throw limitsError(proposal, open)
   await recordStep(context.control, run, {
     name: 'begin-execution',
-    cursor: { ...cursor, phase: 'light' },
+    cursor: { ...cursor, phase: handsOver(work) ? 'hand-over' : 'light' },
   })
   return { kind: 'more' }
 }
@@ -229,6 +231,13 @@ function refuseChanged(work: Pick<Work, 'plan' | 'policy' | 'proposal' | 'run'>)
     next: `Look at the new plan and propose again: lethe retention run ${policy.name}.`,
     facts: { proposal: proposal.id, changed },
   })
+}
+
+/** The cascade reads back, tidies up and gives receipts; what is left here is the report. */
+async function handingOver(work: Work, cursor: Cursor): Promise<StepResult> {
+  refuseChanged(work)
+  const handed = await handOver(work, cursor)
+  return handed === 'done' ? ending(work, cursor, HANDED_OVER, 'executed') : handed
 }
 
 const nextPhase = { light: 'heavy', heavy: 'locked', locked: 'verify' } as const

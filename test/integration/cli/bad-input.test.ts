@@ -152,20 +152,6 @@ describe('lethe.yaml', () => {
     expect(failure).toMatchObject({ code: 'E_MAP_FINDINGS', exit: 12 })
     expect(failure.message).toMatch(/public\.keyless.*primary key/s)
   })
-
-  it('A policy on a subject that is also in a store without an eraser is E_STORE_WITHOUT_ERASER, exit 12.', async () => {
-    const failure = await given(
-      (file) => {
-        Object.assign(file['stores'] ?? {}, {
-          crm: { kind: 'declared', owner: 'operations', holds: 'old logs', gone_after: '30 days' },
-        })
-        Object.assign(file['subjects']?.['person'] ?? {}, { other_stores: ['crm'] })
-      },
-      () => refused(plan),
-    )
-    expect(failure).toMatchObject({ code: 'E_STORE_WITHOUT_ERASER', exit: 12 })
-    expect(failure.message).toContain('crm')
-  })
 })
 
 function onTable(name: string) {

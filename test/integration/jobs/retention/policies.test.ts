@@ -1,3 +1,5 @@
+import { ensureCascade } from '../../../../jobs/erasure/index.ts'
+import { listRequests } from '../../../../lib/requests/index.ts'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { effectivePeriod, findPolicy } from '../../../../jobs/retention/index.ts'
@@ -132,17 +134,39 @@ test('A row without a time on its clock is never due; one with an endless past i
   expect(await house.ids('people')).toEqual([1, 3])
 })
 
-test('A policy on a subject that is also in a store without an eraser is refused.', async () => {
+test('A policy on a subject that is also in other stores hands its approved subjects over as erasure requests.', async () => {
   await house.configure({
     stores: {
       app: { kind: 'postgres', url: 'env:APP_URL' },
       files: { kind: 'declared', owner: 'operations', holds: 'old logs', gone_after: '30 days' },
     },
     subjects: {
-      person: { store: 'app', root: 'public.people', contact: 'root.email', other_stores: ['files'] },
+      person: {
+        store: 'app',
+        root: 'public.people',
+        tenant: 'tenant',
+        contact: 'root.email',
+        other_stores: ['files'],
+      },
     },
   })
-  expect(await house.sweep('closed')).toMatchObject({ state: 'refused', errorCode: 'E_STORE_WITHOUT_ERASER' })
+  for (const id of [1, 2, 3]) await person(id, { deleted_at: `now() - interval '40 days'` })
+  await house.arm('closed')
+  const waiting = await house.sweep('closed')
+  // one who came back between the approval and its execution stays
+  await house.app.execute('UPDATE people SET deleted_at = NULL WHERE id = 2')
+  const run = await house.decide(waiting)
+  expect(run).toMatchObject({ state: 'succeeded', outcome: 'handed-over' })
+  expect(await house.ids('people')).toEqual([1, 2, 3])
+  expect(await house.report(run)).toMatchObject({
+    subjects: { erased: 0, skipped: { 'handed-over': 2, 'not-due': 1 } },
+  })
+  await ensureCascade(house.context, 'person')
+  await house.work()
+  expect(await house.ids('people')).toEqual([2])
+  const requests = await listRequests(house.control)
+  expect(requests.map(({ state }) => state)).toEqual(['completed-with-retained', 'completed-with-retained'])
+  expect(requests[0]).toMatchObject({ kind: 'retention', requester: 'policy', identityBy: 'cto' })
 })
 
 describe('a table policy', () => {
