@@ -12,6 +12,7 @@ import {
 } from '../../lib/erasers/index.ts'
 import {
   dueRequests,
+  getRequests,
   makeLegs,
   moveRequests,
   openSecrets,
@@ -21,6 +22,7 @@ import {
   type RequestState,
   type Secrets,
 } from '../../lib/requests/index.ts'
+import { acknowledge, offerCancel } from './answers.ts'
 import type { House } from './house.ts'
 import { enter, revoke, type Going } from './ledger.ts'
 import { classesOf, wantedOf } from './plans.ts'
@@ -65,6 +67,7 @@ async function confirmKnown(house: House, due: readonly ErasureRequest[]): Promi
   const rest = due.filter((request) => !uninstructed.includes(request))
   const known = rest.filter((request) => request.identityMethod !== null)
   const unknown = rest.filter((request) => request.identityMethod === null)
+  await acknowledge(house.context, due)
   await postpone(control, ids(unknown), house.claim, forever, 'identity')
   const referred = await moveRequests(control, 'refer', ids(uninstructed), by, {
     next: forever,
@@ -155,6 +158,7 @@ async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise
     next: GRACE_END,
     waitingFor: 'grace',
   })
+  await offerCancel(house.context, await getRequests(house.context.control, moved))
   return (
     moved.length +
     (await plan(

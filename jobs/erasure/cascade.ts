@@ -17,6 +17,7 @@ import {
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { advance, withoutHolds } from './advance.ts'
+import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { openHouse, type House, type Person } from './house.ts'
 import { hasIntake, takeIntake } from './intake.ts'
@@ -47,6 +48,7 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
     const persons = await personsOf(house, requests)
     const legs = await workLegs(house, persons)
     const ended = await settle(house, await working(house))
+    await deliverAnswers(context, kind, signal)
     await recordStep(context.control, run, {
       name: 'cascade',
       note: `${taken.requests} taken in, ${moved} moved, ${legs} legs, ${ended} ended`,

@@ -11,6 +11,7 @@ import {
   type RequestVerb,
 } from '../../lib/requests/index.ts'
 import { grouped, ids, mover } from './advance.ts'
+import { answerCompletion } from './answers.ts'
 import type { House } from './house.ts'
 import { issueReceipts } from './receipt.ts'
 
@@ -23,11 +24,17 @@ export async function settle(house: House, requests: readonly ErasureRequest[]):
   const reading: string[] = []
   const reopened: string[] = []
   const stuck: string[] = []
+  const answering: ErasureRequest[] = []
   const waiting: { id: string; next: Date }[] = []
   for (const request of requests) {
     const found = standing.get(request.id)
     if (found === undefined || found.open + found.unread === 0) {
       ended.push(request)
+      continue
+    }
+    // all that is left is the channel of the last answer, which goes once that was delivered
+    if (found.open + found.unread === found.channel && request.answeredAt === null) {
+      answering.push(request)
       continue
     }
     if (found.next === null) stuck.push(request.id)
@@ -51,13 +58,28 @@ export async function settle(house: House, requests: readonly ErasureRequest[]):
     waiting.map(({ id }) => id),
     config.file.erasure.keep_identifiers,
   )
+  await answerFirst(house, answering)
   return end(house, ended)
+}
+
+/** Looked at again once the answer was delivered: `markAnswered` makes it due. */
+async function answerFirst(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+  if (requests.length === 0) return
+  const { control } = house.context
+  await postpone(control, ids(requests), house.claim, `clock_timestamp() + interval '1 hour'`, 'answer')
+  const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
+  await answerCompletion(house.context, requests, legs)
 }
 
 async function end(house: House, requests: readonly ErasureRequest[]): Promise<number> {
   if (requests.length === 0) return 0
   const { control } = house.context
   const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
+  await answerCompletion(
+    house.context,
+    requests.filter(({ answeredAt }) => answeredAt === null),
+    legs,
+  )
   await issueReceipts(house, requests, legs)
   let done = 0
   for (const [verb, some] of grouped(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {

@@ -105,7 +105,9 @@ export async function openHouse(
       requestKey: context.vault.pseudonymKey(store),
     })
     opened.push(there)
-    places.push(elsewhere(store, declared.kind, kind, there))
+    const place = elsewhere(store, declared.kind, kind, there)
+    const channel = context.config.file.notifications.store === store
+    places.push(channel ? { ...place, stage: stages.channel } : place)
   }
   return Object.assign(house, { places })
 }

@@ -1,5 +1,6 @@
 /** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
 import { z } from 'zod'
+import { wallClock } from '../../lib/clock/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import {
@@ -7,11 +8,13 @@ import {
   getRequest,
   identityMethods,
   requesters,
+  type ErasureRequest,
   type Limits,
   type NewRequest,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { canonicalSubject } from '../hold-key.ts'
+import { isToken } from './answers.ts'
 import { subjectOf } from './plans.ts'
 import { cancelRequest, confirmRequest } from './support.ts'
 
@@ -36,7 +39,11 @@ const asked = z.object({
   ground: z.string().optional(),
   instruction: z.string().optional(),
 })
-const about = z.object({ request: z.uuid(), identity: z.enum(identityMethods).optional() })
+const about = z.object({
+  request: z.uuid(),
+  identity: z.enum(identityMethods).optional(),
+  token: z.string().optional(),
+})
 
 export interface Taken {
   requests: number
@@ -62,7 +69,7 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
     for (const one of rows) if (one.verb !== 'request') await takeChange(context, one, taken)
     // The key goes with the mark: the record has it sealed.
     await target.execute(
-      `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
+      `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL, data = data - 'token' WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
       [rows.map(({ id }) => id)],
     )
   }
@@ -128,8 +135,9 @@ async function newRequest(context: Context, store: string, one: Row): Promise<Ne
 
 async function takeChange(context: Context, one: Row, taken: Taken): Promise<void> {
   try {
-    const { request: id, identity } = about.parse(one.data)
+    const { request: id, identity, token } = about.parse(one.data)
     const request = await getRequest(context.control, id)
+    requireToken(request, one.verb, identity ?? null, token ?? null)
     const actor = `app:${one.actor}`
     if (one.verb === 'cancel') {
       if (request.state !== 'cancelled') await cancelRequest(context, id, { actor, method: 'sql' })
@@ -142,6 +150,24 @@ async function takeChange(context: Context, one: Row, taken: Taken): Promise<voi
     taken.refused += 1
     context.log.error({ intake: one.id, ...errorFields(error) }, 'a change of a request can not be followed')
   }
+}
+
+/** A link counts once, until it expires, and only with the token that was sent. */
+function requireToken(
+  request: ErasureRequest,
+  verb: Row['verb'],
+  identity: string | null,
+  token: string | null,
+): void {
+  if (verb === 'confirm' && identity !== 'emailed-link') return
+  if (verb === 'cancel' && token === null) return
+  const hash = verb === 'confirm' ? request.confirmHash : request.cancelHash
+  const expired = verb === 'confirm' && request.confirmUntil !== null && request.confirmUntil < wallClock()
+  if (token !== null && !expired && isToken(token, hash)) return
+  throw new LetheError('E_IDENTIFIER', {
+    message: `The link of request ${request.id} is not the one that was sent, was used, or has expired.`,
+    facts: { request: request.id },
+  })
 }
 
 /** What a request names where nobody said more. */

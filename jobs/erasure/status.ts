@@ -1,6 +1,7 @@
 /** What support sees of a request: in plain words, what is done, what waits and until when, what failed, what stays and why. */
 import { databaseNow } from '../../lib/db/index.ts'
 import {
+  answersOf,
   decisionsOf,
   getRequest,
   legSentences,
@@ -14,13 +15,15 @@ import {
 import type { Context } from '../context.ts'
 
 export interface RequestStatus {
-  request: Omit<ErasureRequest, 'sealed' | 'sealedKeyId' | 'subjectHash'>
+  request: Omit<ErasureRequest, 'sealed' | 'sealedKeyId' | 'subjectHash' | 'confirmHash' | 'cancelHash'>
   /** What happens next, in a sentence. */
   next: string
   /** Until the answer is due; below 0: overdue. */
   daysLeft: number
   legs: (Leg & { words: string })[]
   decisions: StoredDecision[]
+  /** What the person was told, and what waits to be. */
+  answers: Awaited<ReturnType<typeof answersOf>>
 }
 
 /** Throws E_NOT_FOUND. */
@@ -39,6 +42,7 @@ export async function requestStatus(context: Context, id: string): Promise<Reque
     daysLeft: daysLeft(request, now),
     legs: told,
     decisions,
+    answers: await answersOf(control, id),
   }
 }
 
@@ -69,7 +73,14 @@ export async function listStatus(context: Context, filter: RequestFilter): Promi
 }
 
 function shown(request: ErasureRequest): RequestStatus['request'] {
-  const { sealed: _sealed, sealedKeyId: _keyId, subjectHash: _hash, ...rest } = request
+  const {
+    sealed: _sealed,
+    sealedKeyId: _keyId,
+    subjectHash: _hash,
+    confirmHash: _confirm,
+    cancelHash: _cancel,
+    ...rest
+  } = request
   return rest
 }
 

@@ -3,7 +3,7 @@ import type { Transaction } from '../../lib/db/index.ts'
 import { restoreAccess } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from '../../lib/identity/index.ts'
-import { storeStatement } from '../../lib/ledger/index.ts'
+import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
 import {
   addDecision,
   forgetSealed,
@@ -18,6 +18,7 @@ import {
   type RequestDecisionVerb,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
+import { queueAnswers } from './answers.ts'
 import { subjectOf } from './plans.ts'
 
 /** Who decides: a person with a signed statement, or an application by its login. */
@@ -47,7 +48,7 @@ export async function confirmRequest(
     await updateRequest(
       tx,
       id,
-      `identity_method = $2, identity_at = clock_timestamp(), identity_by = $3, clock_from = clock_timestamp(),
+      `identity_method = $2, identity_at = clock_timestamp(), identity_by = $3, confirm_hash = NULL, clock_from = clock_timestamp(),
        due_at = clock_timestamp() + interval '1 month', next_at = CASE WHEN over_ceiling THEN next_at ELSE clock_timestamp() END`,
       [method, actor],
     )
@@ -127,6 +128,18 @@ export async function extendRequest(context: Context, id: string, by: By): Promi
       [],
       `clock_timestamp() < due_at`,
     )
+    const reason = 'attested' in by ? reasonOf(by.attested.statement) : 'more time is needed'
+    const extended = await getRequest(tx, id)
+    if (done)
+      await queueAnswers(context, tx, 'extension', [request], () =>
+        Promise.resolve({
+          request: id,
+          received: request.receivedAt,
+          due: request.dueAt,
+          extended: extended.dueAt,
+          reason,
+        }),
+      )
     if (!done)
       throw new LetheError('E_ILLEGAL_TRANSITION', {
         message: `Request ${id} was due on ${request.dueAt.toISOString().slice(0, 10)}; an extension has to be told within the month.`,
@@ -145,6 +158,9 @@ export async function refuseRequest(context: Context, id: string, ground: string
       { set: 'refusal_ground = $7', values: [ground] },
     )
     if (moved.length === 0) throw illegal(request, 'refused')
+    await queueAnswers(context, tx, 'refusal', [request], () =>
+      Promise.resolve({ request: id, received: request.receivedAt, grounds: [ground] }),
+    )
     await giveBackAccess(context, request)
     await forgetSealed(tx, [id])
   })

@@ -312,6 +312,9 @@ function isPublicKey(line: string): boolean {
 }
 
 function checkNotifications(file: ConfigFile): Problem[] {
+  const { store } = file.notifications
+  if (store !== undefined && !Object.hasOwn(file.stores, store))
+    return [{ path: ['notifications', 'store'], message: `there is no store ${store}` }]
   const { channel } = file.notifications
   return channel === 'log' || file.notifications[channel] !== undefined
     ? []

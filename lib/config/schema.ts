@@ -3,6 +3,7 @@
  * notifications, operations). Unknown keys are errors. Addresses and secrets never stand in the file: `env:` or `file:`.
  */
 import { z } from 'zod'
+import { answersSchema } from '../answers/index.ts'
 import {
   columnSchema,
   dataMapSchema,
@@ -128,6 +129,9 @@ const notifications = z.strictObject({
     .describe('log tells nobody: it does not count as delivered'),
   webhook: z.strictObject({ url: secretSchema, secret: secretSchema }).optional(),
   smtp: z.strictObject({ url: secretSchema, from: z.string() }).optional(),
+  store: nameSchema
+    .optional()
+    .describe("the store that holds what this channel's processor knows: erased after the last answer"),
   subject_line: z.string().default('Your data will be deleted'),
   body: z
     .string()
@@ -186,6 +190,9 @@ const evidence = z.strictObject({
     .describe('second parties that cosign each head'),
 })
 
+const link = z
+  .string()
+  .regex(/^https?:\/\/[^\s{}]+.*\{request\}.*\{token\}/, 'an address with {request} and {token} in it')
 const erasure = z.strictObject({
   role: z
     .enum(['controller', 'processor'])
@@ -208,6 +215,11 @@ const erasure = z.strictObject({
     .record(nameSchema, z.number().int().positive())
     .default({})
     .describe('by store: days after which the last backup that holds an erased person has expired'),
+  links: z
+    .strictObject({ confirm: link.optional(), cancel: link.optional() })
+    .default({})
+    .describe('pages of your application that links in answers lead to; without them no link is sent'),
+  answers: answersSchema.prefault({}).describe('who answers data subjects, and in which words'),
   classes: z
     .record(
       nameSchema,

@@ -63,6 +63,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   },
   // erasure requests: both bring them forward; what a person decides only the operator may write
   erasure_requests: { worker: write, operator: write, auditor: read },
+  erasure_answers: { worker: write, operator: write, auditor: [] },
   erasure_legs: { worker: write, operator: write, auditor: read },
   erasure_decisions: { worker: read, operator: append, auditor: read },
   ledger_objects: { worker: write, operator: read, auditor: read },

@@ -12,6 +12,8 @@ export interface Message {
   to: string
   subject: string
   body: string
+  /** What kind of event a webhook tells; default `retention.warning`. */
+  type?: string
   /** Same message, same id: a receiver can drop what it has had already. No personal data in it. */
   id: string
 }

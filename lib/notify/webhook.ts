@@ -10,7 +10,7 @@ export async function post(target: { url: string; secret: string }, message: Mes
   const key = webhookKey(target.secret, 'notifications.webhook.secret')
   const now = wallClock()
   const payload = JSON.stringify({
-    type: 'retention.warning',
+    type: message.type ?? 'retention.warning',
     timestamp: now.toISOString(),
     data: { to: message.to, subject: message.subject, body: message.body },
   })

@@ -13,6 +13,7 @@ export {
 export {
   dueRequests,
   getRequest,
+  getRequests,
   identityMethods,
   kindsDue,
   listRequests,
@@ -54,3 +55,14 @@ export {
   type StoredDecision,
 } from './decisions.ts'
 export { receiptOf, storeReceipts } from './receipts.ts'
+export {
+  addAnswers,
+  answersOf,
+  beginAnswer,
+  dueAnswers,
+  markAnswered,
+  settleAnswer,
+  type AnswerKind,
+  type DueAnswer,
+  type NewAnswer,
+} from './answers.ts'

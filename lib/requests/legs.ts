@@ -114,6 +114,7 @@ export async function dueLegs(
     prepared(`SELECT ${columns} FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
      WHERE l.request_id = ANY ($1::uuid[]) AND l.store = $2 AND r.state IN ('erasing', 'verifying')
        AND l.state IN ('pending', 'waiting', 'accepted', 'failed') AND l.next_at <= clock_timestamp()
+       AND (l.stage < ${stages.channel} OR r.answered_at IS NOT NULL)
        AND NOT EXISTS (SELECT FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage
          AND (b.state = 'pending' AND b.attempt = 0
            OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
@@ -263,26 +264,28 @@ export async function settleLeg(
 }
 
 /**
- * When each request's legs are due next, and whether any is still open: what decides when a request is looked at again.
- * Requests without an open leg come with `open: 0`.
+ * When each request's legs are due next, and how many are open, not read back, and of the channel that the answer takes: what
+ * decides when a request is looked at again. Requests without an open leg come with `open: 0`.
  */
 export async function openLegs(
   db: Queryable,
   requestIds: readonly string[],
-): Promise<{ requestId: string; open: number; unread: number; next: Date | null }[]> {
+): Promise<{ requestId: string; open: number; unread: number; channel: number; next: Date | null }[]> {
   const rows = await db.query(
     z.object({
       id: z.string(),
       open: z.coerce.number(),
       unread: z.coerce.number(),
+      channel: z.coerce.number(),
       next: z.date().nullable(),
     }),
     prepared(`SELECT request_id AS id,
        count(*) FILTER (WHERE state IN ('pending', 'waiting', 'failed')) AS open,
        count(*) FILTER (WHERE state = 'accepted') AS unread,
+       count(*) FILTER (WHERE state IN ('pending', 'waiting', 'failed', 'accepted') AND stage = ${stages.channel}) AS channel,
        min(next_at) FILTER (WHERE state IN ('pending', 'waiting', 'failed', 'accepted') AND next_at < 'infinity') AS next
      FROM lethe_control.erasure_legs WHERE request_id = ANY ($1::uuid[]) GROUP BY request_id`),
     [requestIds],
   )
-  return rows.map(({ id, open, unread, next }) => ({ requestId: id, open, unread, next }))
+  return rows.map(({ id, ...rest }) => ({ requestId: id, ...rest }))
 }

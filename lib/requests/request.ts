@@ -53,6 +53,12 @@ export interface ErasureRequest {
   mapVersion: string | null
   planHash: string | null
   refusalGround: string | null
+  /** SHA-256 of a single-use link's token. */
+  confirmHash: Buffer | null
+  confirmUntil: Date | null
+  cancelHash: Buffer | null
+  /** The last answer was delivered, or nobody waits for one. */
+  answeredAt: Date | null
   sealed: Buffer | null
   sealedKeyId: string | null
   sealedUntil: Date | null
@@ -65,7 +71,7 @@ export interface ErasureRequest {
 export const requestColumns = `r.id, r.subject_kind, r.store, r.subject_hash, r.key_id, r.kind, r.ground, r.requester, r.actor,
   r.origin, r.state, r.resume_state, r.waiting_for, r.received_at, r.clock_from, r.due_at, r.extended_at, r.warned,
   r.grace > interval '0' AS has_grace, r.grace_until, r.identity_method, r.identity_at, r.identity_by, r.instruction,
-  r.over_ceiling, r.nobody, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.sealed, r.sealed_key_id, r.sealed_until,
+  r.over_ceiling, r.nobody, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.confirm_hash, r.confirm_until, r.cancel_hash, r.answered_at, r.sealed, r.sealed_key_id, r.sealed_until,
   nullif(r.next_at, 'infinity') AS next_at, r.finished_at`
 
 export const requestRow = z
@@ -100,6 +106,10 @@ export const requestRow = z
     map_version: z.string().nullable(),
     plan_hash: z.string().nullable(),
     refusal_ground: z.string().nullable(),
+    confirm_hash: z.instanceof(Buffer).nullable(),
+    confirm_until: z.date().nullable(),
+    cancel_hash: z.instanceof(Buffer).nullable(),
+    answered_at: z.date().nullable(),
     sealed: z.instanceof(Buffer).nullable(),
     sealed_key_id: z.string().nullable(),
     sealed_until: z.date().nullable(),
@@ -137,6 +147,10 @@ export const requestRow = z
     mapVersion: row.map_version,
     planHash: row.plan_hash,
     refusalGround: row.refusal_ground,
+    confirmHash: row.confirm_hash,
+    confirmUntil: row.confirm_until,
+    cancelHash: row.cancel_hash,
+    answeredAt: row.answered_at,
     sealed: row.sealed,
     sealedKeyId: row.sealed_key_id,
     sealedUntil: row.sealed_until,
@@ -165,6 +179,17 @@ export async function getRequest(
   return request
 }
 
+/** Those that are there, in no order. */
+export async function getRequests(db: Queryable, ids: readonly string[]): Promise<ErasureRequest[]> {
+  return ids.length === 0
+    ? []
+    : db.query(
+        requestRow,
+        `SELECT ${requestColumns} FROM lethe_control.erasure_requests r WHERE r.id = ANY ($1::uuid[])`,
+        [ids],
+      )
+}
+
 /** Due requests of one kind of subject in this state, the longest waiting first. */
 export async function dueRequests(
   db: Queryable,
@@ -185,8 +210,10 @@ export async function dueRequests(
 export async function nextDue(db: Queryable, kind: string): Promise<Date | null> {
   const [row] = await db.query(
     z.object({ at: z.date().nullable() }),
-    prepared(`SELECT min(r.next_at) AS at FROM lethe_control.erasure_requests r
-     WHERE r.subject_kind = $1 AND r.finished_at IS NULL AND r.next_at < 'infinity'`),
+    prepared(`SELECT least(
+       (SELECT min(r.next_at) FROM lethe_control.erasure_requests r
+        WHERE r.subject_kind = $1 AND r.finished_at IS NULL AND r.next_at < 'infinity'),
+       (SELECT min(a.next_at) FROM lethe_control.erasure_answers a WHERE a.subject_kind = $1 AND a.state = 'waiting')) AS at`),
     [kind],
   )
   return row?.at ?? null
@@ -196,8 +223,9 @@ export async function nextDue(db: Queryable, kind: string): Promise<Date | null>
 export async function kindsDue(db: Queryable): Promise<string[]> {
   const rows = await db.query(
     z.object({ kind: z.string() }),
-    `SELECT DISTINCT subject_kind AS kind FROM lethe_control.erasure_requests
-     WHERE finished_at IS NULL AND next_at <= clock_timestamp()`,
+    `SELECT subject_kind AS kind FROM lethe_control.erasure_requests
+     WHERE finished_at IS NULL AND next_at <= clock_timestamp()
+     UNION SELECT subject_kind FROM lethe_control.erasure_answers WHERE state = 'waiting' AND next_at <= clock_timestamp()`,
   )
   return rows.map(({ kind }) => kind)
 }

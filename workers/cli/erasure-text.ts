@@ -2,7 +2,10 @@
 import type { ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
 import { count, instant, table } from './output.ts'
 
-export function statusText({ request, next, daysLeft, legs, decisions }: RequestStatus, bold: Bold): string {
+export function statusText(
+  { request, next, daysLeft, legs, decisions, answers }: RequestStatus,
+  bold: Bold,
+): string {
   const lines = [
     bold(`Request ${request.id}: ${request.state}`),
     next,
@@ -21,6 +24,18 @@ export function statusText({ request, next, daysLeft, legs, decisions }: Request
       table(
         ['store', 'kind', 'removed', 'how it stands'],
         legs.map((leg) => [leg.store, leg.kind, removed(leg.counts, leg.shared), leg.words]),
+      ),
+    )
+  if (answers.length > 0)
+    lines.push(
+      '',
+      table(
+        ['told the person', 'how it stands', 'when'],
+        answers.map((one) => [
+          one.kind,
+          one.errorCode === null ? one.state : `${one.state} (${one.errorCode})`,
+          one.deliveredAt === null ? '' : instant(one.deliveredAt),
+        ]),
       ),
     )
   if (decisions.length > 0)

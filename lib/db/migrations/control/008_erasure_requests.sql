@@ -42,6 +42,12 @@ CREATE TABLE lethe_control.erasure_requests (
   map_version text,
   plan_hash text,
   refusal_ground text,
+  -- single-use links: hashes of their tokens
+  confirm_hash bytea,
+  confirm_until timestamptz,
+  cancel_hash bytea,
+  -- the last answer was delivered, or nobody waits for one: the channel it went through may be erased too
+  answered_at timestamptz,
   sealed bytea,
   sealed_key_id text,
   sealed_until timestamptz,
@@ -91,6 +97,22 @@ CREATE TABLE lethe_control.erasure_legs (
 );
 CREATE INDEX erasure_legs_due ON lethe_control.erasure_legs (store, next_at)
   WHERE state IN ('pending', 'waiting', 'accepted', 'failed');
+
+-- What the person is told: the whole message sealed until it is delivered, and gone then.
+CREATE TABLE lethe_control.erasure_answers (
+  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
+  kind text NOT NULL CHECK (kind IN ('acknowledgement', 'confirm', 'cancel', 'extension', 'refusal', 'completion')),
+  subject_kind text NOT NULL,
+  sealed bytea,
+  sealed_key_id text,
+  state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'not-sent', 'failed')),
+  attempt integer NOT NULL DEFAULT 0,
+  next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  error_code text,
+  delivered_at timestamptz,
+  PRIMARY KEY (request_id, kind)
+);
+CREATE INDEX erasure_answers_due ON lethe_control.erasure_answers (subject_kind, next_at) WHERE state = 'waiting';
 
 -- What people decided about a request: confirmed an identity, assessed a class, extended, refused, accepted a failure.
 CREATE TABLE lethe_control.erasure_decisions (

@@ -39,26 +39,32 @@ BEGIN
   RETURN made;
 END $$;
 
--- The application has seen the person: by the session they are signed in with, or the single-use link they followed.
-CREATE FUNCTION lethe.confirm_erasure(request uuid, identity text) RETURNS void
+-- The application has seen the person: by the session they are signed in with, or the single-use link they followed, whose
+-- token it passes on.
+CREATE FUNCTION lethe.confirm_erasure(request uuid, identity text, token text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   IF request IS NULL OR identity IS NULL OR identity NOT IN ('signed-in-session', 'emailed-link', 'staff-check', 'representative') THEN
     RAISE EXCEPTION 'lethe.confirm_erasure: identity is signed-in-session, emailed-link, staff-check or representative'
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  INSERT INTO lethe.intake (verb, data) VALUES ('confirm', jsonb_build_object('request', request, 'identity', identity));
+  IF identity = 'emailed-link' AND token IS NULL THEN
+    RAISE EXCEPTION 'lethe.confirm_erasure: emailed-link needs the token of the link' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  INSERT INTO lethe.intake (verb, data) VALUES ('confirm',
+    jsonb_strip_nulls(jsonb_build_object('request', request, 'identity', identity, 'token', token)));
 END $$;
 
--- Takes effect as long as nothing was destroyed; access comes back.
-CREATE FUNCTION lethe.cancel_erasure(request uuid) RETURNS void
+-- Takes effect as long as nothing was destroyed; access comes back. `token`: of the link that was sent, where nobody is signed
+-- in; without it the application vouches for the person.
+CREATE FUNCTION lethe.cancel_erasure(request uuid, token text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   IF request IS NULL THEN
     RAISE EXCEPTION 'lethe.cancel_erasure: a request is needed' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  INSERT INTO lethe.intake (verb, data) VALUES ('cancel', jsonb_build_object('request', request));
+  INSERT INTO lethe.intake (verb, data) VALUES ('cancel', jsonb_strip_nulls(jsonb_build_object('request', request, 'token', token)));
 END $$;
 REVOKE ALL ON FUNCTION lethe.request_erasure(text, text[], text, text, text, boolean, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION lethe.confirm_erasure(uuid, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION lethe.cancel_erasure(uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION lethe.confirm_erasure(uuid, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION lethe.cancel_erasure(uuid, text) FROM PUBLIC;

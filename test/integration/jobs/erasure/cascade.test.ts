@@ -11,13 +11,22 @@ import {
 import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
 import { verifyReceipt } from '../../../../lib/receipt/index.ts'
 import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { startHook, type Hook } from '../../../support/hook.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse
+let hook: Hook
 beforeAll(async () => {
-  house = await openRetentionHouse()
+  hook = await startHook()
+  house = await openRetentionHouse({
+    HOOK_URL: hook.url,
+    HOOK_SECRET: Buffer.alloc(32, 7).toString('base64'),
+  })
 })
-afterAll(() => house.close())
+afterAll(async () => {
+  await house.close()
+  await hook.close()
+})
 const subject = {
   store: 'app',
   root: 'public.people',
@@ -81,5 +90,56 @@ describe('an application', () => {
       origin: 'sql',
     })
     expect(await house.ids('people')).toEqual([2, 3])
+  })
+})
+
+describe('the person', () => {
+  beforeEach(async () => {
+    hook.told.length = 0
+    await house.configure({
+      subjects: { person: subject },
+      erasure: { links: { confirm: 'https://app.example/confirm?r={request}&t={token}' } },
+      notifications: {
+        channel: 'webhook',
+        webhook: { url: 'env:HOOK_URL', secret: 'env:HOOK_SECRET' },
+      },
+    })
+  })
+
+  test('is told that it came in, confirms by the link that was sent, once, and is told what was done', async () => {
+    const rows = await house.app.query(
+      z.object({ id: z.string() }),
+      `SELECT lethe.request_erasure('person', ARRAY['3'], kind => 'article-17') AS id`,
+    )
+    const id = rows[0]?.id ?? ''
+    const go = async () => {
+      await ensureCascade(house.context, 'person')
+      await house.work()
+      return (await getRequest(house.control, id)).state
+    }
+    expect(await go()).toBe('received')
+    expect(hook.told.map(({ type, to }) => [type, to])).toEqual([
+      ['erasure.acknowledgement', 'p3@example.org'],
+      ['erasure.confirm', 'p3@example.org'],
+    ])
+    const token = /[?&]t=([\w-]+)/.exec(hook.told[1]?.body ?? '')?.[1] ?? ''
+    const confirm = async (given: string) => {
+      await house.app.query(z.any(), `SELECT lethe.confirm_erasure($1, 'emailed-link', $2)`, [id, given])
+      return go()
+    }
+    expect(await confirm('guessed')).toBe('received')
+    expect(await confirm(token)).toBe('completed')
+    expect(hook.told.at(-1)).toMatchObject({ type: 'erasure.completion', to: 'p3@example.org' })
+    // neither the token nor the address is kept anywhere
+    const [kept] = await house.control.query(
+      z.object({ sealed: z.coerce.number() }),
+      `SELECT count(sealed) AS sealed FROM lethe_control.erasure_answers`,
+    )
+    expect(kept?.sealed).toBe(0)
+    const [intake] = await house.app.query(
+      z.object({ tokens: z.coerce.number() }),
+      `SELECT count(*) FILTER (WHERE data ? 'token' OR root_key IS NOT NULL) AS tokens FROM lethe.intake`,
+    )
+    expect(intake?.tokens).toBe(0)
   })
 })
