@@ -228,7 +228,8 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
       const secrets = openSecrets(context.vault, request)
       return secrets.keys ?? [secrets.key]
     })
-    for (const { store } of house.places) going.push({ store, plan: deletion, subjects })
+    for (const { store, kind } of house.places)
+      if (kind !== 'search') going.push({ store, plan: deletion, subjects })
     ready.push(...same)
   }
   if (ready.length === 0) return due.length
@@ -252,7 +253,8 @@ export async function withdraw(house: House, requests: readonly ErasureRequest[]
       const secrets = request.sealed === null ? null : openSecrets(house.context.vault, request)
       return secrets === null ? [] : (secrets.keys ?? [secrets.key])
     })
-    for (const { store } of house.places) staying.push({ store, plan: deletion, subjects })
+    for (const { store, kind } of house.places)
+      if (kind !== 'search') staying.push({ store, plan: deletion, subjects })
   }
   await revoke(house.context, house.claim, staying)
 }

@@ -3,9 +3,12 @@ import { otherStore, type DeletionPlan, type RootKey, type SubjectEntry } from '
 import type { Database } from '../../lib/db/index.ts'
 import {
   expand,
+  freeTextColumns,
   openStore,
   postgresEraser,
   raiseFence,
+  searchable,
+  searchFreeText,
   type Capabilities,
   type ErasePage,
   type Guard,
@@ -21,6 +24,9 @@ import { stages, type Stage } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { enter } from './ledger.ts'
 import { planFor, subjectOf } from './plans.ts'
+
+/** Lies before a person is asked. */
+const PATIENCE = 3
 
 /** Someone whose data is to go, with what leads to them. */
 export interface Person {
@@ -39,6 +45,8 @@ export interface Place {
   /** Of the person leads something here. False: the leg is not needed. */
   concerns(person: Person): boolean
   capabilities: Capabilities
+  /** How often reading back may find something before a person is asked. */
+  patience: number
   probe(signal: AbortSignal): Promise<void>
   locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
   erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
@@ -88,7 +96,10 @@ export async function openHouse(
     },
   }
   const opened: OpenedStore[] = []
-  const places: Place[] = [rows(house, subject.store, stages.rows, house.plan, (person) => [...person.keys])]
+  const places: Place[] = [
+    rows(house, subject.store, stages.rows, house.plan, (person) => [...person.keys]),
+    ...freeText(house),
+  ]
   for (const entry of subject.other_stores) {
     const { store, linked } = otherStore(entry)
     const declared = context.config.file.stores[store]
@@ -155,6 +166,7 @@ function rows(
       settleSeconds: 0,
       follows: null,
     },
+    patience: PATIENCE,
     async probe(signal) {
       const { eraser, plan } = await open(undefined)
       await eraser.probe(plan, signal)
@@ -179,6 +191,38 @@ function rows(
       })
     },
   }
+}
+
+/** The own store's texts, searched for identifiers that lead to one person once their rows are gone; hits go to a person. */
+function freeText({ context, subject }: House): Place[] {
+  const columns = freeTextColumns(context.config.file, subject.store)
+  const unique = Object.entries(subject.identifiers).flatMap(([name, entry]) => (entry.unique ? [name] : []))
+  if (columns.length === 0 || unique.length === 0) return []
+  const valuesOf = ({ identifiers }: Person) => unique.flatMap((name) => [...(identifiers[name] ?? [])])
+  return [
+    {
+      store: `${subject.store}:free-text`,
+      kind: 'search',
+      stage: stages.keys,
+      concerns: (person) => searchable(valuesOf(person)).length > 0,
+      capabilities: {
+        bulk: 1000,
+        ratePerMinute: null,
+        reversible: true,
+        verifiable: true,
+        sideEffects: ['texts of others are searched, not changed'],
+        irreversibleAfter: 'never: nothing is erased here',
+        settleSeconds: 0,
+        follows: null,
+      },
+      patience: 1,
+      probe: () => Promise.resolve(),
+      locate: () => Promise.resolve({}),
+      erase: () => Promise.resolve({ removed: {}, retained: [], pending: [], messages: [], more: false }),
+      verify: async (persons, signal) =>
+        searchFreeText(await context.target(subject.store), columns, persons.map(valuesOf), signal),
+    },
+  ]
 }
 
 /** The application's own holds, looked at again in the statement that deletes. */
@@ -207,6 +251,7 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
     stage: there.shredsKeys ? stages.keys : stages.elsewhere,
     concerns: (person) => there.concerns(person.identifiers),
     capabilities: there.eraser.capabilities,
+    patience: PATIENCE,
     probe: (signal) => there.eraser.probe(refs([]).plan, signal),
     async locate(persons, signal) {
       const { subjects, plan } = refs(persons)

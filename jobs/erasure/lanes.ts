@@ -18,7 +18,7 @@ const ITEMS = 20_000
 const STEP_MS = 20_000
 /** First wait after a failure, doubled with each, and the longest: a vendor that is down for a day is asked each hour. */
 const BACKOFF_SECONDS = { first: 5, longest: 3_600 }
-/** Failures that trying again doesn't mend, and lies, before a person is asked. */
+/** Failures that trying again doesn't mend, before a person is asked. */
 const PATIENCE = 3
 
 /** Persons of the requests that are being erased; null: what leads to them is gone, or they are held. */
@@ -148,7 +148,7 @@ async function readBack(house: House, place: Place, group: readonly Pair[]): Pro
       group.map(({ person }) => person),
       house.signal,
     )
-    return group.map(({ leg }, index) => verified(leg, found[index]))
+    return group.map(({ leg }, index) => verified(place, leg, found[index]))
   } catch (error) {
     house.signal.throwIfAborted()
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => readBack(house, place, half))
@@ -157,7 +157,7 @@ async function readBack(house: House, place: Place, group: readonly Pair[]): Pro
   }
 }
 
-function verified(leg: Leg, found: Verification | undefined): LegChange {
+function verified(place: Place, leg: Leg, found: Verification | undefined): LegChange {
   const { requestId, store } = leg
   if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
   const clear = { errorCode: null, errorMessage: null }
@@ -178,9 +178,9 @@ function verified(leg: Leg, found: Verification | undefined): LegChange {
     lied: true,
     remains: found.left,
     retained: [...found.retained],
-    after: lies >= PATIENCE ? null : backoff(lies),
+    after: lies >= place.patience ? null : backoff(lies),
     errorCode: 'E_STILL_THERE',
-    errorMessage: `Store ${store} reported success; ${Object.values(found.left).reduce((a, b) => a + b, 0)} items were still there.`,
+    errorMessage: `Reading ${store} back found ${Object.values(found.left).reduce((a, b) => a + b, 0)} items: ${Object.keys(found.left).join(', ')}.`,
   }
 }
 

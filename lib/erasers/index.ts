@@ -47,6 +47,7 @@ export {
 } from './stores/postgres/identifiers.ts'
 export { cutAccess, readAccess, restoreAccess, type SavedRow } from './stores/postgres/access.ts'
 export { markPopulation, whyNot } from './stores/postgres/why-not.ts'
+export { freeTextColumns, searchable, searchFreeText } from './stores/postgres/free-text.ts'
 export { heldAmong } from './stores/postgres/held.ts'
 export { expandSubjects, prepareSubjects } from './stores/postgres/subjects.ts'
 export { drainPopulation, type DrainOptions, type DrainStep } from './stores/postgres/drain.ts'

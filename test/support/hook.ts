@@ -1,5 +1,5 @@
 /** A team's own service that takes signed posts and remembers what it was told. */
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { z } from 'zod'
@@ -17,13 +17,12 @@ export interface Hook {
 
 export async function startHook(): Promise<Hook> {
   const told: Hook['told'] = []
-  const server = createServer((request, response) => {
-    void text(request).then((body) => {
-      const { type, data } = post.parse(JSON.parse(body))
-      told.push({ type, ...data })
-      response.writeHead(204).end()
-    })
-  })
+  const take = async (request: IncomingMessage, response: ServerResponse) => {
+    const { type, data } = post.parse(JSON.parse(await text(request)))
+    told.push({ type, ...data })
+    response.writeHead(204).end()
+  }
+  const server = createServer((request, response) => void take(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {

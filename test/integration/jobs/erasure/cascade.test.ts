@@ -4,6 +4,9 @@ import {
   askedStatement,
   ensureCascade,
   readReceipt,
+  requestStatement,
+  requestStatus,
+  retryLeg,
   requestErasure,
   resolveSubject,
   type Asked,
@@ -65,15 +68,43 @@ describe('a request by email', () => {
     const { id } = await ask()
     await house.work()
     expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed', sealed: null })
-    expect(await legsOf(house.control, [id])).toMatchObject([{ store: 'app', state: 'verified' }])
+    expect(await legsOf(house.control, [id])).toMatchObject([
+      { store: 'app', state: 'verified' },
+      { store: 'app:free-text', state: 'verified' },
+    ])
     expect(await house.ids('people')).toEqual([1, 3])
     expect(await house.ids('visits')).toEqual([10, 30])
     const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
     expect(verifyReceipt(await readReceipt(house.context, id), keys).receipt).toMatchObject({
       request: id,
       outcome: 'completed',
-      legs: [{ store: 'app', state: 'verified', counts: { 'public.people': 1, 'public.visits': 1 } }],
+      legs: [
+        { store: 'app', state: 'verified', counts: { 'public.people': 1, 'public.visits': 1 } },
+        { store: 'app:free-text', state: 'verified' },
+      ],
     })
+  })
+
+  test('waits for a person where an identifier stands in a text about somebody else, and ends once that is settled', async () => {
+    await house.app.execute(
+      `INSERT INTO loose VALUES ('ask P2@example.org (again)', 1), ('ask p22@example.org', 1)`,
+    )
+    const { id } = await ask()
+    await house.work()
+    expect(await house.ids('people')).toEqual([1, 3])
+    const status = await requestStatus(house.context, id)
+    expect(status.request).toMatchObject({ state: 'needs-attention' })
+    expect(status.legs.find(({ kind }) => kind === 'search')).toMatchObject({
+      state: 'failed',
+      remains: { 'public.loose.note': 1 },
+      nextAt: null,
+    })
+    await house.app.execute(`DELETE FROM loose WHERE note LIKE '%again%'`)
+    const retry = requestStatement('erasure.retry', id, {}, 'text mended')
+    await retryLeg(house.context, id, 'app:free-text', { attested: await house.sign(retry, 'desk') })
+    await ensureCascade(house.context, 'person')
+    await house.work()
+    expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed' })
   })
 })
 
