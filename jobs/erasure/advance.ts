@@ -10,9 +10,12 @@ import {
   readAccess,
   type Collected,
 } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
 import {
   dueRequests,
   getRequests,
+  legsOf,
   makeLegs,
   moveRequests,
   openSecrets,
@@ -143,7 +146,12 @@ async function endSessions(
     for (let from = 0; from < there.length; from += place.capabilities.bulk) {
       const some = there.slice(from, from + place.capabilities.bulk)
       const page = { runId: house.claim.id, fence: house.claim.fence, limit: 10_000 }
-      while ((await place.erase(some, page, house.signal)).more) house.signal.throwIfAborted()
+      try {
+        while ((await place.erase(some, page, house.signal)).more) house.signal.throwIfAborted()
+      } catch (error) {
+        if (!(error instanceof LetheError) || !error.retryable) throw error
+        house.context.log.warn({ store, ...errorFields(error) }, 'sessions could not be ended at once')
+      }
     }
   }
 }
@@ -187,7 +195,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
     secrets.contact = found.contact
   })
   let moved = 0
-  for (const [variant, some] of grouped(opened, ({ request }) => (request.retainedClasses ?? []).join(' '))) {
+  for (const [variant, some] of grouped(opened, ({ request }) => variantOf(request))) {
     const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
     const own = ids(some.map(({ request }) => request))
     moved += await context.control.transaction(async (tx) => {
@@ -212,28 +220,21 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<number> {
   const { context } = house
   const free = await withoutHolds(house, due)
-  const going: Going[] = []
   const ready: ErasureRequest[] = []
-  for (const [variant, some] of grouped(free, (request) => (request.retainedClasses ?? []).join(' '))) {
-    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
-    const same = some.filter(
-      (request) => request.planHash === deletion.hash && request.mapVersion === deletion.mapVersion,
+  for (const [variant, some] of grouped(free, variantOf)) {
+    const { hash, mapVersion } = await house.plan(variant === '' ? [] : variant.split(' '))
+    const same = some.filter((request) => request.planHash === hash && request.mapVersion === mapVersion)
+    await moveRequests(
+      context.control,
+      'attend',
+      ids(some.filter((request) => !same.includes(request))),
+      mover(house),
+      { next: forever, waitingFor: 'plan-changed' },
     )
-    const changed = some.filter((request) => !same.includes(request))
-    await moveRequests(context.control, 'attend', ids(changed), mover(house), {
-      next: forever,
-      waitingFor: 'plan-changed',
-    })
-    const subjects: RootKey[] = same.flatMap((request) => {
-      const secrets = openSecrets(context.vault, request)
-      return secrets.keys ?? [secrets.key]
-    })
-    for (const { store, kind } of house.places)
-      if (kind !== 'search') going.push({ store, plan: deletion, subjects })
     ready.push(...same)
   }
   if (ready.length === 0) return due.length
-  await enter(context, house.claim, going)
+  await enter(context, house.claim, await goingOf(house, ready))
   const begun = await moveRequests(context.control, 'erase', ids(ready), mover(house), {
     set: 'run_id = $7',
     values: [house.claim.id],
@@ -244,19 +245,49 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
   return due.length
 }
 
-/** Voids the entries of requests of which nothing was destroyed. */
+/** Voids the entries for places that were not called yet. Where something was, the entry stands: a part is gone. */
 export async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
-  const staying: Going[] = []
-  for (const [variant, some] of grouped(requests, (request) => (request.retainedClasses ?? []).join(' '))) {
-    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
-    const subjects = some.flatMap((request) => {
-      const secrets = request.sealed === null ? null : openSecrets(house.context.vault, request)
-      return secrets === null ? [] : (secrets.keys ?? [secrets.key])
-    })
-    for (const { store, kind } of house.places)
-      if (kind !== 'search') staying.push({ store, plan: deletion, subjects })
+  if (requests.length === 0) return
+  const called = new Set(
+    (await legsOf(house.context.control, ids(requests)))
+      .filter(({ attempt, state }) => attempt > 0 || state !== 'pending')
+      .map(({ requestId, store }) => `${requestId} ${store}`),
+  )
+  await revoke(
+    house.context,
+    house.claim,
+    await goingOf(house, requests, (request, store) => !called.has(`${request.id} ${store}`)),
+  )
+}
+
+/** Who goes from which place, under which plan; a search erases nothing and needs no entry. */
+async function goingOf(
+  house: House,
+  requests: readonly ErasureRequest[],
+  which: (request: ErasureRequest, store: string) => boolean = () => true,
+): Promise<Going[]> {
+  const going: Going[] = []
+  for (const [variant, some] of grouped(requests, variantOf)) {
+    const plan = await house.plan(variant === '' ? [] : variant.split(' '))
+    for (const { store, kind } of house.places) {
+      if (kind === 'search') continue
+      const subjects = some
+        .filter((request) => which(request, store))
+        .flatMap((request) => keysOf(house, request))
+      if (subjects.length > 0) going.push({ store, plan, subjects })
+    }
   }
-  await revoke(house.context, house.claim, staying)
+  return going
+}
+
+function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
+  if (request.sealed === null) return []
+  const secrets = openSecrets(context.vault, request)
+  return secrets.keys ?? [secrets.key]
+}
+
+function variantOf(request: ErasureRequest): string {
+  return (request.retainedClasses ?? []).join(' ')
 }
 
 /** Those that nothing keeps; the others are put on hold, or before a person where the law keeps the whole subject. */
@@ -265,22 +296,13 @@ export async function withoutHolds(
   requests: readonly ErasureRequest[],
 ): Promise<ErasureRequest[]> {
   const { context } = house
-  const members = requests.flatMap((request) => {
-    const secrets = openSecrets(context.vault, request)
-    return (secrets.keys ?? [secrets.key]).map((key) => ({ request, key }))
-  })
-  const found = await heldAmong(
-    house.target,
-    await house.plan([]),
-    members.map(({ key }) => key),
-    house.subject.holds.map(({ sql }) => sql),
-  )
-  const words = new Map<string, string>()
-  members.forEach(({ request }, place) => {
-    const word = found[place]
-    if (word !== null && word !== undefined && words.get(request.id) !== 'held') words.set(request.id, word)
-  })
+  const words = await keptBack(house, requests)
   const held = requests.filter((request) => words.get(request.id) === 'held')
+  // before the hold is told: a restore must not replay what the hold keeps
+  await withdraw(
+    house,
+    held.filter(({ planHash }) => planHash !== null),
+  )
   await moveRequests(context.control, 'hold', ids(held), mover(house), {
     next: `clock_timestamp() + interval '1 minute'`,
     waitingFor: 'legal-hold',
@@ -296,21 +318,34 @@ export async function withoutHolds(
   return requests.filter((request) => !words.has(request.id))
 }
 
-async function resumeReleased(house: House, due: readonly ErasureRequest[]): Promise<number> {
-  const { context, claim } = house
-  const members = due.flatMap((request) => {
-    const secrets = openSecrets(context.vault, request)
-    return (secrets.keys ?? [secrets.key]).map((key) => ({ request, key }))
-  })
+/** The word that keeps each of them, where one does; a hold before anything else. */
+async function keptBack(house: House, requests: readonly ErasureRequest[]): Promise<Map<string, string>> {
+  const members = requests.flatMap((request) =>
+    keysOf(house, request).map((key) => ({ id: request.id, key })),
+  )
   const found = await heldAmong(
     house.target,
     await house.plan([]),
     members.map(({ key }) => key),
     house.subject.holds.map(({ sql }) => sql),
   )
-  const held = new Set(members.filter((_, place) => found[place] === 'held').map(({ request }) => request.id))
-  await postpone(context.control, [...held], claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
-  const free = due.filter((request) => !held.has(request.id))
+  const words = new Map<string, string>()
+  members.forEach(({ id }, place) => {
+    const word = found[place]
+    if (word !== null && word !== undefined && words.get(id) !== 'held') words.set(id, word)
+  })
+  return words
+}
+
+/** What was begun gets its ledger entries again before it goes on. */
+async function resumeReleased(house: House, due: readonly ErasureRequest[]): Promise<number> {
+  const { context, claim } = house
+  const words = await keptBack(house, due)
+  const held = due.filter(({ id }) => words.get(id) === 'held')
+  await postpone(context.control, ids(held), claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
+  const free = due.filter((request) => !held.includes(request))
+  const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
+  if (begun.length > 0) await enter(context, claim, await goingOf(house, begun))
   return (await moveRequests(context.control, 'resume', ids(free), mover(house))).length
 }
 

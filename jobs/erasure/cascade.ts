@@ -4,10 +4,12 @@
  */
 import { z } from 'zod'
 import { databaseNow } from '../../lib/db/index.ts'
-import { createRun, recordStep, wakeRun, type Run } from '../../lib/ledger/index.ts'
+import { createRun, failedSince, recordStep, wakeRun, type Run } from '../../lib/ledger/index.ts'
 import {
+  cancelledUnvoided,
   countRequests,
   dueRequests,
+  forgetSealed,
   kindsDue,
   nextDue,
   openSecrets,
@@ -16,7 +18,7 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
-import { advance, withoutHolds } from './advance.ts'
+import { advance, withdraw, withoutHolds } from './advance.ts'
 import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { openHouse, type House, type Person } from './house.ts'
@@ -25,6 +27,8 @@ import { workLegs } from './lanes.ts'
 
 const payload = z.strictObject({ subject: z.string() })
 const BULK = 1000
+/** A run that failed for good is followed by another after this: a map with findings would fail every few seconds. */
+const RETRY_SECONDS = 300
 /** A run doesn't stay for longer than this: the dispatcher starts another when something falls due. */
 const LONGEST_WAIT_MS = 3_600_000
 
@@ -43,6 +47,7 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const house = await openHouse(context, run, kind, signal)
   try {
     const taken = await takeIntake(context, house.subject.store)
+    await voidCancelled(house)
     const moved = await advance(house)
     const requests = await working(house)
     const persons = await personsOf(house, requests)
@@ -67,6 +72,17 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
     ? { kind: 'done', outcome: 'nothing-due' }
     : { kind: 'wait', for: 'next-leg', until: next }
+}
+
+/** Whoever took their request back after it was planned stays, and the ledger says so. */
+async function voidCancelled(house: House): Promise<void> {
+  const { control } = house.context
+  const cancelled = await cancelledUnvoided(control, house.kind)
+  await withdraw(house, cancelled)
+  await forgetSealed(
+    control,
+    cancelled.map(({ id }) => id),
+  )
 }
 
 async function working(house: House): Promise<ErasureRequest[]> {
@@ -118,7 +134,8 @@ async function observe(context: Context): Promise<void> {
   // A store that is away is the doctor's matter, and no reason to leave the others' requests.
   for (const [kind, { store }] of Object.entries(config.file.subjects))
     if (!kinds.has(kind) && (await hasIntake(context, store).catch(() => false))) kinds.add(kind)
-  for (const kind of kinds) await ensureCascade(context, kind)
+  const failed = new Set(await failedSince(control, cascade.kind, RETRY_SECONDS))
+  for (const kind of kinds) if (!failed.has(kind)) await ensureCascade(context, kind)
   for (const { id, days } of await warnDue(control))
     log.warn({ request: id, days }, 'an erasure request is due soon')
   metrics.erasureRequests.reset()

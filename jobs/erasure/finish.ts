@@ -19,7 +19,15 @@ import { issueReceipts } from './receipt.ts'
 export async function settle(house: House, requests: readonly ErasureRequest[]): Promise<number> {
   if (requests.length === 0) return 0
   const { control, config } = house.context
-  const standing = new Map((await openLegs(control, ids(requests))).map((one) => [one.requestId, one]))
+  const standing = new Map(
+    (
+      await openLegs(
+        control,
+        ids(requests),
+        house.places.map(({ store }) => store),
+      )
+    ).map((one) => [one.requestId, one]),
+  )
   const ended: ErasureRequest[] = []
   const reading: string[] = []
   const reopened: string[] = []

@@ -177,7 +177,8 @@ export async function cancelRequest(context: Context, id: string, by: By): Promi
     const moved = begun ? [] : await moveRequests(tx, 'cancel', [id], { actor })
     if (moved.length === 0) throw illegal(request, 'cancelled')
     await giveBackAccess(context, request)
-    await forgetSealed(tx, [id])
+    // once it was planned the ledger may have its entries: what leads to them is kept until a worker has voided them
+    if (request.planHash === null) await forgetSealed(tx, [id])
   })
 }
 

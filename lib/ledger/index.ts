@@ -2,6 +2,7 @@ export { finalStates, runStates, transitions, type RunState, type Verb } from '.
 export {
   countRuns,
   createRun,
+  failedSince,
   getRun,
   listRuns,
   type Claim,

@@ -209,3 +209,17 @@ export async function countRuns(db: Queryable): Promise<Record<RunState, number>
   for (const row of rows) result[row.state] = row.n
   return result
 }
+
+/** Scopes whose newest run of this kind failed or was refused within the last `seconds`. */
+export async function failedSince(db: Queryable, kind: string, seconds: number): Promise<string[]> {
+  const rows = await db.query(
+    z.object({ scope: z.string() }),
+    `SELECT scope FROM (
+       SELECT DISTINCT ON (scope) scope, state, finished_at FROM lethe_control.runs
+       WHERE kind = $1 AND created_at > clock_timestamp() - interval '1 day' ORDER BY scope, created_at DESC
+     ) AS newest
+     WHERE state IN ('failed', 'refused') AND finished_at > clock_timestamp() - $2 * interval '1 second'`,
+    [kind, seconds],
+  )
+  return rows.map(({ scope }) => scope)
+}

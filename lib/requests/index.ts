@@ -11,6 +11,7 @@ export {
   type RequestVerb,
 } from './states.ts'
 export {
+  cancelledUnvoided,
   dueRequests,
   getRequest,
   getRequests,

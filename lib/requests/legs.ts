@@ -99,6 +99,14 @@ export async function legsOf(db: Queryable, requestIds: readonly string[]): Prom
   )
 }
 
+/** SQL over leg `l` of request `r`: it is open, and nothing of an earlier stage stands before it. */
+const turn = `l.state IN ('pending', 'waiting', 'accepted', 'failed')
+  AND (l.stage < ${stages.channel} OR r.answered_at IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage
+    AND (b.state = 'pending' AND b.attempt = 0
+      OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
+      OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted')))`
+
 /**
  * Legs of these requests in this store whose turn it is, oldest first: of requests that are being erased, due, and with nothing of an earlier
  * stage untried. Keys also wait until the rows were accepted.
@@ -113,12 +121,7 @@ export async function dueLegs(
     legRow,
     prepared(`SELECT ${columns} FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
      WHERE l.request_id = ANY ($1::uuid[]) AND l.store = $2 AND r.state IN ('erasing', 'verifying')
-       AND l.state IN ('pending', 'waiting', 'accepted', 'failed') AND l.next_at <= clock_timestamp()
-       AND (l.stage < ${stages.channel} OR r.answered_at IS NOT NULL)
-       AND NOT EXISTS (SELECT FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage
-         AND (b.state = 'pending' AND b.attempt = 0
-           OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
-           OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted')))
+       AND l.next_at <= clock_timestamp() AND ${turn}
      ORDER BY l.next_at, l.request_id LIMIT $3`),
     [requestIds, store, limit],
   )
@@ -264,12 +267,13 @@ export async function settleLeg(
 }
 
 /**
- * When each request's legs are due next, and how many are open, not read back, and of the channel that the answer takes: what
- * decides when a request is looked at again. Requests without an open leg come with `open: 0`.
+ * How many legs of each request are open, not read back, and of the channel that the answer takes; and when the next of them
+ * has its turn, in one of `stores`. Null: none has before a person acts, or before another leg is through.
  */
 export async function openLegs(
   db: Queryable,
   requestIds: readonly string[],
+  stores: readonly string[],
 ): Promise<{ requestId: string; open: number; unread: number; channel: number; next: Date | null }[]> {
   const rows = await db.query(
     z.object({
@@ -279,13 +283,14 @@ export async function openLegs(
       channel: z.coerce.number(),
       next: z.date().nullable(),
     }),
-    prepared(`SELECT request_id AS id,
-       count(*) FILTER (WHERE state IN ('pending', 'waiting', 'failed')) AS open,
-       count(*) FILTER (WHERE state = 'accepted') AS unread,
-       count(*) FILTER (WHERE state IN ('pending', 'waiting', 'failed', 'accepted') AND stage = ${stages.channel}) AS channel,
-       min(next_at) FILTER (WHERE state IN ('pending', 'waiting', 'failed', 'accepted') AND next_at < 'infinity') AS next
-     FROM lethe_control.erasure_legs WHERE request_id = ANY ($1::uuid[]) GROUP BY request_id`),
-    [requestIds],
+    prepared(`SELECT l.request_id AS id,
+       count(*) FILTER (WHERE l.state IN ('pending', 'waiting', 'failed')) AS open,
+       count(*) FILTER (WHERE l.state = 'accepted') AS unread,
+       count(*) FILTER (WHERE l.state IN ('pending', 'waiting', 'failed', 'accepted') AND l.stage = ${stages.channel}) AS channel,
+       min(l.next_at) FILTER (WHERE l.next_at < 'infinity' AND l.store = ANY ($2::text[]) AND ${turn}) AS next
+     FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
+     WHERE l.request_id = ANY ($1::uuid[]) GROUP BY l.request_id`),
+    [requestIds, stores],
   )
   return rows.map(({ id, ...rest }) => ({ requestId: id, ...rest }))
 }
