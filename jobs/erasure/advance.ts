@@ -260,7 +260,7 @@ export async function withdraw(house: House, requests: readonly ErasureRequest[]
   )
 }
 
-/** Who goes from which place, under which plan; a search erases nothing and needs no entry. */
+/** Who goes from which place, under which plan; where nothing is erased, no entry is needed. */
 async function goingOf(
   house: House,
   requests: readonly ErasureRequest[],
@@ -269,8 +269,8 @@ async function goingOf(
   const going: Going[] = []
   for (const [variant, some] of grouped(requests, variantOf)) {
     const plan = await house.plan(variant === '' ? [] : variant.split(' '))
-    for (const { store, kind } of house.places) {
-      if (kind === 'search') continue
+    for (const { store, kind, excused } of house.places) {
+      if (kind === 'search' || excused !== undefined) continue
       const subjects = some
         .filter((request) => which(request, store))
         .flatMap((request) => keysOf(house, request))

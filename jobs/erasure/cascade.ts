@@ -24,6 +24,7 @@ import { settle } from './finish.ts'
 import { openHouse, type House, type Person } from './house.ts'
 import { hasIntake, takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
+import { subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
 const BULK = 1000
@@ -44,9 +45,10 @@ export const cascade: JobKind = {
 
 async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
   const { subject: kind } = payload.parse(run.payload)
+  // first, so that a request stands in the record although a store of the map can't be opened
+  const taken = await takeIntake(context, subjectOf(context, kind).store)
   const house = await openHouse(context, run, kind, signal)
   try {
-    const taken = await takeIntake(context, house.subject.store)
     await voidCancelled(house)
     const moved = await advance(house)
     const requests = await working(house)

@@ -47,6 +47,8 @@ export interface Place {
   capabilities: Capabilities
   /** How often reading back may find something before a person is asked. */
   patience: number
+  /** Why it is not erased in, where the configuration answers for that. */
+  excused?: string
   probe(signal: AbortSignal): Promise<void>
   locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
   erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
@@ -107,6 +109,11 @@ export async function openHouse(
     if (linked !== null) {
       const plan = () => planFor(context, store, linked.subject)
       places.push(rows(house, store, stages.elsewhere, plan, (person) => combined(linked.key, person)))
+      continue
+    }
+    const reason = context.config.file.erasure.without[store]
+    if (reason !== undefined) {
+      places.push(excused(store, declared.kind, reason))
       continue
     }
     const there = await openStore(store, declared, {
@@ -232,6 +239,34 @@ function ownHolds({ holds }: SubjectEntry): Guard | null {
     due: 'true',
     clear: holds.map(({ name, sql }) => ({ reason: `hold:${name}`, sql })),
     values: [],
+  }
+}
+
+/** Nothing is called there: its credentials may be missing, or its eraser not be wanted yet. */
+function excused(store: string, kind: string, reason: string): Place {
+  const none = () =>
+    Promise.reject(new LetheError('E_INTERNAL', { message: `Store ${store} is not called.` }))
+  return {
+    store,
+    kind,
+    stage: stages.elsewhere,
+    excused: reason,
+    patience: 1,
+    concerns: () => true,
+    capabilities: {
+      bulk: 1000,
+      ratePerMinute: null,
+      reversible: true,
+      verifiable: false,
+      sideEffects: [`nothing is erased here: ${reason}`],
+      irreversibleAfter: 'never',
+      settleSeconds: 0,
+      follows: null,
+    },
+    probe: () => Promise.resolve(),
+    locate: () => Promise.resolve({}),
+    erase: none,
+    verify: none,
   }
 }
 

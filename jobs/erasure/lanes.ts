@@ -50,6 +50,17 @@ async function turn(house: House, place: Place, persons: Persons, board: Board):
   const bulk = Math.min(place.capabilities.bulk, 1000)
   const due = await dueLegs(control, [...persons.keys()], place.store, bulk)
   if (due.length === 0) return 0
+  const { excused } = place
+  if (excused !== undefined) {
+    const settled = due.map(({ requestId, store }) => ({
+      requestId,
+      store,
+      state: 'accepted-as-failed' as const,
+      messages: [excused],
+    }))
+    await recordLegs(control, house.claim, settled)
+    return due.length
+  }
   const read = due.filter((leg) => leg.state === 'accepted')
   const call = due.filter((leg) => leg.state !== 'accepted')
   if (call.length > 0) {
@@ -211,12 +222,9 @@ function backoff(attempt: number): number {
   return Math.min(BACKOFF_SECONDS.first * 2 ** (attempt - 1), BACKOFF_SECONDS.longest)
 }
 
-/** The place itself is away, full or lost to us: what would be asked for half of the persons would fail alike. */
+/** What may pass by itself, such as a place that is away, would fail alike for half of the persons. */
 function isForAll(error: unknown): boolean {
-  return (
-    error instanceof LetheError &&
-    (error.code === 'E_FENCED' || (error.retryable && error.code.startsWith('E_STORE_')))
-  )
+  return error instanceof LetheError && (error.code === 'E_FENCED' || error.retryable)
 }
 
 async function split(

@@ -152,7 +152,10 @@ function receiptLeg(
     left: state === 'accepted-as-failed' ? leg.remains : {},
     acceptedBy:
       state === 'accepted-as-failed'
-        ? { name: accepted?.actor ?? 'policy', statement: accepted?.statement ?? '0'.repeat(64) }
+        ? {
+            name: accepted?.actor ?? 'configuration',
+            statement: accepted?.statement ?? canonicalHash(leg.messages),
+          }
         : null,
     backup:
       keeps === undefined || state === 'not-needed'

@@ -7,6 +7,7 @@ import type { ConfigFile, PolicyEntry } from './schema.ts'
 
 export function checkConfig(file: ConfigFile): Problem[] {
   return [
+    ...checkErasure(file),
     ...checkStores(file),
     ...checkSubjects(file),
     ...checkTables(file),
@@ -262,6 +263,14 @@ function checkWindow(policy: PolicyEntry, path: PropertyKey[]): Problem[] {
       ? [{ path: [...path, 'to'], message: `a window from ${window.from} to ${window.to} never opens` }]
       : []
   return [...same, ...checkZone(window.time_zone, [...path, 'time_zone'])]
+}
+
+function checkErasure({ erasure, stores }: ConfigFile): Problem[] {
+  return (['without', 'backups'] as const).flatMap((key) =>
+    Object.keys(erasure[key])
+      .filter((store) => !Object.hasOwn(stores, store))
+      .map((store) => ({ path: ['erasure', key, store], message: `there is no store ${store}` })),
+  )
 }
 
 function checkIdentities(file: ConfigFile): Problem[] {

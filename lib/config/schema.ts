@@ -215,6 +215,12 @@ const erasure = z.strictObject({
     .record(nameSchema, z.number().int().positive())
     .default({})
     .describe('by store: days after which the last backup that holds an erased person has expired'),
+  without: z
+    .record(nameSchema, z.string().min(10))
+    .default({})
+    .describe(
+      'stores that are not erased in for now, with the reason: the team answers for what stays there, and each receipt says so',
+    ),
   links: z
     .strictObject({ confirm: link.optional(), cancel: link.optional() })
     .default({})

@@ -174,3 +174,26 @@ describe('the person', () => {
     expect(intake?.tokens).toBe(0)
   })
 })
+
+test('A store that the configuration answers for is not called, and the receipt says who let that be.', async () => {
+  const stripe = { kind: 'stripe', api_key: 'env:NO_SUCH_KEY', email: 'email' }
+  const stores = { app: { kind: 'postgres', url: 'env:APP_URL' }, payments: stripe }
+  const subjects = { person: { ...subject, other_stores: ['payments'] } }
+  await house.configure({ stores, subjects })
+  const { id } = await ask()
+  await house.work()
+  expect(await getRequest(house.control, id)).toMatchObject({ state: 'received' })
+  expect(await house.ids('people')).toEqual([1, 2, 3])
+  const [run] = await house.control.query(
+    z.object({ code: z.string() }),
+    `SELECT error_code AS code FROM lethe_control.runs WHERE kind = 'erasure.cascade'`,
+  )
+  expect(run?.code).toBe('E_CONFIG_MISSING')
+
+  const without = { payments: 'the account is closed at the end of the month' }
+  await house.configure({ stores, subjects, erasure: { without } })
+  await ensureCascade(house.context, 'person')
+  await house.work()
+  expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed-with-left' })
+  expect(await readReceipt(house.context, id)).toContain('"acceptedBy":{"name":"configuration"')
+})
