@@ -3,15 +3,7 @@
  * thousand at a time; each change is one statement for all that make it.
  */
 import type { RootKey } from '../../lib/datamap/index.ts'
-import {
-  collectIdentifiers,
-  cutAccess,
-  heldAmong,
-  readAccess,
-  type Collected,
-} from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { heldAmong } from '../../lib/erasers/index.ts'
 import {
   dueRequests,
   getRequests,
@@ -23,12 +15,13 @@ import {
   sealSecrets,
   type ErasureRequest,
   type RequestState,
-  type Secrets,
 } from '../../lib/requests/index.ts'
+import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
+import { collect, together } from './collect.ts'
 import type { House } from './house.ts'
 import { enter, revoke, type Going } from './ledger.ts'
-import { classesOf, wantedOf } from './plans.ts'
+import { classesOf } from './plans.ts'
 
 const BULK = 1000
 const forever = `'infinity'`
@@ -96,64 +89,16 @@ async function assessByPolicy(house: House, due: readonly ErasureRequest[]): Pro
   return moved.length
 }
 
-/** Nobody signs in as this person from here on. What is changed for it is kept, sealed, before it is changed. */
+/** Nobody signs in as this person from here on. */
 async function cut(house: House, due: readonly ErasureRequest[]): Promise<number> {
-  const { context, target, subject } = house
+  const { context } = house
   const free = await withoutHolds(house, due)
   if (free.length === 0) return due.length
-  const plan = await house.plan([])
-  const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
-  if (subject.access.set.length > 0) {
-    const open = opened.filter(({ secrets }) => secrets.access === undefined)
-    const saved = await readAccess(
-      target,
-      plan,
-      subject.access,
-      open.map(({ secrets }) => secrets.key),
-    )
-    open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
-    await seal(house, open)
-  }
-  if (subject.access.set.length + subject.access.delete.length > 0)
-    await target.transaction((tx) =>
-      cutAccess(
-        tx,
-        plan,
-        subject.access,
-        opened.map(({ secrets }) => secrets.key),
-      ),
-    )
-  if (subject.access.stores.length > 0) await endSessions(house, opened)
+  await endAccess(
+    house,
+    free.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
+  )
   return (await moveRequests(context.control, 'cut', ids(free), mover(house))).length
-}
-
-/** Sessions in other stores. One that is away holds up no request: its leg empties it later, and the doctor knows. */
-async function endSessions(
-  house: House,
-  opened: readonly { request: ErasureRequest; secrets: Secrets }[],
-): Promise<void> {
-  const collected = await collect(house, opened)
-  const persons = opened.map(({ request, secrets }, place) => ({
-    requestId: request.id,
-    keys: collected[place]?.keys ?? [secrets.key],
-    identifiers: collected[place]?.identifiers ?? {},
-    retained: [],
-  }))
-  for (const store of house.subject.access.stores) {
-    const place = house.places.find((one) => one.store === store)
-    if (place === undefined) continue
-    const there = persons.filter((person) => place.concerns(person))
-    for (let from = 0; from < there.length; from += place.capabilities.bulk) {
-      const some = there.slice(from, from + place.capabilities.bulk)
-      const page = { runId: house.claim.id, fence: house.claim.fence, limit: 10_000 }
-      try {
-        while ((await place.erase(some, page, house.signal)).more) house.signal.throwIfAborted()
-      } catch (error) {
-        if (!(error instanceof LetheError) || !error.retryable) throw error
-        house.context.log.warn({ store, ...errorFields(error) }, 'sessions could not be ended at once')
-      }
-    }
-  }
 }
 
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`
@@ -182,16 +127,14 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
   const free = await withoutHolds(house, due)
   if (free.length === 0) return due.length
   const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
-  const collected = await collect(house, opened)
+  const collected = await collect(house, house.target, opened)
   const present: string[] = []
   opened.forEach(({ request, secrets }, place) => {
     const found = collected[place]
     if (found === undefined) return
     if (found.present) present.push(request.id)
     secrets.keys = found.keys.map((key) => [...key])
-    secrets.identifiers = Object.fromEntries(
-      Object.entries(found.identifiers).map(([name, values]) => [name, [...values]]),
-    )
+    secrets.identifiers = together(found.identifiers, secrets.ended ?? {})
     secrets.contact = found.contact
   })
   let moved = 0
@@ -347,27 +290,6 @@ async function resumeReleased(house: House, due: readonly ErasureRequest[]): Pro
   const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
   if (begun.length > 0) await enter(context, claim, await goingOf(house, begun))
   return (await moveRequests(context.control, 'resume', ids(free), mover(house))).length
-}
-
-async function collect(house: House, opened: readonly { secrets: Secrets }[]): Promise<Collected[]> {
-  return collectIdentifiers(
-    house.target,
-    await house.plan([]),
-    opened.map(({ secrets }) => secrets.key),
-    wantedOf(house.subject),
-  )
-}
-
-async function seal(
-  house: House,
-  opened: readonly { request: ErasureRequest; secrets: Secrets }[],
-): Promise<void> {
-  await sealSecrets(
-    house.context.control,
-    house.context.vault,
-    opened.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
-    house.context.config.file.erasure.keep_identifiers,
-  )
 }
 
 export function mover(house: House) {

@@ -15,6 +15,8 @@ const secretsSchema = z.object({
   keys: z.array(z.array(z.string())).optional(),
   identifiers: z.record(z.string(), z.array(z.string())).optional(),
   contact: z.string().nullable().optional(),
+  /** Of these, what led to sessions that were ended with access: the rows that held them are gone. */
+  ended: z.record(z.string(), z.array(z.string())).optional(),
   /** Rows whose columns were changed at the access cut, with what stood there. */
   access: z.array(z.object({ rule: z.number(), key: values, was: values })).optional(),
 })

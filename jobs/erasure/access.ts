@@ -1,0 +1,84 @@
+/** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
+import { cutAccess, readAccess } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import { collect, lost, seal, together, type Opened } from './collect.ts'
+import type { House, Person, Place } from './house.ts'
+
+/** Items at most in one call. */
+const ITEMS = 10_000
+
+/** What is changed or goes for it is kept, sealed, before it is changed or goes. */
+export async function endAccess(house: House, opened: readonly Opened[]): Promise<void> {
+  const { access } = house.subject
+  if (access.set.length > 0) await keepColumns(house, opened)
+  if (access.set.length + access.delete.length > 0) await cutRows(house, opened)
+  if (access.stores.length > 0) await endSessions(house, opened)
+}
+
+async function keepColumns(house: House, opened: readonly Opened[]): Promise<void> {
+  const open = opened.filter(({ secrets }) => secrets.access === undefined)
+  const saved = await readAccess(
+    house.target,
+    await house.plan([]),
+    house.subject.access,
+    open.map(({ secrets }) => secrets.key),
+  )
+  open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
+  await seal(house, open)
+}
+
+/** A row of a session may be all that leads to it elsewhere: what it held is sealed before the transaction commits. */
+async function cutRows(house: House, opened: readonly Opened[]): Promise<void> {
+  const { target, subject } = house
+  const plan = await house.plan([])
+  const keys = opened.map(({ secrets }) => secrets.key)
+  await target.transaction(async (tx) => {
+    const ends = subject.access.delete.length > 0
+    const before = ends ? await collect(house, tx, opened) : []
+    await cutAccess(tx, plan, subject.access, keys)
+    if (!ends) return
+    const after = await collect(house, tx, opened)
+    const changed = opened.filter(({ secrets }, place) => {
+      const gone = lost(before[place]?.identifiers ?? {}, after[place]?.identifiers ?? {})
+      secrets.ended = together(secrets.ended ?? {}, gone)
+      return Object.keys(gone).length > 0
+    })
+    await seal(house, changed)
+  })
+}
+
+/** Sessions in other stores. One that is away, or that one person's values don't fit, holds up nobody: its leg empties it later. */
+async function endSessions(house: House, opened: readonly Opened[]): Promise<void> {
+  const collected = await collect(house, house.target, opened)
+  const persons = opened.map(({ request, secrets }, place): Person => ({
+    requestId: request.id,
+    keys: collected[place]?.keys ?? [secrets.key],
+    identifiers: together(collected[place]?.identifiers ?? {}, secrets.ended ?? {}),
+    retained: [],
+  }))
+  for (const store of house.subject.access.stores) {
+    const place = house.places.find((one) => one.store === store)
+    if (place === undefined) continue
+    try {
+      await empty(house, place, persons)
+    } catch (error) {
+      house.signal.throwIfAborted()
+      if (!(error instanceof LetheError) || error.code === 'E_FENCED') throw error
+      house.context.log.warn(
+        { store, ...errorFields(error) },
+        'sessions there end with their leg: the store can not be emptied at the access cut',
+      )
+    }
+  }
+}
+
+async function empty(house: House, place: Place, persons: readonly Person[]): Promise<void> {
+  const there = persons.filter((person) => place.concerns(person))
+  const { bulk } = place.capabilities
+  for (let from = 0; from < there.length; from += bulk) {
+    const page = { runId: house.claim.id, fence: house.claim.fence, limit: ITEMS }
+    while ((await place.erase(there.slice(from, from + bulk), page, house.signal)).more)
+      house.signal.throwIfAborted()
+  }
+}
