@@ -135,6 +135,8 @@ export type Signer = 'cto' | 'clerk' | 'desk'
 
 export interface RetentionHouse {
   readonly context: Context
+  /** What a process of this house is started with. */
+  readonly env: Readonly<Record<string, string>>
   readonly control: Database
   readonly controlUrl: string
   readonly app: Database
@@ -207,6 +209,7 @@ export async function openRetentionHouse(
       if (opened === null) throw new Error('the house is not configured')
       return opened.context
     },
+    env: environment,
     control,
     controlUrl: databases.control.url,
     app,

@@ -25,6 +25,7 @@ import { runJob } from '../../jobs/runner.ts'
 import { openContext } from '../../workers/context.ts'
 import type { TestDatabase } from './postgres.ts'
 import { makeFolder } from './process.ts'
+import { saveTables } from './saved-tables.ts'
 import { createSshKey } from './ssh-key.ts'
 
 export const policyName = 'closed'
@@ -136,7 +137,7 @@ export async function openSweepStage(
       )
     },
     async save(name = 'start') {
-      for (const db of [control, app]) await save(db, `saved_${name}`)
+      for (const db of [control, app]) await saveTables(db, `saved_${name}`)
     },
     async reset(name = 'start') {
       await Promise.all([control, app].map((db) => db.execute(`SELECT saved_${name}.reset()`)))
@@ -232,29 +233,6 @@ async function populate(app: Database, people: readonly Person[]): Promise<void>
     `INSERT INTO invoices SELECT id, id, 'p' || id, date_trunc('year', now()) + interval '5 years' FROM ${each} WHERE kept`,
   ])
     await app.execute(text, [given])
-}
-
-/**
- * Copies of every table, and a function that brings them back. As a replica applies changes, neither foreign keys nor the
- * triggers of the evidence are asked.
- */
-async function save(db: Database, schema: string): Promise<void> {
-  await db.execute(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
-  const places = await db.query(
-    z.object({ place: z.string(), copy: z.string() }),
-    `SELECT format('%I.%I', schemaname, tablename) AS place, format('${schema}.%I', schemaname || '.' || tablename) AS copy
-     FROM pg_tables WHERE schemaname IN ('lethe', 'lethe_control', 'public') AND tablename <> 'pgmigrations'`,
-  )
-  await db.execute(`CREATE SCHEMA ${schema}`)
-  for (const { place, copy } of places) await db.execute(`CREATE TABLE ${copy} AS TABLE ${place}`)
-  const back = places.flatMap(({ place, copy }) => [
-    `DELETE FROM ${place};`,
-    `INSERT INTO ${place} OVERRIDING SYSTEM VALUE TABLE ${copy};`,
-  ])
-  await db.execute(
-    `CREATE FUNCTION ${schema}.reset() RETURNS void LANGUAGE plpgsql SET session_replication_role = replica AS $$
-     BEGIN ${back.join('\n')} END $$`,
-  )
 }
 
 async function readOutcome(control: Database, app: Database) {

@@ -20,7 +20,7 @@ const message = z.strictObject({
   }),
 })
 
-type Message = z.infer<typeof message>
+export type Message = z.infer<typeof message>
 
 export interface WebhookProcessor extends HttpServer {
   secret: string
@@ -36,8 +36,10 @@ export interface WebhookProcessor extends HttpServer {
   /** Work goes on after the answer, until `settle`. */
   slow: boolean
   settle(): void
-  /** Instead of the usual answer; null ends the connection after the work is done. */
-  answer?: ((message: Message) => Reply | null | undefined) | undefined
+  /** Instead of doing anything: a service that is down, or sends us elsewhere. Null ends the connection. */
+  before?: ((message: Message) => Reply | null | undefined) | undefined
+  /** Instead of the usual answer, later too; null ends the connection after the work is done. */
+  answer?: ((message: Message) => Reply | null | undefined | Promise<Reply | null | undefined>) | undefined
   reset(): void
 }
 
@@ -47,7 +49,7 @@ export async function startWebhookProcessor(): Promise<WebhookProcessor> {
   let job: { id: string; addresses: string[] } | null = null
   let settled = false
 
-  const server = await startHttp(({ body, headers }) => {
+  const server = await startHttp(async ({ body, headers }) => {
     const given = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]))
     try {
       webhook.verify(body, given)
@@ -58,8 +60,10 @@ export async function startWebhookProcessor(): Promise<WebhookProcessor> {
     const parsed = message.parse(JSON.parse(body))
     const { 'webhook-id': id = '', 'webhook-signature': signature = '' } = given
     processor.messages.push({ id, signature, message: parsed })
+    const instead = processor.before?.(parsed)
+    if (instead !== undefined) return instead
     const usual = usualAnswer(parsed)
-    const other = processor.answer?.(parsed)
+    const other = await processor.answer?.(parsed)
     return other === undefined ? json(200, usual) : other
   })
 
@@ -127,6 +131,7 @@ export async function startWebhookProcessor(): Promise<WebhookProcessor> {
         set.clear()
       processor.messages = []
       processor.slow = false
+      processor.before = undefined
       processor.answer = undefined
       job = null
     },
