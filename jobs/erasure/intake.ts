@@ -7,6 +7,7 @@ import {
   createRequests,
   getRequest,
   identityMethods,
+  joinedBy,
   requesters,
   type ErasureRequest,
   type Limits,
@@ -97,8 +98,7 @@ async function takeRequests(
     try {
       wanted.push(await newRequest(context, store, one))
     } catch (error) {
-      taken.refused += 1
-      context.log.error({ intake: one.id, store, ...errorFields(error) }, 'a request can not be followed')
+      refuse(context, one, taken, error)
     }
   }
   if (wanted.length === 0) return
@@ -136,19 +136,18 @@ async function newRequest(context: Context, store: string, one: Row): Promise<Ne
 async function takeChange(context: Context, one: Row, taken: Taken): Promise<void> {
   try {
     const { request: id, identity, token } = about.parse(one.data)
-    const request = await getRequest(context.control, id)
+    const request = await getRequest(context.control, await joinedBy(context.control, id))
     requireToken(request, one.verb, identity ?? null, token ?? null)
     const actor = `app:${one.actor}`
     if (one.verb === 'cancel') {
-      if (request.state !== 'cancelled') await cancelRequest(context, id, { actor, method: 'sql' })
+      if (request.state !== 'cancelled') await cancelRequest(context, request.id, { actor, method: 'sql' })
       taken.cancelled += 1
     } else {
-      await confirmRequest(context, id, identity ?? 'signed-in-session', { actor, method: 'sql' })
+      await confirmRequest(context, request.id, identity ?? 'signed-in-session', { actor, method: 'sql' })
       taken.confirmed += 1
     }
   } catch (error) {
-    taken.refused += 1
-    context.log.error({ intake: one.id, ...errorFields(error) }, 'a change of a request can not be followed')
+    refuse(context, one, taken, error)
   }
 }
 
@@ -168,6 +167,17 @@ function requireToken(
     message: `The link of request ${request.id} is not the one that was sent, was used, or has expired.`,
     facts: { request: request.id },
   })
+}
+
+/** Only what will never be followed is left behind: where a database was away, the row stays for the next round. */
+function refuse(context: Context, one: Row, taken: Taken, error: unknown): void {
+  const lasting = error instanceof z.ZodError || (error instanceof LetheError && !error.retryable)
+  if (!lasting) throw error
+  taken.refused += 1
+  context.log.error(
+    { intake: one.id, verb: one.verb, ...errorFields(error) },
+    'what an application asked for can not be followed',
+  )
 }
 
 /** What a request names where nobody said more. */

@@ -18,7 +18,8 @@ const own = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 export const controlRights: Readonly<Record<string, TableRights>> = {
   // evidence
   events: { worker: append, operator: append, auditor: read, retention: ['SELECT', 'DELETE'] },
-  erasures: { worker: append, operator: read, auditor: read },
+  // whoever cancels a request voids its entries
+  erasures: { worker: append, operator: append, auditor: read },
   erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
   evidence_log: {
     worker: [...read, 'UPDATE (size, seen, pass, pass_xact, pass_id, sequenced_at, verified)'],
@@ -65,9 +66,15 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   erasure_requests: { worker: write, operator: write, auditor: read },
   erasure_answers: { worker: write, operator: write, auditor: [] },
   erasure_legs: { worker: write, operator: write, auditor: read },
-  erasure_decisions: { worker: read, operator: append, auditor: read },
-  ledger_objects: { worker: write, operator: read, auditor: read },
-  ledger_head: { worker: [...read, 'UPDATE (number)'], operator: read, auditor: read },
+  erasure_joined: { worker: append, operator: append, auditor: read },
+  // the worker's are those that applications made (method sql): no statement stands behind them
+  erasure_decisions: { worker: append, operator: append, auditor: read },
+  ledger_objects: { worker: write, operator: append, auditor: read },
+  ledger_head: {
+    worker: [...read, 'UPDATE (number)'],
+    operator: [...read, 'UPDATE (number)'],
+    auditor: read,
+  },
   paces: { worker: write, operator: read, auditor: read },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }

@@ -147,11 +147,31 @@ export async function createRequests(
   const own = new Map(found.map((row) => [row.ord, row]))
   const all = new Map(open.map((row) => [row.ord, row]))
   const first = new Set<string>()
-  return requests.map((_, ord) => {
+  const results = requests.map((_, ord) => {
     const row = own.get(ord) ?? all.get(ord)
     const id = row?.id ?? ''
     const joined = !own.has(ord) || first.has(id)
     first.add(id)
     return { id, joined, overCeiling: row?.over ?? false }
   })
+  const others = results.flatMap(({ id }, ord) => {
+    const intake = requests[ord]?.intakeId
+    return intake === undefined || intake === id ? [] : [{ intake, id }]
+  })
+  await tx.execute(
+    `INSERT INTO lethe_control.erasure_joined (intake_id, request_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])
+     ON CONFLICT DO NOTHING`,
+    [others.map(({ intake }) => intake), others.map(({ id }) => id)],
+  )
+  return results
+}
+
+/** The request that an application's id leads to: the one it joined, or its own. */
+export async function joinedBy(db: Queryable, intakeId: string): Promise<string> {
+  const [row] = await db.query(
+    z.object({ id: z.string() }),
+    `SELECT request_id AS id FROM lethe_control.erasure_joined WHERE intake_id = $1`,
+    [intakeId],
+  )
+  return row?.id ?? intakeId
 }

@@ -17,6 +17,8 @@ export {
   getRequests,
   identityMethods,
   kindsDue,
+  lastFinished,
+  lockRequests,
   listRequests,
   nextDue,
   requesters,
@@ -31,11 +33,12 @@ export {
   type RequestKind,
   type Requester,
 } from './request.ts'
-export { createRequests, type Created, type Limits, type NewRequest } from './create.ts'
+export { createRequests, joinedBy, type Created, type Limits, type NewRequest } from './create.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {
   beginLegs,
   dueLegs,
+  hasBegun,
   legsOf,
   makeLegs,
   openLegs,

@@ -266,6 +266,11 @@ export async function settleLeg(
   )
 }
 
+/** Whether a call that destroys has gone out for it, whatever became of it since. */
+export async function hasBegun(db: Queryable, requestId: string): Promise<boolean> {
+  return (await legsOf(db, [requestId])).some(({ requestedAt }) => requestedAt !== null)
+}
+
 /**
  * How many legs of each request are open, not read back, and of the channel that the answer takes; and when the next of them
  * has its turn, in one of `stores`. Null: none has before a person acts, or before another leg is through.

@@ -190,6 +190,36 @@ export async function getRequests(db: Queryable, ids: readonly string[]): Promis
       )
 }
 
+/** Which of these are in this state still; locked until the transaction ends, so that nobody moves them meanwhile. */
+export async function lockRequests(
+  tx: Queryable,
+  ids: readonly string[],
+  state: RequestState,
+): Promise<Set<string>> {
+  const rows = await tx.query(
+    z.object({ id: z.string() }),
+    prepared(`SELECT id FROM lethe_control.erasure_requests WHERE id = ANY ($1::uuid[]) AND state = $2
+     ORDER BY id FOR UPDATE`),
+    [ids, state],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+/** When the last request before this one ended for any of these persons; the beginning of time where none has. */
+export async function lastFinished(
+  db: Queryable,
+  { id, subjectKind }: ErasureRequest,
+  hashes: readonly Buffer[],
+): Promise<Date> {
+  const [row] = await db.query(
+    z.object({ at: z.date().nullable() }),
+    `SELECT max(finished_at) AS at FROM lethe_control.erasure_requests
+     WHERE subject_kind = $1 AND subject_hash = ANY ($2::bytea[]) AND id <> $3`,
+    [subjectKind, hashes, id],
+  )
+  return row?.at ?? new Date(0)
+}
+
 /** Due requests of one kind of subject in this state, the longest waiting first. */
 export async function dueRequests(
   db: Queryable,

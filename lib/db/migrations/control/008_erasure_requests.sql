@@ -114,6 +114,12 @@ CREATE TABLE lethe_control.erasure_answers (
 );
 CREATE INDEX erasure_answers_due ON lethe_control.erasure_answers (subject_kind, next_at) WHERE state = 'waiting';
 
+-- Requests of applications that joined one that was open: the application goes on to speak of its own id.
+CREATE TABLE lethe_control.erasure_joined (
+  intake_id uuid PRIMARY KEY,
+  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id)
+);
+
 -- What people decided about a request: confirmed an identity, assessed a class, extended, refused, accepted a failure.
 CREATE TABLE lethe_control.erasure_decisions (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
