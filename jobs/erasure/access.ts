@@ -1,7 +1,10 @@
 /** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
 import { cutAccess, readAccess } from '../../lib/erasers/index.ts'
+import type { Queryable } from '../../lib/db/index.ts'
+import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
+import { lockRequests } from '../../lib/requests/index.ts'
 import { collect, lost, seal, together, type Opened } from './collect.ts'
 import type { House, Person, Place } from './house.ts'
 
@@ -25,13 +28,33 @@ async function keepColumns(house: House, opened: readonly Opened[]): Promise<voi
     open.map(({ secrets }) => secrets.key),
   )
   open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
-  await seal(house, open)
+  await seal(house, house.context.control, open)
 }
 
 /** A row of a session may be all that leads to it elsewhere: what it held is sealed before the transaction commits. */
 async function cutRows(house: House, opened: readonly Opened[]): Promise<void> {
-  const { target, subject } = house
+  const { context } = house
   const plan = await house.plan([])
+  await context.control.transaction(async (own) => {
+    // a cancel that came first keeps its access; one that comes later gives it back
+    const ids = opened.map(({ request }) => request.id)
+    const still = await lockRequests(own, ids, 'assessed')
+    await cutThere(
+      house,
+      own,
+      plan,
+      opened.filter(({ request }) => still.has(request.id)),
+    )
+  })
+}
+
+async function cutThere(
+  house: House,
+  control: Queryable,
+  plan: DeletionPlan,
+  opened: readonly Opened[],
+): Promise<void> {
+  const { target, subject } = house
   const keys = opened.map(({ secrets }) => secrets.key)
   await target.transaction(async (tx) => {
     const ends = subject.access.delete.length > 0
@@ -44,7 +67,7 @@ async function cutRows(house: House, opened: readonly Opened[]): Promise<void> {
       secrets.ended = together(secrets.ended ?? {}, gone)
       return Object.keys(gone).length > 0
     })
-    await seal(house, changed)
+    await seal(house, control, changed)
   })
 }
 

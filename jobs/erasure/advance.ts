@@ -8,6 +8,7 @@ import {
   dueRequests,
   getRequests,
   legsOf,
+  lockRequests,
   makeLegs,
   moveRequests,
   openSecrets,
@@ -20,7 +21,7 @@ import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, together } from './collect.ts'
 import type { House } from './house.ts'
-import { enter, revoke, type Going } from './ledger.ts'
+import { enter, withhold, type Going } from './ledger.ts'
 import { classesOf } from './plans.ts'
 
 const BULK = 1000
@@ -148,11 +149,11 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
         some.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
         context.config.file.erasure.keep_identifiers,
       )
-      await makeLegs(tx, own, house.places)
       const done = await moveRequests(tx, 'plan', own, mover(house), {
         set: `map_version = $7, plan_hash = $8, nobody = NOT r.id = ANY ($9::uuid[])`,
         values: [deletion.mapVersion, deletion.hash, present],
       })
+      await makeLegs(tx, done, house.places)
       return done.length
     })
   }
@@ -177,14 +178,18 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
     ready.push(...same)
   }
   if (ready.length === 0) return due.length
-  await enter(context, house.claim, await goingOf(house, ready))
-  const begun = await moveRequests(context.control, 'erase', ids(ready), mover(house), {
+  await enter(context, house.claim, async (tx) => {
+    // whoever takes theirs back from here on waits for these entries, and voids them
+    const still = await lockRequests(tx, ids(ready), 'planned')
+    return goingOf(
+      house,
+      ready.filter(({ id }) => still.has(id)),
+    )
+  })
+  await moveRequests(context.control, 'erase', ids(ready), mover(house), {
     set: 'run_id = $7',
     values: [house.claim.id],
   })
-  // whoever took it back between the two stays, and the ledger says so
-  const left = ready.filter(({ id }) => !begun.includes(id))
-  if (left.length > 0) await withdraw(house, left)
   return due.length
 }
 
@@ -196,7 +201,7 @@ export async function withdraw(house: House, requests: readonly ErasureRequest[]
       .filter(({ attempt, state }) => attempt > 0 || state !== 'pending')
       .map(({ requestId, store }) => `${requestId} ${store}`),
   )
-  await revoke(
+  await withhold(
     house.context,
     house.claim,
     await goingOf(house, requests, (request, store) => !called.has(`${request.id} ${store}`)),
@@ -288,7 +293,7 @@ async function resumeReleased(house: House, due: readonly ErasureRequest[]): Pro
   await postpone(context.control, ids(held), claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
   const free = due.filter((request) => !held.includes(request))
   const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
-  if (begun.length > 0) await enter(context, claim, await goingOf(house, begun))
+  if (begun.length > 0) await enter(context, claim, () => goingOf(house, begun))
   return (await moveRequests(context.control, 'resume', ids(free), mover(house))).length
 }
 

@@ -6,10 +6,8 @@ import { z } from 'zod'
 import { databaseNow } from '../../lib/db/index.ts'
 import { createRun, failedSince, recordStep, wakeRun, type Run } from '../../lib/ledger/index.ts'
 import {
-  cancelledUnvoided,
   countRequests,
   dueRequests,
-  forgetSealed,
   kindsDue,
   nextDue,
   openSecrets,
@@ -18,12 +16,13 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
-import { advance, withdraw, withoutHolds } from './advance.ts'
+import { advance, withoutHolds } from './advance.ts'
 import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { openHouse, type House, type Person } from './house.ts'
 import { hasIntake, takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
+import { CASCADE, copy } from './ledger.ts'
 import { subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
@@ -34,7 +33,7 @@ const RETRY_SECONDS = 300
 const LONGEST_WAIT_MS = 3_600_000
 
 export const cascade: JobKind = {
-  kind: 'erasure.cascade',
+  kind: CASCADE,
   queue: 'erasure',
   payload,
   maxAttempts: 8,
@@ -49,7 +48,6 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const taken = await takeIntake(context, subjectOf(context, kind).store)
   const house = await openHouse(context, run, kind, signal)
   try {
-    await voidCancelled(house)
     const moved = await advance(house)
     const requests = await working(house)
     const persons = await personsOf(house, requests)
@@ -64,6 +62,8 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
         ended: (run.counters['ended'] ?? 0) + ended,
       },
     })
+    // what people took back meanwhile
+    await copy(context)
   } finally {
     await house.close()
   }
@@ -74,17 +74,6 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
     ? { kind: 'done', outcome: 'nothing-due' }
     : { kind: 'wait', for: 'next-leg', until: next }
-}
-
-/** Whoever took their request back after it was planned stays, and the ledger says so. */
-async function voidCancelled(house: House): Promise<void> {
-  const { control } = house.context
-  const cancelled = await cancelledUnvoided(control, house.kind)
-  await withdraw(house, cancelled)
-  await forgetSealed(
-    control,
-    cancelled.map(({ id }) => id),
-  )
 }
 
 async function working(house: House): Promise<ErasureRequest[]> {

@@ -24,9 +24,10 @@ export async function collect(
   )
 }
 
-export async function seal(house: House, opened: readonly Opened[]): Promise<void> {
+/** `control`: whoever holds the requests' rows. */
+export async function seal(house: House, control: Queryable, opened: readonly Opened[]): Promise<void> {
   await sealSecrets(
-    house.context.control,
+    control,
     house.context.vault,
     opened.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
     house.context.config.file.erasure.keep_identifiers,

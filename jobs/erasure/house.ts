@@ -147,7 +147,7 @@ function rows(
     const eraser = postgresEraser(target, {
       pseudonymKey: context.vault.pseudonymKey(store),
       beforeDestruction: async (keys) => {
-        await enter(context, claim, [{ ...scope, subjects: keys }])
+        await enter(context, claim, () => Promise.resolve([{ ...scope, subjects: keys }]))
       },
       guard: stage === stages.rows ? ownHolds(house.subject) : null,
     })

@@ -1,18 +1,24 @@
 /** Ledger before destruction: the entries are durable in the control database, and in the locked bucket where there is one. */
 import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
+import type { Transaction } from '../../lib/db/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import {
   addJournal,
   journalStatus,
   openScope,
   voidErasures,
+  voidErasuresSince,
   writeErasures,
   writeJournal,
   type Claim,
   type JournalEntry,
 } from '../../lib/ledger/index.ts'
+import { lastFinished, type ErasureRequest } from '../../lib/requests/index.ts'
 import { lockUntil, withBucket } from '../bucket.ts'
 import type { Context } from '../context.ts'
+
+/** The kind of the runs that work requests off. */
+export const CASCADE = 'erasure.cascade'
 
 /** Subjects that go from one store, under one plan. */
 export interface Going {
@@ -22,14 +28,19 @@ export interface Going {
 }
 
 /**
- * Resolves once every entry is where a restore can't take it back. Idempotent: what has its entry gets no second one. Throws
- * E_FENCED, E_BUCKET_UNAVAILABLE, E_BUCKET_LOCK (nothing may be destroyed then).
+ * Resolves once every entry is where a restore can't take it back. Idempotent: what has its entry gets no second one. `going`
+ * is asked in the transaction of the entries. Throws E_FENCED, E_BUCKET_UNAVAILABLE, E_BUCKET_LOCK (nothing may be destroyed
+ * then).
  */
-export async function enter(context: Context, claim: Claim, going: readonly Going[]): Promise<void> {
+export async function enter(
+  context: Context,
+  claim: Claim,
+  going: (tx: Transaction) => Promise<readonly Going[]>,
+): Promise<void> {
   const { control } = context
-  const fresh = await control.transaction(async (tx) => {
+  await control.transaction(async (tx) => {
     const journal: JournalEntry[] = []
-    for (const part of going) {
+    for (const part of await going(tx)) {
       const scope = await openScope(tx, scopeOf(claim, part))
       const hashes = hashesOf(context, part)
       const keyId = context.vault.currentKeyId
@@ -42,14 +53,40 @@ export async function enter(context: Context, claim: Claim, going: readonly Goin
       if (written > 0) journal.push(entryOf('erase', part, keyId, hashes))
     }
     await addJournal(tx, claim.id, journal)
-    return journal.length > 0
   })
-  if (fresh) await copy(context)
-  else if ((await journalStatus(control)).waiting > 0) await copy(context)
+  await copy(context)
 }
 
-/** The entries of who stays after all. Durable before a cancel or a hold is told. */
-export async function revoke(context: Context, claim: Claim, staying: readonly Going[]): Promise<void> {
+/**
+ * Voids the entries of a person who stays after all, whichever run wrote them. In the transaction that cancels or refuses
+ * their request, under the lock that keeps a worker from writing new ones; the copy in the bucket follows (`copy`).
+ */
+export async function revoke(
+  tx: Transaction,
+  context: Context,
+  request: ErasureRequest,
+  keys: readonly RootKey[],
+): Promise<void> {
+  const { vault } = context
+  const { store, subjectKind } = request
+  const hashes = keys.flatMap((key) =>
+    vault.keyIds.map((keyId) => vault.subjectHash(store, subjectKind, key, keyId)),
+  )
+  const voided = await voidErasuresSince(tx, {
+    runKind: CASCADE,
+    subjectKind,
+    hashes,
+    // what an earlier request of the same person erased stays erased
+    since: await lastFinished(tx, request, hashes),
+  })
+  for (const { runId, keyId, hash, ...scope } of voided)
+    await addJournal(tx, runId, [
+      { entry: 'void', subjectKind, keyId, subjects: [hash.toString('hex')], ...scope },
+    ])
+}
+
+/** Voids the entries of who is held before a place was called. Durable, also in the bucket, on return. Throws E_FENCED. */
+export async function withhold(context: Context, claim: Claim, staying: readonly Going[]): Promise<void> {
   const keyId = context.vault.currentKeyId
   await context.control.transaction(async (tx) => {
     const journal: JournalEntry[] = []
@@ -66,7 +103,7 @@ export async function revoke(context: Context, claim: Claim, staying: readonly G
 /** Writes what the bucket doesn't have yet; nothing where none is configured. */
 export async function copy(context: Context): Promise<void> {
   const settings = context.config.file.evidence?.bucket
-  if (settings === undefined) return
+  if (settings === undefined || (await journalStatus(context.control)).waiting === 0) return
   const lockedUntil = await lockUntil(context.control, settings.lock)
   if (lockedUntil === null)
     throw new LetheError('E_BUCKET_LOCK', {
@@ -88,7 +125,8 @@ function scopeOf(claim: Claim, { store, plan }: Going) {
     subjectKind: plan.subject,
     mapVersion: plan.mapVersion,
     planHash: plan.hash,
-    variant: `${plan.subject}:${plan.hash.slice(0, 16)}`,
+    // a run outlives a change of the map: what it does then stands under the new one
+    variant: `${plan.subject}:${plan.mapVersion.slice(0, 16)}:${plan.hash.slice(0, 16)}`,
   }
 }
 

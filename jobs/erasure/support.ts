@@ -1,6 +1,6 @@
 /** What people decide about a request. Each is recorded with who decided and what they signed, in the transaction of its effect. */
 import type { Transaction } from '../../lib/db/index.ts'
-import { restoreAccess } from '../../lib/erasers/index.ts'
+import { restoreAccess, type SavedRow } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from '../../lib/identity/index.ts'
 import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
@@ -8,7 +8,7 @@ import {
   addDecision,
   forgetSealed,
   getRequest,
-  legsOf,
+  hasBegun,
   moveRequests,
   openSecrets,
   settleLeg,
@@ -19,6 +19,7 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { queueAnswers } from './answers.ts'
+import { revoke } from './ledger.ts'
 import { subjectOf } from './plans.ts'
 
 /** Who decides: a person with a signed statement, or an application by its login. */
@@ -147,22 +148,17 @@ export async function extendRequest(context: Context, id: string, by: By): Promi
   })
 }
 
-/** Throws E_ILLEGAL_TRANSITION once access was cut: what began is cancelled or carried through. */
+/** Throws E_ILLEGAL_TRANSITION once access was cut, but where the law keeps the person, and once a call has gone out. */
 export async function refuseRequest(context: Context, id: string, ground: string, by: By): Promise<void> {
   await decide(context, id, 'refuse', by, { data: { ground } }, async (tx, request, actor) => {
-    const moved = await moveRequests(
-      tx,
-      'refuse',
-      [id],
-      { actor },
-      { set: 'refusal_ground = $7', values: [ground] },
-    )
+    const change = { set: 'refusal_ground = $7', values: [ground] }
+    const begun = await hasBegun(tx, id)
+    const moved = begun ? [] : await moveRequests(tx, 'refuse', [id], { actor }, change)
     if (moved.length === 0) throw illegal(request, 'refused')
     await queueAnswers(context, tx, 'refusal', [request], () =>
       Promise.resolve({ request: id, received: request.receivedAt, grounds: [ground] }),
     )
-    await giveBackAccess(context, request)
-    await forgetSealed(tx, [id])
+    await letStay(tx, context, request)
   })
 }
 
@@ -173,19 +169,27 @@ export async function refuseRequest(context: Context, id: string, ground: string
 export async function cancelRequest(context: Context, id: string, by: By): Promise<void> {
   await decide(context, id, 'cancel', by, {}, async (tx, request, actor) => {
     if (request.state === 'cancelled') return
-    const begun = (await legsOf(tx, [id])).some(({ attempt }) => attempt > 0)
+    const begun = await hasBegun(tx, id)
     const moved = begun ? [] : await moveRequests(tx, 'cancel', [id], { actor })
     if (moved.length === 0) throw illegal(request, 'cancelled')
-    await giveBackAccess(context, request)
-    // once it was planned the ledger may have its entries: what leads to them is kept until a worker has voided them
-    if (request.planHash === null) await forgetSealed(tx, [id])
+    await letStay(tx, context, request)
   })
 }
 
-async function giveBackAccess(context: Context, request: ErasureRequest): Promise<void> {
+/** The ledger says nothing of them any more, they sign in again, and what led to them is forgotten. */
+async function letStay(tx: Transaction, context: Context, request: ErasureRequest): Promise<void> {
   if (request.sealed === null) return
-  const { access = [] } = openSecrets(context.vault, request)
-  if (access.length === 0) return
+  const { key, keys = [key], access = [] } = openSecrets(context.vault, request)
+  await revoke(tx, context, request, keys)
+  if (access.length > 0) await giveBackAccess(context, request, access)
+  await forgetSealed(tx, [request.id])
+}
+
+async function giveBackAccess(
+  context: Context,
+  request: ErasureRequest,
+  access: readonly SavedRow[],
+): Promise<void> {
   const target = await context.target(request.store)
   const rules = subjectOf(context, request.subjectKind).access
   await target.transaction((tx) => restoreAccess(tx, rules, access))

@@ -97,6 +97,52 @@ export async function voidErasures(
   )
 }
 
+const voided = z
+  .object({
+    run_id: z.string(),
+    store: z.string(),
+    map_version: z.string(),
+    plan_hash: z.string(),
+    key_id: z.string(),
+    hash: z.instanceof(Buffer),
+  })
+  .transform((row) => ({
+    runId: row.run_id,
+    store: row.store,
+    mapVersion: row.map_version,
+    planHash: row.plan_hash,
+    keyId: row.key_id,
+    hash: row.hash,
+  }))
+export type VoidedErasure = z.infer<typeof voided>
+
+/**
+ * Voids what runs of this kind wrote since then about these hashes, whichever run it was: a request outlives its runs.
+ * Idempotent. The caller holds the lock that keeps new entries of theirs from being written (lockRequests).
+ */
+export async function voidErasuresSince(
+  tx: Queryable,
+  about: { runKind: string; subjectKind: string; hashes: readonly Buffer[]; since: Date },
+): Promise<VoidedErasure[]> {
+  return tx.query(
+    voided,
+    `WITH newest AS (
+       SELECT DISTINCT ON (e.scope_id, e.subject_hash) e.scope_id, e.subject_hash, e.key_id, e.entry, e.at
+       FROM lethe_control.erasures e JOIN lethe_control.erasure_scopes s ON s.id = e.scope_id
+         JOIN lethe_control.runs r ON r.id = s.run_id
+       WHERE e.subject_hash = ANY ($1::bytea[]) AND s.subject_kind = $2 AND r.kind = $3
+       ORDER BY e.scope_id, e.subject_hash, e.id DESC
+     ), written AS (
+       INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
+       SELECT scope_id, 'void', subject_hash, key_id FROM newest WHERE entry = 'erase' AND at > $4
+       RETURNING scope_id, subject_hash, key_id
+     )
+     SELECT s.run_id, s.store, s.map_version, s.plan_hash, w.key_id, w.subject_hash AS hash
+     FROM written w JOIN lethe_control.erasure_scopes s ON s.id = w.scope_id ORDER BY s.id, w.subject_hash`,
+    [about.hashes, about.subjectKind, about.runKind, about.since],
+  )
+}
+
 async function write(
   control: Queryable,
   run: Claim,

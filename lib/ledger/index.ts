@@ -47,9 +47,11 @@ export {
   markVerified,
   openScope,
   voidErasures,
+  voidErasuresSince,
   writeErasures,
   type ErasureScope,
   type LiveErasure,
+  type VoidedErasure,
 } from './erasures.ts'
 export { addJournal, journalKey, journalStatus, writeJournal, type JournalEntry } from './journal.ts'
 export { fenced } from './move.ts'

@@ -11,7 +11,6 @@ export {
   type RequestVerb,
 } from './states.ts'
 export {
-  cancelledUnvoided,
   dueRequests,
   getRequest,
   getRequests,

@@ -249,23 +249,12 @@ export async function nextDue(db: Queryable, kind: string): Promise<Date | null>
   return row?.at ?? null
 }
 
-/** Cancelled after they were planned, and not yet voided in the ledger. */
-export async function cancelledUnvoided(db: Queryable, kind: string): Promise<ErasureRequest[]> {
-  return db.query(
-    requestRow,
-    prepared(`SELECT ${requestColumns} FROM lethe_control.erasure_requests r
-     WHERE r.subject_kind = $1 AND r.state = 'cancelled' AND r.sealed IS NOT NULL LIMIT 500`),
-    [kind],
-  )
-}
-
 /** Kinds of subject that have a request due now. */
 export async function kindsDue(db: Queryable): Promise<string[]> {
   const rows = await db.query(
     z.object({ kind: z.string() }),
     `SELECT subject_kind AS kind FROM lethe_control.erasure_requests
      WHERE finished_at IS NULL AND next_at <= clock_timestamp()
-     UNION SELECT subject_kind FROM lethe_control.erasure_requests WHERE state = 'cancelled' AND sealed IS NOT NULL
      UNION SELECT subject_kind FROM lethe_control.erasure_answers WHERE state = 'waiting' AND next_at <= clock_timestamp()`,
   )
   return rows.map(({ kind }) => kind)

@@ -32,7 +32,7 @@ export function openSecrets(vault: Vault, request: ErasureRequest): Secrets {
   return secretsSchema.parse(JSON.parse(vault.open(request.sealedKeyId, request.sealed).toString()))
 }
 
-/** Replaces what is sealed, and sets its expiry to `keep` from now. */
+/** Replaces what is sealed, and sets its expiry to `keep` from now. A request that has ended meanwhile keeps nothing. */
 export async function sealSecrets(
   tx: Queryable,
   vault: Vault,
@@ -44,7 +44,7 @@ export async function sealSecrets(
   await tx.execute(
     prepared(`UPDATE lethe_control.erasure_requests r SET sealed = g.cipher, sealed_key_id = g.key_id,
        sealed_until = clock_timestamp() + $4::interval
-     FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS g(id, cipher, key_id) WHERE r.id = g.id`),
+     FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS g(id, cipher, key_id) WHERE r.id = g.id AND r.finished_at IS NULL`),
     [
       secrets.map(({ requestId }) => requestId),
       sealed.map(({ cipher }) => cipher),
