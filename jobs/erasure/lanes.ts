@@ -63,10 +63,8 @@ async function turn(house: House, place: Place, persons: Persons, board: Board):
   }
   const read = due.filter((leg) => leg.state === 'accepted')
   const call = due.filter((leg) => leg.state !== 'accepted')
-  if (call.length > 0) {
-    await beginLegs(control, house.claim, call)
-    board.moved()
-  }
+  await beginLegs(control, house.claim, due)
+  if (call.length > 0) board.moved()
   const changes: LegChange[] = []
   const pairs = (legs: readonly Leg[]): Pair[] =>
     legs.flatMap((leg) => {
@@ -79,7 +77,9 @@ async function turn(house: House, place: Place, persons: Persons, board: Board):
       changes.push({ requestId: leg.requestId, store: leg.store, state: 'not-needed' })
   const shapes = grouped(concerned, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
   for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
-  changes.push(...(await readBack(house, place, pairs(read))))
+  // a place reads by one plan at a time, and what one person retains another does not
+  for (const group of grouped(pairs(read), ({ person }) => JSON.stringify(person.retained)).values())
+    changes.push(...(await readBack(house, place, group)))
   await recordLegs(control, house.claim, changes)
   return due.length
 }
@@ -140,6 +140,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
   const { settleSeconds } = place.capabilities
   const accepted = own({
     state: 'accepted',
+    fresh: true,
     job: null,
     after: settleSeconds,
     errorCode: null,
