@@ -97,6 +97,7 @@ test('wait for no store that is away: they are found again when their leg has it
   expect(await legsOf(house.control, [id])).toMatchObject([
     { store: 'cache', state: 'verified', counts: { sessions: 1 } },
     { store: 'app', state: 'verified' },
+    { store: 'app:free-text', state: 'verified' },
   ])
   expect(await redis.keys('*')).toEqual(['session:10'])
 })
