@@ -5,7 +5,13 @@
 import pg from 'pg'
 import { z } from 'zod'
 import type { Database } from '../lib/db/index.ts'
-import { loadCatalogue, parseTableName, tableKey, type KeyColumn } from '../lib/datamap/index.ts'
+import {
+  loadCatalogue,
+  parseTableName,
+  tableKey,
+  type DeletionPlan,
+  type KeyColumn,
+} from '../lib/datamap/index.ts'
 import { rootTable } from '../lib/erasers/index.ts'
 import { LetheError } from '../lib/errors/index.ts'
 import type { Context } from './context.ts'
@@ -39,6 +45,41 @@ export async function canonicalSubject(
     given,
     (message) => new LetheError('E_IDENTIFIER', { message: `The key of a ${subject} ${message}.` }),
   )
+}
+
+/**
+ * Many keys of one kind of subject, in their order: as PostgreSQL prints them, or E_IDENTIFIER. One statement as long as all
+ * of them fit.
+ */
+export async function canonicalSubjects(
+  target: Database,
+  { subject, key: columns }: Pick<DeletionPlan, 'subject' | 'key'>,
+  given: readonly (readonly string[])[],
+): Promise<(string[] | LetheError)[]> {
+  const wrong = (message: string) =>
+    new LetheError('E_IDENTIFIER', { message: `The key of a ${subject} ${message}.` })
+  if (given.every((key) => key.length === columns.length))
+    try {
+      const texts = columns.map(({ type }, i) => `(given.k${i + 1}::${type})::text`)
+      const rows = await target.query(
+        z.object({ key: z.array(z.string()) }),
+        `SELECT ARRAY[${texts.join(', ')}] AS key
+         FROM unnest(${columns.map((_, i) => `$${i + 1}::text[]`).join(', ')})
+           WITH ORDINALITY AS given(${columns.map((_, i) => `k${i + 1}`).join(', ')}, ord) ORDER BY given.ord`,
+        columns.map((_, i) => given.map((key) => key[i])),
+      )
+      return rows.map(({ key }) => key)
+    } catch (error) {
+      if (!isUnfit(error)) throw error
+    }
+  const each: (string[] | LetheError)[] = []
+  for (const key of given) each.push(await cast(target, columns, key, wrong).catch(identifierError))
+  return each
+}
+
+function identifierError(error: unknown): LetheError {
+  if (error instanceof LetheError && error.code === 'E_IDENTIFIER') return error
+  throw error
 }
 
 async function ofSubject(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
@@ -114,11 +155,15 @@ async function cast(
     )
     if (row !== undefined) return row.key
   } catch (error) {
-    // class 22: the value is none of that type; its text stays out of the message
-    const state = error instanceof LetheError ? error.facts['sqlstate'] : undefined
-    if (typeof state !== 'string' || !state.startsWith('22')) throw error
+    if (!isUnfit(error)) throw error
   }
   throw wrong(`needs a key of type ${columns.map(({ type }) => type).join(', ')}`)
+}
+
+/** Class 22: the value is none of that type; its text stays out of the message. */
+function isUnfit(error: unknown): boolean {
+  const state = error instanceof LetheError ? error.facts['sqlstate'] : undefined
+  return typeof state === 'string' && state.startsWith('22')
 }
 
 async function isThere(

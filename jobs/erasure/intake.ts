@@ -14,9 +14,10 @@ import {
   type NewRequest,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
-import { canonicalSubject } from '../hold-key.ts'
+import { canonicalSubjects } from '../hold-key.ts'
+import { grouped } from './advance.ts'
 import { isToken } from './answers.ts'
-import { subjectOf } from './plans.ts'
+import { planFor } from './plans.ts'
 import { cancelRequest, confirmRequest } from './support.ts'
 
 const PAGE = 500
@@ -45,13 +46,15 @@ const about = z.object({
   identity: z.enum(identityMethods).optional(),
   token: z.string().optional(),
 })
+/** What an application got wrong, or what came too late; anything else is no reason to lose what a person asked for. */
+const finalCodes: ReadonlySet<string> = new Set(['E_NOT_FOUND', 'E_IDENTIFIER', 'E_ILLEGAL_TRANSITION'])
 
 export interface Taken {
   requests: number
   joined: number
   confirmed: number
   cancelled: number
-  /** Rows that can't be followed: their id stands in the log, and they are not looked at again. */
+  /** Rows that can't be followed for what they say: their code stands beside them, and they are not looked at again. */
   refused: number
 }
 
@@ -66,8 +69,15 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
       [PAGE],
     )
     if (rows.length === 0) return taken
-    await takeRequests(context, store, rows, taken)
-    for (const one of rows) if (one.verb !== 'request') await takeChange(context, one, taken)
+    const refused: Refused = new Map()
+    await takeRequests(context, store, rows, taken, refused)
+    for (const one of rows) if (one.verb !== 'request') await takeChange(context, store, one, taken, refused)
+    taken.refused += refused.size
+    await target.execute(
+      `UPDATE lethe.intake i SET data = i.data || jsonb_build_object('refused', g.code)
+       FROM unnest($1::uuid[], $2::text[]) AS g(id, code) WHERE i.id = g.id`,
+      [[...refused.keys()], [...refused.values()]],
+    )
     // The key goes with the mark: the record has it sealed.
     await target.execute(
       `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL, data = data - 'token' WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
@@ -75,6 +85,9 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
     )
   }
 }
+
+/** Codes by the row's id. */
+type Refused = Map<string, string>
 
 /** Whether applications asked for something that isn't taken in yet. */
 export async function hasIntake(context: Context, store: string): Promise<boolean> {
@@ -91,15 +104,22 @@ async function takeRequests(
   store: string,
   rows: readonly Row[],
   taken: Taken,
+  refused: Refused,
 ): Promise<void> {
   const wanted: NewRequest[] = []
-  for (const one of rows) {
-    if (one.verb !== 'request') continue
-    try {
-      wanted.push(await newRequest(context, store, one))
-    } catch (error) {
-      refuse(context, one, taken, error)
-    }
+  const kinds = grouped(
+    rows.filter(({ verb }) => verb === 'request'),
+    ({ subject_kind: kind }) => kind ?? '',
+  )
+  for (const [kind, some] of kinds) {
+    const keys = await keysOf(context, store, kind, some)
+    some.forEach((one, place) => {
+      try {
+        wanted.push(newRequest(context, store, kind, one, keys[place]))
+      } catch (error) {
+        refuse(context, store, one, error, refused)
+      }
+    })
   }
   if (wanted.length === 0) return
   const created = await context.control.transaction(
@@ -109,12 +129,36 @@ async function takeRequests(
   for (const { joined } of created) taken[joined ? 'joined' : 'requests'] += 1
 }
 
-async function newRequest(context: Context, store: string, one: Row): Promise<NewRequest> {
-  const kind = one.subject_kind ?? ''
-  const subject = subjectOf(context, kind)
-  if (subject.store !== store || one.root_key === null)
-    throw new LetheError('E_NOT_FOUND', { message: `Store ${store} has no subject ${kind}.` })
-  const key = await canonicalSubject(context, store, kind, one.root_key)
+/** Of the rows, in their order; an error for each that names nobody who could be looked for. */
+async function keysOf(
+  context: Context,
+  store: string,
+  kind: string,
+  rows: readonly Row[],
+): Promise<(string[] | LetheError)[]> {
+  const { subjects } = context.config.file
+  if (!Object.hasOwn(subjects, kind) || subjects[kind]?.store !== store) {
+    const unknown = new LetheError('E_NOT_FOUND', { message: `Store ${store} has no subject ${kind}.` })
+    return rows.map(() => unknown)
+  }
+  const target = await context.target(store)
+  const plan = await planFor(context, store, kind)
+  return canonicalSubjects(
+    target,
+    plan,
+    rows.map(({ root_key: key }) => key ?? []),
+  )
+}
+
+/** Throws what can't be followed. */
+function newRequest(
+  context: Context,
+  store: string,
+  kind: string,
+  one: Row,
+  key: string[] | LetheError | undefined,
+): NewRequest {
+  if (!Array.isArray(key)) throw key ?? new LetheError('E_INTERNAL', { message: 'A request has no key.' })
   const given = asked.parse(one.data)
   return {
     subjectKind: kind,
@@ -133,10 +177,19 @@ async function newRequest(context: Context, store: string, one: Row): Promise<Ne
   }
 }
 
-async function takeChange(context: Context, one: Row, taken: Taken): Promise<void> {
+async function takeChange(
+  context: Context,
+  store: string,
+  one: Row,
+  taken: Taken,
+  refused: Refused,
+): Promise<void> {
   try {
     const { request: id, identity, token } = about.parse(one.data)
     const request = await getRequest(context.control, await joinedBy(context.control, id))
+    // an application speaks of its own store's only
+    if (request.store !== store)
+      throw new LetheError('E_NOT_FOUND', { message: `Store ${store} has no erasure request ${id}.` })
     requireToken(request, one.verb, identity ?? null, token ?? null)
     const actor = `app:${one.actor}`
     if (one.verb === 'cancel') {
@@ -147,7 +200,7 @@ async function takeChange(context: Context, one: Row, taken: Taken): Promise<voi
       taken.confirmed += 1
     }
   } catch (error) {
-    refuse(context, one, taken, error)
+    refuse(context, store, one, error, refused)
   }
 }
 
@@ -169,13 +222,13 @@ function requireToken(
   })
 }
 
-/** Only what will never be followed is left behind: where a database was away, the row stays for the next round. */
-function refuse(context: Context, one: Row, taken: Taken, error: unknown): void {
-  const lasting = error instanceof z.ZodError || (error instanceof LetheError && !error.retryable)
-  if (!lasting) throw error
-  taken.refused += 1
+/** A row that no later try could follow either; whatever may pass is thrown, and the row stays to be taken. */
+function refuse(context: Context, store: string, one: Row, error: unknown, refused: Refused): void {
+  const final = error instanceof LetheError ? finalCodes.has(error.code) : error instanceof z.ZodError
+  if (!final) throw error
+  refused.set(one.id, error instanceof LetheError ? error.code : 'E_PAYLOAD')
   context.log.error(
-    { intake: one.id, verb: one.verb, ...errorFields(error) },
+    { intake: one.id, store, ...errorFields(error) },
     'what an application asked for can not be followed',
   )
 }

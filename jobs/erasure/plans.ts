@@ -15,6 +15,8 @@ import type { Context } from '../context.ts'
 
 /** A catalogue is as fresh as a step is long. */
 const FRESH_MS = 5_000
+/** Made once of each catalogue: a context's configuration never changes. */
+const plans = new WeakMap<Catalogue, Map<string, DeletionPlan>>()
 const catalogues = new WeakMap<Context, Map<string, { at: number; catalogue: Promise<Catalogue> }>>()
 
 /** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */
@@ -25,7 +27,13 @@ export async function planFor(
   retained: readonly string[] = [],
 ): Promise<DeletionPlan> {
   const catalogue = await catalogueOf(context, store)
-  return planDeletion(withRetained(context.config, retained), store, { subject }, catalogue)
+  const made = plans.get(catalogue) ?? new Map<string, DeletionPlan>()
+  plans.set(catalogue, made)
+  const name = [subject, ...retained].join(' ')
+  const plan =
+    made.get(name) ?? planDeletion(withRetained(context.config, retained), store, { subject }, catalogue)
+  made.set(name, plan)
+  return plan
 }
 
 async function catalogueOf(context: Context, store: string): Promise<Catalogue> {

@@ -122,6 +122,39 @@ describe('an application', () => {
     })
     expect(await house.ids('people')).toEqual([2, 3])
   })
+
+  test('is not forgotten while the map does not fit the database', async () => {
+    const [row] = await house.app.query(
+      z.object({ id: z.string() }),
+      `SELECT lethe.request_erasure('person', ARRAY['1'], kind => 'article-17', identity => 'signed-in-session') AS id`,
+    )
+    await house.app.execute(
+      'CREATE TABLE unknown (id bigint PRIMARY KEY, person_id bigint REFERENCES people)',
+    )
+    await ensureCascade(house.context, 'person')
+    await house.work()
+    await house.app.execute('DROP TABLE unknown')
+    await house.configure({ subjects: { person: subject } })
+    await ensureCascade(house.context, 'person')
+    await house.work()
+    expect(await getRequest(house.control, row?.id ?? '')).toMatchObject({ state: 'completed' })
+    expect(await house.ids('people')).toEqual([2, 3])
+  })
+
+  test('whose key is none holds up nobody else', async () => {
+    const rows = await house.app.query(
+      z.object({ id: z.string() }),
+      `SELECT lethe.request_erasure('person', ARRAY[k], kind => 'article-17', identity => 'signed-in-session') AS id
+       FROM unnest(ARRAY['001', 'nobody', '2']) AS k`,
+    )
+    await ensureCascade(house.context, 'person')
+    await house.work()
+    const [first, none, last] = rows.map(({ id }) => id)
+    for (const id of [first, last])
+      expect(await getRequest(house.control, id ?? '')).toMatchObject({ state: 'completed' })
+    await expect(getRequest(house.control, none ?? '')).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    expect(await house.ids('people')).toEqual([3])
+  })
 })
 
 describe('the person', () => {

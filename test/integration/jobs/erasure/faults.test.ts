@@ -385,7 +385,7 @@ describe('a database that is away while requests are taken in', () => {
     await house.work()
     await house.app.execute(
       verb === 'confirm'
-        ? `SELECT lethe.confirm_erasure($1, 'emailed-link')`
+        ? `SELECT lethe.confirm_erasure($1, 'signed-in-session')`
         : 'SELECT lethe.cancel_erasure($1)',
       [id],
     )
