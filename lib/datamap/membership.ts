@@ -197,9 +197,12 @@ export function membership(target: Target): Membership {
     const [names] = sides(link)
     const table = target.model.catalogue.tables.get(link.from)
     const when = link.pointing === link.from ? link.when : undefined
-    if (own.length === 1 && table !== undefined && indexed(table, names, when))
-      return `${own[0]} = ANY (ARRAY(SELECT ${near[0]} FROM ${from}))`
-    return `(${own.join(', ')}) IN (SELECT ${near.join(', ')} FROM ${from})`
+    const place = table === undefined ? -1 : names.findIndex((name) => indexed(table, [name], when))
+    const narrowed = `${own[place]} = ANY (ARRAY(SELECT ${near[place]} FROM ${from}))`
+    if (own.length === 1 && place === 0) return narrowed
+    const whole = `(${own.join(', ')}) IN (SELECT ${near.join(', ')} FROM ${from})`
+    // A row comparison with what another row leads to is asked of every row: the index narrows them first.
+    return place === -1 ? whole : `${narrowed} AND ${whole}`
   }
 
   function tableSql(key: TableKey): string {

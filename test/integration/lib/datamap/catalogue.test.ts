@@ -190,4 +190,39 @@ describe('the statements on large tables', () => {
         expect({ step: step.id, scans }).toEqual({ step: step.id, scans: [] })
       }
   })
+
+  it('find a row of one subject by index, also through a key of two columns', async () => {
+    const s = await play.schema(`
+      CREATE TABLE people (id bigint PRIMARY KEY);
+      CREATE TABLE vitals (id bigint, at date, person_id bigint NOT NULL, PRIMARY KEY (id, at));
+      CREATE TABLE alerts (id bigint PRIMARY KEY, vital_id bigint NOT NULL, vital_at date NOT NULL);
+      INSERT INTO people SELECT i FROM generate_series(1, 20000) i;
+      INSERT INTO vitals SELECT i, '2026-01-01', i FROM generate_series(1, 20000) i;
+      INSERT INTO alerts SELECT i, i, '2026-01-01' FROM generate_series(1, 20000) i;
+      CREATE INDEX ON vitals (person_id); CREATE INDEX ON alerts (vital_id, vital_at);`)
+    await play.db.execute('ANALYZE')
+    const plan = await planFor(play.db, {
+      schema: s,
+      tables: {
+        people: {},
+        vitals: { edges: [{ kind: 'owned', to: 'people', columns: ['person_id'] }] },
+        alerts: {
+          edges: [
+            { kind: 'owned', to: 'vitals', columns: ['vital_id', 'vital_at'], references: ['id', 'at'] },
+          ],
+        },
+      },
+    })
+    const ids = Array.from({ length: 20 }, (_, i) => String(1 + i * 39))
+    const line = z.object({ 'QUERY PLAN': z.string() })
+    for (const { table, belongs } of plan.tables.filter((entry) => entry.table.table !== 'people')) {
+      const lines = await play.db.query(
+        line,
+        `EXPLAIN SELECT count(*) FROM unnest($1::bigint[]) AS root(id) JOIN ${s}.${table.table} t ON (${belongs})`,
+        [ids],
+      )
+      const scans = lines.map((row) => row['QUERY PLAN']).filter((text) => text.includes('Seq Scan'))
+      expect({ table: table.table, scans }).toEqual({ table: table.table, scans: [] })
+    }
+  })
 })
