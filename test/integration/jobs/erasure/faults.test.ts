@@ -400,7 +400,7 @@ describe('a database that is away while requests are taken in', () => {
     await house.later()
     const { state, identityMethod } = await house.request(id)
     expect(verb === 'confirm' ? identityMethod : state).toBe(
-      verb === 'confirm' ? 'emailed-link' : 'cancelled',
+      verb === 'confirm' ? 'signed-in-session' : 'cancelled',
     )
   })
 })
