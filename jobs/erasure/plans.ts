@@ -31,7 +31,7 @@ export async function planFor(
   plans.set(catalogue, made)
   const name = [subject, ...retained].join(' ')
   const plan =
-    made.get(name) ?? planDeletion(withRetained(context.config, retained), store, { subject }, catalogue)
+    made.get(name) ?? planDeletion(mapRetaining(context.config.file, retained), store, { subject }, catalogue)
   made.set(name, plan)
   return plan
 }
@@ -51,7 +51,7 @@ async function catalogueOf(context: Context, store: string): Promise<Catalogue> 
 }
 
 /** Tables of a retained class are kept with its ground and end, whatever the map would do with them otherwise. */
-function withRetained({ file }: Config, retained: readonly string[]): DataMap {
+export function mapRetaining(file: Config['file'], retained: readonly string[]): DataMap {
   if (retained.length === 0) return file
   const tables = Object.fromEntries(
     Object.entries(file.tables).map(([store, entries]) => [

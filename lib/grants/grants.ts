@@ -1,6 +1,13 @@
 /** What `lethe grants --sql` prints: the least rights for each role, as statements a database administrator can read and run. */
 import pg from 'pg'
-import type { DeletionPlan, PlanStep, TableName } from '../datamap/index.ts'
+import {
+  parseTableName,
+  type DeletionPlan,
+  type PlanStep,
+  type SubjectEntry,
+  type TableName,
+} from '../datamap/index.ts'
+import { LetheError } from '../errors/index.ts'
 import {
   controlRights,
   RETENTION_ROLE,
@@ -15,7 +22,18 @@ export interface GrantOptions {
   roles?: Partial<Record<RoleName, string>>
   /** For a target: the plans whose tables the worker erases from. */
   plans?: readonly DeletionPlan[]
+  /** For a target: how the access of its subjects is cut and given back. */
+  access?: readonly SubjectEntry['access'][]
+  /** For a target: the role of an application that asks for erasures; without it the statements stand as a comment. */
+  application?: string
 }
+
+/** What an application may do: nothing else of schema lethe is anybody's but Lethe's. */
+const INTAKE = [
+  'lethe.request_erasure(text, text[], text, text, text, boolean, text, text)',
+  'lethe.confirm_erasure(uuid, text)',
+  'lethe.cancel_erasure(uuid)',
+]
 
 type Names = Readonly<Record<RoleName, string>>
 
@@ -33,7 +51,11 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
           ...retention(),
           `GRANT EXECUTE ON FUNCTION lethe_control.approve_by_appraisal(uuid, uuid) TO ${quote(names.worker)};`,
         ]
-      : [...ownTables('lethe', targetRights, names), ...planned(options.plans ?? [], names)]
+      : [
+          ...ownTables('lethe', targetRights, names),
+          ...intake(options.application),
+          ...planned(options.plans ?? [], options.access ?? [], names),
+        ]
   return `${[...createRoles(names), ...lines].join('\n')}\n`
 }
 
@@ -78,20 +100,41 @@ function createRole(role: string): string {
   return `DO $$ BEGIN CREATE ROLE ${quote(role)} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`
 }
 
-function planned(plans: readonly DeletionPlan[], names: Names): string[] {
+function intake(application: string | undefined): string[] {
+  const to = application === undefined ? '<the role of the application>' : quote(application)
+  const statements = [
+    `GRANT USAGE ON SCHEMA lethe TO ${to};`,
+    `GRANT EXECUTE ON FUNCTION ${INTAKE.join(', ')} TO ${to};`,
+  ]
+  return [
+    '',
+    '-- An application asks for an erasure inside its own transaction, by these functions and by nothing else. They are',
+    '-- nobody’s until granted; not even members of the roles above may call them.',
+    ...(application === undefined ? statements.map((line) => `--   ${line}`) : statements),
+  ]
+}
+
+function planned(
+  plans: readonly DeletionPlan[],
+  access: readonly SubjectEntry['access'][],
+  names: Names,
+): string[] {
   const worker = quote(names.worker)
   const operator = quote(names.operator)
-  const tables = neededRights(plans)
+  const tables = neededRights(plans, access)
   if (tables.size === 0) return []
   const views = plans.flatMap((plan) => plan.materialisedViews.map((entry) => name(entry.view)))
   const schemas = [...new Set([...tables.values()].map((entry) => entry.table.schema))].sort()
-  const deleted = [...tables.entries()]
+  const deleted = [...neededRights(plans).entries()]
     .filter(([, entry]) => entry.rights.has('DELETE'))
     .map(([table]) => table)
   return [
     '',
     "-- The plans' tables. Foreign keys need nothing here: PostgreSQL checks them, and carries out ON DELETE, as the",
     '-- owner of the table concerned. UPDATE stands beside DELETE because SELECT … FOR UPDATE locks each row first.',
+    '-- UPDATE of single columns cuts the access of a person; the operator has it to give access back at a cancel.',
+    "-- A table that only the map's own SQL reads (identifiers, contact, holds, access: where) is not known here: where",
+    '-- `lethe doctor` says that it can not be read, grant SELECT on it to both roles.',
     ...schemas.map(
       (schema) => `GRANT USAGE ON SCHEMA ${pg.escapeIdentifier(schema)} TO ${worker}, ${operator};`,
     ),
@@ -99,6 +142,9 @@ function planned(plans: readonly DeletionPlan[], names: Names): string[] {
       ([table, entry]) => `GRANT ${[...entry.rights].join(', ')} ON ${table} TO ${worker};`,
     ),
     ...[...tables.keys()].map((table) => `GRANT SELECT ON ${table} TO ${operator};`),
+    ...[...cutColumns(access).values()].map(
+      ({ table, columns }) => `GRANT ${updateOf(columns)} ON ${name(table)} TO ${operator};`,
+    ),
     '',
     '-- What the throttle watches: replication lag, lock waiters, long transactions of other sessions.',
     `GRANT pg_read_all_stats TO ${worker};`,
@@ -117,8 +163,11 @@ export interface Needed {
   rights: Set<string>
 }
 
-/** Every table the plans name, with the rights its steps need, in a fixed order. */
-export function neededRights(plans: readonly DeletionPlan[]): Map<string, Needed> {
+/** Every table the plans and the access rules name, with the rights that their statements need, in a fixed order. */
+export function neededRights(
+  plans: readonly DeletionPlan[],
+  access: readonly SubjectEntry['access'][] = [],
+): Map<string, Needed> {
   const found = new Map<string, Needed>()
   const need = (table: TableName, rights: readonly string[]) => {
     const entry = found.get(name(table)) ?? { table, rights: new Set<string>() }
@@ -131,7 +180,34 @@ export function neededRights(plans: readonly DeletionPlan[]): Map<string, Needed
     for (const minimum of plan.minimums) need(minimum.table, ['SELECT'])
     for (const step of plan.steps) need(step.table, rightsOf(step))
   }
+  for (const rule of access.flatMap((rules) => rules.delete)) need(tableOf(rule.table), ['SELECT', 'DELETE'])
+  for (const [key, { table, columns }] of cutColumns(access))
+    need(table, found.get(key)?.rights.has('UPDATE') === true ? ['SELECT'] : ['SELECT', updateOf(columns)])
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Columns that the cut changes and a cancel gives back, by table. */
+function cutColumns(
+  access: readonly SubjectEntry['access'][],
+): Map<string, { table: TableName; columns: ReadonlySet<string> }> {
+  const found = new Map<string, { table: TableName; columns: Set<string> }>()
+  for (const rule of access.flatMap((rules) => rules.set)) {
+    const table = tableOf(rule.table)
+    const entry = found.get(name(table)) ?? { table, columns: new Set<string>() }
+    for (const column of Object.keys(rule.columns)) entry.columns.add(column)
+    found.set(name(table), entry)
+  }
+  return found
+}
+
+function updateOf(columns: ReadonlySet<string>): string {
+  return `UPDATE (${[...columns].map((column) => pg.escapeIdentifier(column)).join(', ')})`
+}
+
+function tableOf(text: string): TableName {
+  const table = parseTableName(text)
+  if (table !== null) return table
+  throw new LetheError('E_CONFIG', { message: `access: "${text}" is not a table name.` })
 }
 
 function rightsOf(step: PlanStep): readonly string[] {

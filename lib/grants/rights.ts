@@ -62,7 +62,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
     operator: [...append, 'UPDATE (statement, signature, erased_at)'],
     auditor: read,
   },
-  // erasure requests: both bring them forward; what a person decides only the operator may write
+  // erasure requests: both bring them forward; what an application decided in its own database the worker writes down
   erasure_requests: { worker: write, operator: write, auditor: read },
   erasure_answers: { worker: write, operator: write, auditor: [] },
   erasure_legs: { worker: write, operator: write, auditor: read },
@@ -75,7 +75,8 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
     operator: [...read, 'UPDATE (number)'],
     auditor: read,
   },
-  paces: { worker: write, operator: read, auditor: read },
+  // a preview calls vendors too, at the pace that all share
+  paces: { worker: write, operator: write, auditor: read },
   pgmigrations: { worker: read, operator: read, auditor: read },
 }
 

@@ -140,6 +140,8 @@ export interface RetentionHouse {
   readonly control: Database
   readonly controlUrl: string
   readonly app: Database
+  /** What `openContext` and the command line read. */
+  readonly environment: Readonly<Record<string, string>>
   sign(decided: Decided, by?: Signer): Promise<Attested>
   /** Puts keys over the configuration, and these keys over the policies of the names given. */
   configure(
@@ -213,6 +215,7 @@ export async function openRetentionHouse(
     control,
     controlUrl: databases.control.url,
     app,
+    environment: { ...environment },
     configure,
     sign: async (decided, by = 'cto') =>
       attest(

@@ -12,6 +12,7 @@ export const grantsCommands: AddCommands = (program, session) => {
     .option('--worker <role>', 'name of the role that erases', 'lethe_worker')
     .option('--operator <role>', 'name of the role that approves and holds', 'lethe_operator')
     .option('--auditor <role>', 'name of the role that reads', 'lethe_auditor')
+    .option('--application <role>', 'role of the application that asks for erasures, on every store chosen')
     .action((options: GrantsOptions) => print(session, options))
 }
 
@@ -20,6 +21,7 @@ interface GrantsOptions {
   worker: string
   operator: string
   auditor: string
+  application?: string
 }
 
 async function print(session: Session, options: GrantsOptions): Promise<void> {
@@ -37,7 +39,14 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
       sql:
         database === 'control'
           ? grantsSql('control', { roles })
-          : grantsSql('target', { roles, plans: await plansOf(config, database) }),
+          : grantsSql('target', {
+              roles,
+              plans: await plansOf(config, database),
+              access: Object.values(config.file.subjects)
+                .filter(({ store }) => store === database)
+                .map(({ access }) => access),
+              ...(options.application === undefined ? {} : { application: options.application }),
+            }),
     })
   session.output.data(
     parts,
@@ -49,21 +58,32 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
   )
 }
 
-/** What the policies erase from; a subject without a policy needs no rights yet. */
+/**
+ * What the policies erase from, and each kind of subject for its erasure requests: as the map says, and as it is where every
+ * class of records that may be retained is.
+ */
 async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
   const { loadCatalogue, planDeletion } = await import('../../lib/datamap/index.ts')
-  const policies = Object.values(config.policies).filter((policy) => policy.store === store)
-  if (policies.length === 0) return []
-  const entry = config.file.stores[store]
+  const { mapRetaining } = await import('../../jobs/erasure/index.ts')
+  const { file, policies } = config
+  const kept = Object.entries(file.erasure.classes).flatMap(([name, { decision }]) =>
+    decision === 'erase' ? [] : [name],
+  )
+  const subjects = Object.entries(file.subjects).flatMap(([name, subject]) =>
+    subject.store === store ? [name] : [],
+  )
+  const tables = Object.values(policies).flatMap((policy) =>
+    policy.store === store && policy.table !== undefined ? [policy.table] : [],
+  )
+  if (subjects.length + tables.length === 0) return []
+  const entry = file.stores[store]
   const catalogue = await withStore(config, store, (database) =>
     loadCatalogue(database, entry?.kind === 'postgres' ? entry.schemas : []),
   )
-  return policies.map(({ subject, table }) =>
-    planDeletion(
-      config.file,
-      store,
-      table === undefined ? { subject: subject ?? '' } : { table: table.name, key: table.key },
-      catalogue,
+  return [
+    ...subjects.flatMap((subject) =>
+      [file, mapRetaining(file, kept)].map((map) => planDeletion(map, store, { subject }, catalogue)),
     ),
-  )
+    ...tables.map(({ name, key }) => planDeletion(file, store, { table: name, key }, catalogue)),
+  ]
 }
