@@ -87,7 +87,7 @@ async function processes(control: Database): Promise<Finding[]> {
     [ALIVE_SECONDS],
   )
   const alive = row?.roles ?? []
-  const missing = ['dispatcher', 'retention', 'evidence'].filter((role) => !alive.includes(role))
+  const missing = ['dispatcher', 'retention', 'erasure', 'evidence'].filter((role) => !alive.includes(role))
   return missing.length === 0
     ? check.ok(`alive: ${alive.join(', ')}`)
     : check.warning(

@@ -7,6 +7,8 @@ import { attempt, type Finding } from './finding.ts'
 import { examineKeystore, examineMachine } from './machine.ts'
 import { examinePeople, examinePolicies } from './policies.ts'
 import { examineRedis } from './redis.ts'
+import { examineRequests } from './requests.ts'
+import { examineStores } from './stores.ts'
 import { examineTarget } from './target.ts'
 
 export interface Patient {
@@ -24,6 +26,7 @@ export interface Diagnosis {
 export async function diagnose(patient: Patient): Promise<Diagnosis> {
   const { config } = patient
   const control = await open('control', () => config.controlUrl)
+  const others = await examineStores(config)
   const findings = [
     ...(await examineMachine(patient.nodeVersion)),
     ...(await attempt('keystore', 'keystore', () => examineKeystore(config))),
@@ -38,6 +41,7 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
       if (examined.readable) {
         record = control.database
         findings.push(...(await examineEvidence(control.database, config)))
+        findings.push(...(await examineRequests(control.database, config)))
       }
     }
     for (const [store, entry] of Object.entries(config.file.stores)) {
@@ -46,14 +50,17 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
       findings.push(...target.findings)
       if (target.database === null) continue
       try {
-        findings.push(...(await examineTarget(config, store, target.database, control.database)))
+        findings.push(
+          ...(await examineTarget(config, store, target.database, control.database, others.opened)),
+        )
       } finally {
         await target.database.close()
       }
     }
-    findings.push(...examinePeople(config))
+    findings.push(...others.findings, ...examinePeople(config))
     findings.push(...(await examinePolicies(patient, record)))
   } finally {
+    await others.close()
     await control.database?.close()
   }
   return { findings }

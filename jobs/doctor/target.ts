@@ -4,16 +4,20 @@ import type { Config } from '../../lib/config/index.ts'
 import { clockSkewSeconds, MAX_SKEW_SECONDS, type Database } from '../../lib/db/index.ts'
 import { loadCatalogue } from '../../lib/datamap/index.ts'
 import { targetRights } from '../../lib/grants/index.ts'
+import type { OpenedStore } from '../../lib/erasers/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { examinePlans } from './plans.ts'
+import { examineIntake } from './requests.ts'
 import { examineRights } from './rights.ts'
 import { examineServer } from './server.ts'
+import { examineSubjects } from './subjects.ts'
 
 export async function examineTarget(
   config: Config,
   store: string,
   target: Database,
   control: Database | null,
+  others: ReadonlyMap<string, OpenedStore>,
 ): Promise<Finding[]> {
   const entry = config.file.stores[store]
   const server = await examineServer(target, 'target')
@@ -26,8 +30,12 @@ export async function examineTarget(
     ...(await attempt('prepared-transactions', store, () => prepared(target))),
     ...(await attempt('map', store, async () => {
       const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
-      return examinePlans(config, store, target, catalogue)
+      return [
+        ...(await examinePlans(config, store, target, catalogue)),
+        ...(await examineSubjects(config, store, target, catalogue, others)),
+      ]
     })),
+    ...(server.current ? await attempt('erasure-intake', store, () => examineIntake(target)) : []),
   ]
 }
 

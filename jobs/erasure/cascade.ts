@@ -4,9 +4,18 @@
  */
 import { z } from 'zod'
 import { databaseNow } from '../../lib/db/index.ts'
-import { createRun, failedSince, recordStep, wakeRun, type Run } from '../../lib/ledger/index.ts'
 import {
+  createRun,
+  failedSince,
+  journalStatus,
+  recordStep,
+  wakeRun,
+  type Run,
+} from '../../lib/ledger/index.ts'
+import {
+  countDue,
   countRequests,
+  countStuckLegs,
   dueRequests,
   kindsDue,
   nextDue,
@@ -120,7 +129,7 @@ export async function ensureCascade(context: Context, kind: string): Promise<str
 
 /** The dispatcher's part: whoever has something due gets a run, and due dates are warned of. */
 async function observe(context: Context): Promise<void> {
-  const { control, config, metrics, log } = context
+  const { control, config, log } = context
   const kinds = new Set(await kindsDue(control))
   // A store that is away is the doctor's matter, and no reason to leave the others' requests.
   for (const [kind, { store }] of Object.entries(config.file.subjects))
@@ -129,6 +138,18 @@ async function observe(context: Context): Promise<void> {
   for (const kind of kinds) if (!failed.has(kind)) await ensureCascade(context, kind)
   for (const { id, days } of await warnDue(control))
     log.warn({ request: id, days }, 'an erasure request is due soon')
+  await measure(context)
+}
+
+/** Metrics: states and names of stores only. */
+async function measure({ control, config, metrics }: Context): Promise<void> {
   metrics.erasureRequests.reset()
   for (const { state, count } of await countRequests(control)) metrics.erasureRequests.set({ state }, count)
+  const { overdue, withinDay, withinFiveDays } = await countDue(control)
+  metrics.erasureDueNow.set(overdue + withinDay)
+  metrics.erasureDueSoon.set(overdue + withinDay + withinFiveDays)
+  metrics.erasureLegsStuck.reset()
+  for (const { store, count } of await countStuckLegs(control)) metrics.erasureLegsStuck.set({ store }, count)
+  const copied = config.file.evidence?.bucket !== undefined
+  metrics.erasureLedgerBehindSeconds.set(copied ? (await journalStatus(control)).oldestSeconds : 0)
 }

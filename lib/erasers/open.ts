@@ -19,6 +19,8 @@ import type { Pace } from './pace.ts'
 
 export interface OpenedStore {
   eraser: Eraser<Identified>
+  /** What leads here: templates with names of identifiers; none where nobody has to be looked for. */
+  leads: readonly string[]
   /** Whether anything here is led to by these identifiers. */
   concerns(identifiers: Identifiers): boolean
   /** What goes with it can't be brought back by anything, so it goes last. */
@@ -76,7 +78,7 @@ async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
       const { declaredEraser } = await import('./stores/declared/eraser.ts')
       const { owner, holds, gone_after: goneAfter } = entry
       const eraser = declaredEraser({ name: tools.name, owner, holds, goneAfter })
-      return { eraser, concerns: () => true, shredsKeys: false, close: () => Promise.resolve() }
+      return { eraser, leads: [], concerns: () => true, shredsKeys: false, close: () => Promise.resolve() }
     }
     case 'postgres':
       break
@@ -100,6 +102,7 @@ function bound<P extends Identified>({ eraser, plan, leads, close }: Opened<P>):
       erase: (subjects, given, page, signal) => eraser.erase(subjects, whole(given), page, signal),
       verify: (subjects, given, signal) => eraser.verify(subjects, whole(given), signal),
     },
+    leads,
     concerns: (identifiers) => leads.some((template) => leadsSomewhere(template, identifiers)),
     shredsKeys: false,
     close: () => {

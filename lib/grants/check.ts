@@ -1,7 +1,7 @@
 /** Before anything is proposed: may this role carry the plan out to its end? */
 import { z } from 'zod'
 import type { Queryable } from '../db/index.ts'
-import type { DeletionPlan } from '../datamap/index.ts'
+import type { DeletionPlan, SubjectEntry } from '../datamap/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { name, neededRights } from './grants.ts'
 
@@ -10,24 +10,33 @@ export interface MissingRight {
   rights: string[]
 }
 
-/** What the connected role lacks on the plans' tables; schemas it may not use count as all of their tables' rights. */
-export async function missingRights(db: Queryable, plans: readonly DeletionPlan[]): Promise<MissingRight[]> {
-  const wanted = [...neededRights(plans).values()].flatMap(({ table, rights }) =>
-    [...rights].map((right) => ({ schema: table.schema, table: name(table), right })),
-  )
-  const missing = await db.query(
+/**
+ * What the connected role lacks on the tables of the plans and of the access rules, as a worker; schemas it may not use count
+ * as all of their tables' rights.
+ */
+export async function missingRights(
+  db: Queryable,
+  plans: readonly DeletionPlan[],
+  access: readonly SubjectEntry['access'][] = [],
+): Promise<MissingRight[]> {
+  const wanted = [...neededRights(plans, access).values()].flatMap(({ table, rights, columns }) => [
+    ...[...rights].map((right) => ({ schema: table.schema, table: name(table), right, column: null })),
+    ...[...columns].map((column) => ({ schema: table.schema, table: name(table), right: 'UPDATE', column })),
+  ])
+  return db.query(
     z.object({ table: z.string(), rights: z.array(z.string()) }),
-    `SELECT w."table", array_agg(w."right" ORDER BY w."right") AS rights
-     FROM unnest($1::text[], $2::text[], $3::text[]) AS w(schema, "table", "right")
-     WHERE CASE WHEN has_schema_privilege(w.schema, 'USAGE') THEN NOT has_table_privilege(w."table", w."right") ELSE true END
+    `SELECT w."table", array_agg(w."right" || coalesce(' (' || quote_ident(w."column") || ')', '') ORDER BY w."right", w."column") AS rights
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w(schema, "table", "right", "column")
+     WHERE NOT has_schema_privilege(w.schema, 'USAGE') OR NOT CASE WHEN w."column" IS NULL
+       THEN has_table_privilege(w."table", w."right") ELSE has_column_privilege(w."table", w."column", w."right") END
      GROUP BY w."table" ORDER BY w."table"`,
     [
       wanted.map((entry) => entry.schema),
       wanted.map((entry) => entry.table),
       wanted.map((entry) => entry.right),
+      wanted.map((entry) => entry.column),
     ],
   )
-  return missing
 }
 
 /** Throws E_DATABASE_PRIVILEGE with the whole list and the statements that mend it. */

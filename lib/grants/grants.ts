@@ -139,7 +139,8 @@ function planned(
       (schema) => `GRANT USAGE ON SCHEMA ${pg.escapeIdentifier(schema)} TO ${worker}, ${operator};`,
     ),
     ...[...tables.entries()].map(
-      ([table, entry]) => `GRANT ${[...entry.rights].join(', ')} ON ${table} TO ${worker};`,
+      ([table, { rights, columns }]) =>
+        `GRANT ${[...rights, ...(columns.size > 0 ? [updateOf(columns)] : [])].join(', ')} ON ${table} TO ${worker};`,
     ),
     ...[...tables.keys()].map((table) => `GRANT SELECT ON ${table} TO ${operator};`),
     ...[...cutColumns(access).values()].map(
@@ -161,6 +162,8 @@ function planned(
 export interface Needed {
   table: TableName
   rights: Set<string>
+  /** Columns that access is cut by; empty where the whole row may be changed. */
+  columns: ReadonlySet<string>
 }
 
 /** Every table the plans and the access rules name, with the rights that their statements need, in a fixed order. */
@@ -170,7 +173,7 @@ export function neededRights(
 ): Map<string, Needed> {
   const found = new Map<string, Needed>()
   const need = (table: TableName, rights: readonly string[]) => {
-    const entry = found.get(name(table)) ?? { table, rights: new Set<string>() }
+    const entry = found.get(name(table)) ?? { table, rights: new Set<string>(), columns: new Set<string>() }
     for (const right of rights) entry.rights.add(right)
     found.set(name(table), entry)
   }
@@ -181,8 +184,11 @@ export function neededRights(
     for (const step of plan.steps) need(step.table, rightsOf(step))
   }
   for (const rule of access.flatMap((rules) => rules.delete)) need(tableOf(rule.table), ['SELECT', 'DELETE'])
-  for (const [key, { table, columns }] of cutColumns(access))
-    need(table, found.get(key)?.rights.has('UPDATE') === true ? ['SELECT'] : ['SELECT', updateOf(columns)])
+  for (const [key, { table, columns }] of cutColumns(access)) {
+    need(table, ['SELECT'])
+    const entry = found.get(key)
+    if (entry?.rights.has('UPDATE') === false) found.set(key, { ...entry, columns })
+  }
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 

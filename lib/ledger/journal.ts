@@ -63,12 +63,19 @@ export async function writeJournal(
   }
 }
 
-/** Objects in all, and those not in the bucket yet. */
-export async function journalStatus(control: Queryable): Promise<{ objects: number; waiting: number }> {
+/** Objects in all, those not in the bucket yet, and for how long the oldest of them has waited; 0: none does. */
+export async function journalStatus(
+  control: Queryable,
+): Promise<{ objects: number; waiting: number; oldestSeconds: number }> {
   const [row] = await control.query(
-    z.object({ objects: z.coerce.number(), waiting: z.coerce.number() }),
-    `SELECT (SELECT number FROM lethe_control.ledger_head) AS objects,
-       (SELECT count(*) FROM lethe_control.ledger_objects WHERE written_at IS NULL) AS waiting`,
+    z.object({
+      objects: z.coerce.number(),
+      waiting: z.coerce.number(),
+      oldestSeconds: z.coerce.number(),
+    }),
+    `SELECT (SELECT number FROM lethe_control.ledger_head) AS objects, count(*) AS waiting,
+       coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::double precision AS "oldestSeconds"
+     FROM lethe_control.ledger_objects WHERE written_at IS NULL`,
   )
-  return row ?? { objects: 0, waiting: 0 }
+  return row ?? { objects: 0, waiting: 0, oldestSeconds: 0 }
 }

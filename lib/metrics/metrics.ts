@@ -20,6 +20,14 @@ export interface Metrics {
   readonly holdsOverdue: Gauge
   /** Open erasure requests. */
   readonly erasureRequests: Gauge<'state'>
+  /** Open requests with five days or less until the person has to be answered, overdue ones too. */
+  readonly erasureDueSoon: Gauge
+  /** Of these, with a day or less. */
+  readonly erasureDueNow: Gauge
+  /** Legs of open requests that are not tried again by themselves. */
+  readonly erasureLegsStuck: Gauge<'store'>
+  /** 0 also where no bucket is configured. */
+  readonly erasureLedgerBehindSeconds: Gauge
   readonly dispatcherLastRoundTimestampSeconds: Gauge
   readonly probeLastSeenTimestampSeconds: Gauge<'queue'>
   readonly runsState: Gauge<'state'>
@@ -84,6 +92,27 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
       name: 'lethe_erasure_requests',
       help: 'Open erasure requests.',
       labelNames: ['state'],
+      registers,
+    }),
+    erasureDueSoon: new Gauge({
+      name: 'lethe_erasure_due_soon',
+      help: 'Open erasure requests due within five days, or overdue.',
+      registers,
+    }),
+    erasureDueNow: new Gauge({
+      name: 'lethe_erasure_due_now',
+      help: 'Open erasure requests due within a day, or overdue.',
+      registers,
+    }),
+    erasureLegsStuck: new Gauge({
+      name: 'lethe_erasure_legs_stuck',
+      help: 'Legs of open erasure requests that wait for a person, by store.',
+      labelNames: ['store'],
+      registers,
+    }),
+    erasureLedgerBehindSeconds: new Gauge({
+      name: 'lethe_erasure_ledger_behind_seconds',
+      help: 'For how long the oldest entry of the erasure ledger has waited for its copy in the bucket.',
       registers,
     }),
     dispatcherLastRoundTimestampSeconds: new Gauge({

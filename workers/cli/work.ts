@@ -6,7 +6,7 @@ import { version } from './version.ts'
 export const workCommands: AddCommands = (program, session) => {
   program
     .command('work <roles...>')
-    .description('run roles in this process: dispatcher, retention, evidence, or all')
+    .description('run roles in this process: dispatcher, retention, erasure, evidence, or all')
     .option('--once', 'dispatcher: one round, then end')
     .action((roles: string[], options: { once?: boolean }) =>
       options.once === true ? once(session, roles) : work(session, roles),

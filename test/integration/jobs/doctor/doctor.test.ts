@@ -84,7 +84,7 @@ describe('a sound installation', () => {
       message: expect.stringContaining('dispatcher'),
     })
     await app.control(
-      `INSERT INTO lethe_control.workers (id, roles, version) VALUES ('w', '{dispatcher,retention,evidence}', '1')`,
+      `INSERT INTO lethe_control.workers (id, roles, version) VALUES ('w', '{dispatcher,retention,erasure,evidence}', '1')`,
     )
     expect((await examine()).find('processes')).toMatchObject({ severity: 'ok' })
     expect((await examine()).find('processes-config')).toMatchObject({
