@@ -11,12 +11,15 @@ import type { House, Person, Place } from './house.ts'
 /** Items at most in one call. */
 const ITEMS = 10_000
 
-/** What is changed or goes for it is kept, sealed, before it is changed or goes. */
-export async function endAccess(house: House, opened: readonly Opened[]): Promise<void> {
+/**
+ * What is changed or goes for it is kept, sealed, before it is changed or goes. False: a store of sessions did not answer or
+ * refused; it holds up nobody's erasure, and the doctor knows.
+ */
+export async function endAccess(house: House, opened: readonly Opened[]): Promise<boolean> {
   const { access } = house.subject
   if (access.set.length > 0) await keepColumns(house, opened)
   if (access.set.length + access.delete.length > 0) await cutRows(house, opened)
-  if (access.stores.length > 0) await endSessions(house, opened)
+  return access.stores.length === 0 || (await endSessions(house, opened))
 }
 
 async function keepColumns(house: House, opened: readonly Opened[]): Promise<void> {
@@ -72,7 +75,8 @@ async function cutThere(
 }
 
 /** Sessions in other stores. One that is away, or that one person's values don't fit, holds up nobody: its leg empties it later. */
-async function endSessions(house: House, opened: readonly Opened[]): Promise<void> {
+async function endSessions(house: House, opened: readonly Opened[]): Promise<boolean> {
+  let ended = true
   const collected = await collect(house, house.target, opened)
   const persons = opened.map(({ request, secrets }, place): Person => ({
     requestId: request.id,
@@ -92,8 +96,10 @@ async function endSessions(house: House, opened: readonly Opened[]): Promise<voi
         { store, ...errorFields(error) },
         'sessions there end with their leg: the store can not be emptied at the access cut',
       )
+      ended = false
     }
   }
+  return ended
 }
 
 async function empty(house: House, place: Place, persons: readonly Person[]): Promise<void> {

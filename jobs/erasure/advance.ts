@@ -95,11 +95,20 @@ async function cut(house: House, due: readonly ErasureRequest[]): Promise<number
   const { context } = house
   const free = await withoutHolds(house, due)
   if (free.length === 0) return due.length
-  await endAccess(
+  const ended = await endAccess(
     house,
     free.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
   )
-  return (await moveRequests(context.control, 'cut', ids(free), mover(house))).length
+  // who is erased now has a leg that empties the store later; who would keep their sessions for a grace period waits
+  const going = free.filter((request) => ended || !request.hasGrace)
+  await postpone(
+    context.control,
+    ids(free.filter((request) => !going.includes(request))),
+    house.claim,
+    `clock_timestamp() + interval '1 minute'`,
+    'access',
+  )
+  return (await moveRequests(context.control, 'cut', ids(going), mover(house))).length
 }
 
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`

@@ -102,7 +102,10 @@ export async function previewErasure(
       identifiers: Object.fromEntries(
         Object.entries(found.identifiers).map(([name, values]) => [name, values.length]),
       ),
-      notCovered: plan.notCovered,
+      // the plan speaks of its own store; an erasure reaches the others
+      notCovered: plan.notCovered.filter(
+        (text) => !house.places.some(({ store }) => text.startsWith(`store ${store}: `)),
+      ),
     }
   } finally {
     await house.close()

@@ -104,6 +104,9 @@ function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
         ? `A named person decides about each class of records (lethe erasure assess ${id} --class …).`
         : 'A worker takes it up next.'
     case 'assessed':
+      return waitingFor === 'access'
+        ? 'A store whose sessions have to end did not answer; it is asked again every minute (lethe doctor).'
+        : 'A worker takes it up next.'
     case 'access-cut':
     case 'planned':
       return 'A worker takes it up next.'
