@@ -84,6 +84,7 @@ class PatientRows {
         `${handle}@example.invalid\t${random.chance(0.8) ? phone : NULL}\t${person.addressId ?? NULL}\t` +
         `${this.#has(0.4) ? this.#secret(4) : NULL}\t${instant(person.lastContactAt)}\t` +
         `${person.deletedAt === null ? NULL : instant(person.deletedAt)}\t${person.mergedInto?.id ?? NULL}\t` +
+        `${person.deletedAt === null && person.mergedInto === null ? 't' : 'f'}\t${this.#stripeCustomer()}\t` +
         instant(person.createdAt),
     )
     if (this.#has(0.5)) {
@@ -303,6 +304,12 @@ class PatientRows {
         `${this.#sheets['public.events'].nextId()}\t${id}\tcontact\t${this.#secret(4)}\t${this.#at()}`,
       )
     }
+  }
+
+  /** No draw: whoever was there before it keeps their rows. */
+  #stripeCustomer(): string {
+    const { full, id } = this.#person
+    return full || id % 3 === 1 ? `cus_${this.#options.canary}${String(id).padStart(8, '0')}` : NULL
   }
 
   #attachment(subjectType: string, subjectId: number): void {

@@ -41,6 +41,7 @@ ALTER TABLE billing.invoice_lines ADD PRIMARY KEY (invoice_id, line_number);
 -- ---------------------------------------------------------------- indexes (device_readings.patient_id has none, on purpose)
 
 CREATE INDEX clinicians_organisation ON public.clinicians (organisation_id);
+CREATE UNIQUE INDEX patients_email ON public.patients (email);
 CREATE INDEX patients_organisation ON public.patients (organisation_id);
 CREATE INDEX patients_address ON public.patients (address_id);
 CREATE INDEX patients_merged_into ON public.patients (merged_into_id) WHERE merged_into_id IS NOT NULL;

@@ -50,12 +50,16 @@ CREATE TABLE public.patients (
   last_contact_at timestamptz NOT NULL,
   deleted_at timestamptz,
   merged_into_id bigint,
+  portal_open boolean NOT NULL DEFAULT true,
+  stripe_customer text,
   created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE public.patients IS 'The data subjects.';
 COMMENT ON COLUMN public.patients.nhs_number IS 'The business number: other systems name the patient by it, never by id.';
 COMMENT ON COLUMN public.patients.merged_into_id IS
   'A duplicate found later: the same person under two ids, each with rows of its own. Never a chain.';
+COMMENT ON COLUMN public.patients.portal_open IS 'Whether the patient may sign in to the portal.';
+COMMENT ON COLUMN public.patients.stripe_customer IS 'Who has paid by card: the id that the payment processor knows them by.';
 COMMENT ON COLUMN public.patients.deleted_at IS 'Soft delete.';
 
 CREATE TABLE public.sessions (

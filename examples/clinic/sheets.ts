@@ -10,7 +10,7 @@ const columns = {
   'public.addresses': 'id, line1, city, postcode',
   'public.patients':
     'id, organisation_id, nhs_number, given_name, family_name, date_of_birth, died_on, email, phone, address_id, ' +
-    'diagnosis_encrypted, last_contact_at, deleted_at, merged_into_id, created_at',
+    'diagnosis_encrypted, last_contact_at, deleted_at, merged_into_id, portal_open, stripe_customer, created_at',
   'public.sessions': 'id, patient_id, token, ip, user_agent, created_at, expires_at',
   'public.preferences': 'patient_id, display_name, settings',
   'public.emergency_contacts': 'id, patient_id, full_name, phone, relationship',
