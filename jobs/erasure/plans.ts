@@ -30,10 +30,17 @@ export async function planFor(
   const made = plans.get(catalogue) ?? new Map<string, DeletionPlan>()
   plans.set(catalogue, made)
   const name = [subject, ...retained].join(' ')
-  const plan =
-    made.get(name) ?? planDeletion(mapRetaining(context.config.file, retained), store, { subject }, catalogue)
-  made.set(name, plan)
-  return plan
+  try {
+    const plan =
+      made.get(name) ??
+      planDeletion(mapRetaining(context.config.file, retained), store, { subject }, catalogue)
+    made.set(name, plan)
+    return plan
+  } catch (error) {
+    // what was wrong with the tables may be mended by the next try
+    catalogues.get(context)?.delete(store)
+    throw error
+  }
 }
 
 async function catalogueOf(context: Context, store: string): Promise<Catalogue> {

@@ -31,8 +31,8 @@ export interface GrantOptions {
 /** What an application may do: nothing else of schema lethe is anybody's but Lethe's. */
 const INTAKE = [
   'lethe.request_erasure(text, text[], text, text, text, boolean, text, text)',
-  'lethe.confirm_erasure(uuid, text)',
-  'lethe.cancel_erasure(uuid)',
+  'lethe.confirm_erasure(uuid, text, text)',
+  'lethe.cancel_erasure(uuid, text)',
 ]
 
 type Names = Readonly<Record<RoleName, string>>

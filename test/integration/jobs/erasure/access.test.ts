@@ -85,12 +85,13 @@ test('are ended at the cut, although the rows that lead there go first', async (
 
 test('wait for no store that is away: they are found again when their leg has its turn', async () => {
   await server.kill()
-  const { id } = await ask('account-closure')
+  const { id } = await ask('article-17')
   await house.work()
-  expect(await getRequest(house.control, id)).toMatchObject({ state: 'grace' })
+  expect(await getRequest(house.control, id)).toMatchObject({ state: 'erasing' })
   await server.restart()
   await redis.mset('session:10', 'x', 'session:20', 'x')
   await house.control.execute(`UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()`)
+  await house.control.execute(`UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp()`)
   await ensureCascade(house.context, 'person')
   await house.work()
   expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed' })

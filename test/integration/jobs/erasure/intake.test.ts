@@ -125,16 +125,6 @@ describe('a cancel', () => {
     await expect(cancel(id)).rejects.toMatchObject({ code: 'E_ILLEGAL_TRANSITION' })
   })
 
-  test('comes too late once the ledger has its entries: a restore would carry them out', async () => {
-    const id = await late()
-    await house.hold({ level: 'subject', subject: 'person', key: ['1'] })
-    await house.control.execute(
-      `UPDATE lethe_control.erasure_requests SET state = 'on-hold', resume_state = 'erasing' WHERE id = $1`,
-      [id],
-    )
-    await expect(cancel(id)).rejects.toMatchObject({ code: 'E_ILLEGAL_TRANSITION' })
-  })
-
   async function cancel(id: string): Promise<void> {
     const attested = await house.sign(requestStatement('erasure.cancel', id, {}, 'late'), 'desk')
     await cancelRequest(house.context, id, { attested })
