@@ -195,7 +195,7 @@ describe('with the printed rights alone', () => {
 
   test('an application asks, confirms and cancels; the worker writes down what it decided', async () => {
     const id = await call(`lethe.request_erasure('person', ARRAY['5'])`)
-    await call(`lethe.confirm_erasure($1, 'emailed-link')`, [id])
+    await call(`lethe.confirm_erasure($1, 'signed-in-session')`, [id])
     await ensureCascade(worker.context, 'person')
     await work()
     expect(await logged(5)).toEqual({ active: false, password: '!' })
@@ -205,7 +205,7 @@ describe('with the printed rights alone', () => {
     expect(await getRequest(house.control, id)).toMatchObject({
       state: 'cancelled',
       actor: `app:${logins.application}`,
-      identityMethod: 'emailed-link',
+      identityMethod: 'signed-in-session',
     })
     expect(await decisionsOf(house.control, [id])).toMatchObject([
       { verb: 'confirm', method: 'sql', actor: `app:${logins.application}`, statement: null },
