@@ -45,6 +45,19 @@ export interface Limits {
 const made = z.object({ id: z.string(), ord: z.coerce.number(), over: z.boolean() })
 
 /**
+ * For each row of `given` the request that it joins, where there is one: two ways, each by its unique index. Store and kind
+ * stand in the hash. The LIMIT has each row looked up by itself, whatever the statistics say of a table that just grew.
+ */
+const joins = `SELECT DISTINCT ON (ord) ord, id, over FROM (
+    SELECT g.ord, r.* FROM given g CROSS JOIN unnest(g.hashes) AS h CROSS JOIN LATERAL (
+      SELECT r.id, r.received_at, r.over_ceiling AS over FROM lethe_control.erasure_requests r
+      WHERE r.subject_hash = decode(h, 'hex') AND r.finished_at IS NULL LIMIT 1) AS r
+    UNION ALL
+    SELECT g.ord, r.* FROM given g CROSS JOIN LATERAL (
+      SELECT r.id, r.received_at, r.over_ceiling FROM lethe_control.erasure_requests r WHERE r.intake_id = g.intake LIMIT 1) AS r
+  ) AS found ORDER BY ord, received_at`
+
+/**
  * In the caller's transaction. The results stand in the order given. Someone who has an open request, under whichever key it
  * was hashed, joins it; where that one's identity is still unknown and this one's is known, it is confirmed by this one.
  */
@@ -89,16 +102,14 @@ export async function createRequests(
          "keyId" text, ground text, requester text, actor text, origin text, intake uuid, received timestamptz, grace interval,
          method text, by text, instruction text, sealed text, "sealedKeyId" text)
      ), open AS (
-       SELECT DISTINCT ON (g.ord) g.ord, r.id FROM given g JOIN lethe_control.erasure_requests r
-         ON (r.store = g.store AND r.subject_kind = g.subject AND r.finished_at IS NULL
-             AND r.subject_hash IN (SELECT decode(h, 'hex') FROM unnest(g.hashes) h))
-         OR r.intake_id = g.intake
-       ORDER BY g.ord, r.received_at
+       ${joins}
+     ), spent AS (
+       SELECT a.actor, (SELECT count(*) FROM lethe_control.erasure_requests r
+         WHERE r.actor = a.actor AND r.received_at > clock_timestamp() - interval '24 hours') AS n
+       FROM (SELECT DISTINCT actor FROM given) AS a
      ), counted AS (
-       SELECT g.ord, g.origin <> 'sweep' AND row_number() OVER (PARTITION BY g.actor ORDER BY g.ord)
-         + (SELECT count(*) FROM lethe_control.erasure_requests r
-            WHERE r.actor = g.actor AND r.received_at > clock_timestamp() - interval '24 hours') > $2::int AS over
-       FROM given g WHERE g.ord NOT IN (SELECT ord FROM open)
+       SELECT g.ord, g.origin <> 'sweep' AND row_number() OVER (PARTITION BY g.actor ORDER BY g.ord) + s.n > $2::int AS over
+       FROM given g JOIN spent s USING (actor) WHERE g.ord NOT IN (SELECT ord FROM open)
      ), made AS (
        INSERT INTO lethe_control.erasure_requests AS r (id, subject_kind, store, subject_hash, key_id, kind, ground, requester, actor,
          origin, intake_id, state, received_at, clock_from, due_at, grace, identity_method, identity_at, identity_by, instruction,
@@ -137,11 +148,9 @@ export async function createRequests(
   )
   const open = await tx.query(
     z.object({ ord: z.coerce.number(), id: z.string(), over: z.boolean() }),
-    `SELECT DISTINCT ON (g.ord) g.ord, r.id, r.over_ceiling AS over
-     FROM json_to_recordset($1::json) AS g(ord int, store text, subject text, hashes text[], intake uuid)
-     JOIN lethe_control.erasure_requests r ON r.intake_id = g.intake OR (r.store = g.store AND r.subject_kind = g.subject
-       AND r.finished_at IS NULL AND r.subject_hash IN (SELECT decode(h, 'hex') FROM unnest(g.hashes) h))
-     ORDER BY g.ord, r.received_at`,
+    `WITH given AS (
+       SELECT * FROM json_to_recordset($1::json) AS g(ord int, store text, subject text, hashes text[], intake uuid)
+     ) ${joins}`,
     [JSON.stringify(rows)],
   )
   const own = new Map(found.map((row) => [row.ord, row]))

@@ -99,13 +99,16 @@ export async function legsOf(db: Queryable, requestIds: readonly string[]): Prom
   )
 }
 
-/** SQL over leg `l` of request `r`: it is open, and nothing of an earlier stage stands before it. */
+/**
+ * SQL over leg `l` of request `r`: it is open, and nothing of an earlier stage stands before it. A scalar subquery, so that
+ * each leg asks by the key for its own earlier ones, whatever the statistics say.
+ */
 const turn = `l.state IN ('pending', 'waiting', 'accepted', 'failed')
   AND (l.stage < ${stages.channel} OR r.answered_at IS NOT NULL)
-  AND NOT EXISTS (SELECT FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage
-    AND (b.state = 'pending' AND b.attempt = 0
+  AND (SELECT bool_or(b.state = 'pending' AND b.attempt = 0
       OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
-      OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted')))`
+      OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted'))
+    FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage) IS NOT TRUE`
 
 /**
  * Legs of these requests in this store whose turn it is, oldest first: of requests that are being erased, due, and with nothing of an earlier
@@ -119,9 +122,10 @@ export async function dueLegs(
 ): Promise<Leg[]> {
   return db.query(
     legRow,
-    prepared(`SELECT ${columns} FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
-     WHERE l.request_id = ANY ($1::uuid[]) AND l.store = $2 AND r.state IN ('erasing', 'verifying')
-       AND l.next_at <= clock_timestamp() AND ${turn}
+    prepared(`SELECT ${columns} FROM unnest($1::uuid[]) AS g(id)
+       JOIN lethe_control.erasure_legs l ON l.request_id = g.id AND l.store = $2
+       JOIN lethe_control.erasure_requests r ON r.id = g.id
+     WHERE r.state IN ('erasing', 'verifying') AND l.next_at <= clock_timestamp() AND ${turn}
      ORDER BY l.next_at, l.request_id LIMIT $3`),
     [requestIds, store, limit],
   )

@@ -284,14 +284,14 @@ export interface RequestFilter {
 
 /** Without `due` the newest first. */
 export async function listRequests(db: Queryable, filter: RequestFilter = {}): Promise<ErasureRequest[]> {
+  const among = filter.states === undefined ? '' : 'r.state = ANY ($2::text[])'
+  const conditions = [filter.due === true ? 'r.finished_at IS NULL' : '', among].filter((text) => text !== '')
   return db.query(
     requestRow,
-    filter.due === true
-      ? `SELECT ${requestColumns} FROM lethe_control.erasure_requests r
-         WHERE r.finished_at IS NULL AND ($1::text[] IS NULL OR r.state = ANY ($1)) ORDER BY r.due_at, r.id LIMIT $2`
-      : `SELECT ${requestColumns} FROM lethe_control.erasure_requests r
-         WHERE ($1::text[] IS NULL OR r.state = ANY ($1)) ORDER BY r.received_at DESC, r.id LIMIT $2`,
-    [filter.states ?? null, filter.limit ?? 50],
+    `SELECT ${requestColumns} FROM lethe_control.erasure_requests r
+     ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}
+     ORDER BY ${filter.due === true ? 'r.due_at' : 'r.received_at DESC'}, r.id LIMIT $1`,
+    [filter.limit ?? 50, ...(filter.states === undefined ? [] : [filter.states])],
   )
 }
 

@@ -59,9 +59,10 @@ CREATE TABLE lethe_control.erasure_requests (
   finished_at timestamptz,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE UNIQUE INDEX erasure_requests_one_open ON lethe_control.erasure_requests (store, subject_kind, subject_hash)
+CREATE UNIQUE INDEX erasure_requests_one_open ON lethe_control.erasure_requests (subject_hash, store, subject_kind)
   WHERE finished_at IS NULL;
-CREATE INDEX erasure_requests_due ON lethe_control.erasure_requests (subject_kind, state, next_at) WHERE finished_at IS NULL;
+CREATE INDEX erasure_requests_due ON lethe_control.erasure_requests (subject_kind, state, next_at, id) WHERE finished_at IS NULL;
+CREATE INDEX erasure_requests_by_state ON lethe_control.erasure_requests (state, received_at DESC, id);
 CREATE INDEX erasure_requests_open ON lethe_control.erasure_requests (due_at, id) WHERE finished_at IS NULL;
 CREATE INDEX erasure_requests_recent ON lethe_control.erasure_requests (received_at, id);
 CREATE INDEX erasure_requests_by_actor ON lethe_control.erasure_requests (actor, received_at);
