@@ -141,7 +141,13 @@ async function openS3(entry: Entry<'s3'>, { name, secret }: Tools) {
 async function openDynamodb(entry: Entry<'dynamodb'>, { name, secret }: Tools) {
   const { dynamodbEraser } = await import('./stores/dynamodb/eraser.ts')
   const { region, endpoint, access_key: access, secret_key: key } = entry
-  const eraser = dynamodbEraser({ name, region, ...given({ endpoint }), ...credentials(secret, access, key) })
+  const eraser = dynamodbEraser({
+    name,
+    region,
+    indexed: entry.places.some(({ index }) => index !== undefined),
+    ...given({ endpoint }),
+    ...credentials(secret, access, key),
+  })
   const places = entry.places.map(({ index, ...place }) => ({ ...place, ...given({ index }) }))
   return {
     eraser,

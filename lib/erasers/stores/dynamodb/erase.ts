@@ -6,6 +6,8 @@ import { findPages, readPage, type Item, type Page } from './find.ts'
 import type { Lookup, Lookups } from './lookups.ts'
 import { BATCH, removeItems, type Removal } from './remove.ts'
 
+/** Calls that delete at once. */
+const WRITES = 4
 /** How often a partition is still tried once another in the same call has used our patience up. */
 const TIRED = 2
 
@@ -28,11 +30,18 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
   const flush = async () => {
     const some = batch.filter(({ lookup, partition }) => !isAside(state.aside, lookup, partition))
     batch = []
-    const removal = await removeItems(state.session, some)
-    setAside(state.aside, removal)
-    for (const { lookup } of removal.removed) {
-      removed[lookup.place.name] = (removed[lookup.place.name] ?? 0) + 1
-      count += 1
+    const calls = Array.from({ length: Math.ceil(some.length / BATCH) }, (_, call) =>
+      removeItems(state.session, some.slice(call * BATCH, (call + 1) * BATCH)),
+    )
+    // All are waited for, also where one of them fails: nothing goes on behind the caller's back.
+    const ended = await Promise.allSettled(calls)
+    for (const call of ended) {
+      if (call.status === 'rejected') throw call.reason
+      setAside(state.aside, call.value)
+      for (const { lookup } of call.value.removed) {
+        removed[lookup.place.name] = (removed[lookup.place.name] ?? 0) + 1
+        count += 1
+      }
     }
     tire()
   }
@@ -65,7 +74,7 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
       // BatchWriteItem refuses a key that it is given twice.
       seen.add(item.id)
       batch.push(item)
-      if (batch.length === BATCH) await flush()
+      if (batch.length === BATCH * WRITES) await flush()
     }
   }
   await flush()

@@ -18,6 +18,8 @@ export interface DynamodbEraserOptions {
   /** Absent: the SDK's own chain (environment, profile, instance role). */
   credentials?: { accessKeyId: string; secretAccessKey: string }
   patience?: Partial<Patience>
+  /** False: no place looks in an index, so what is read is what is there. Default true. */
+  indexed?: boolean
   /** Between two readings of an index that verify; 1000 by default. */
   settleMs?: number
 }
@@ -27,7 +29,7 @@ export interface DynamodbEraserOptions {
  * BatchGetItem and GetItem, and Query on the index.
  */
 export function dynamodbEraser(options: DynamodbEraserOptions): Eraser<DynamodbPlan> & { close(): void } {
-  const { name, region, endpoint, credentials, settleMs = 1000 } = options
+  const { name, region, endpoint, credentials, indexed = true, settleMs = 1000 } = options
   const client = new DynamoDBClient({
     region,
     // We try again ourselves: the SDK knows neither our signal's reason nor what UnprocessedItems mean.
@@ -61,7 +63,7 @@ export function dynamodbEraser(options: DynamodbEraserOptions): Eraser<DynamodbP
       irreversibleAfter:
         'the call; point-in-time recovery (up to 35 days), backups and exports keep copies until they expire',
       // Of an index; a table is read consistently.
-      settleSeconds: 1,
+      settleSeconds: indexed ? 1 : 0,
       follows: 'DynamoDB 2012-08-10',
     },
     async probe(plan, signal) {
