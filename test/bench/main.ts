@@ -1,10 +1,11 @@
 /**
- * `npm run bench [-- purge|core|evidence] [--rows N] [--events N]`: starts its own servers (durable settings), measures, and ends with lines
+ * `npm run bench [-- purge|core|evidence|erasure] [--rows N] [--events N]`: starts its own servers (durable settings), measures, and ends with lines
  * `ratio NAME VALUE`. Machines are noisy: every figure is a ratio against something else in the same run.
  */
 import { parseArgs } from 'node:util'
 import { startPostgres, startRedis } from '../support/servers.ts'
 import { benchCore } from './core.ts'
+import { benchErasure } from './erasure.ts'
 import { benchEvidence } from './evidence.ts'
 import { benchPurge } from './purge.ts'
 
@@ -32,6 +33,7 @@ try {
     )
   if (wanted.includes('evidence'))
     Object.assign(ratios, await benchEvidence(postgres.url, Number(values.events), say))
+  if (wanted.includes('erasure')) Object.assign(ratios, await benchErasure(postgres.url, say))
   if (wanted.includes('purge') || wanted.includes('core'))
     Object.assign(ratios, await benchCore({ adminUrl: postgres.url, redisUrl: redis.url }, say))
 } finally {
