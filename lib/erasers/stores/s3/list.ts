@@ -4,7 +4,7 @@ import {
   ListObjectVersionsCommand,
   type ObjectVersion,
 } from '@aws-sdk/client-s3'
-import { ask, unavailable, type S3Server } from './client.ts'
+import { ask, Refusal, unavailable, type S3Server } from './client.ts'
 import type { Target } from './plan.ts'
 
 export interface Version {
@@ -100,6 +100,56 @@ export async function* uploadPages(
     if (isStuck(from, next)) throw unavailable(server, target.bucket, LIST, 'the list goes in a circle')
     from = next
   }
+}
+
+/**
+ * Uploads under several prefixes of one bucket, by target, in one call. Null: there are more than a page of them, or nobody
+ * may list what the prefixes have in common; each target is then listed by itself. Not for exact keys: some servers find an
+ * upload by its whole key only.
+ */
+export async function uploadsTogether(
+  server: S3Server,
+  bucket: string,
+  targets: readonly Target[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Target, Upload[]> | null> {
+  const Prefix = commonStart(targets.map(({ text }) => text))
+  try {
+    const answer = await ask(
+      server,
+      bucket,
+      LIST,
+      (client, options) => client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix }), options),
+      signal,
+    )
+    if (answer.IsTruncated === true) return null
+    const found = (answer.Uploads ?? []).map(({ Key = '', UploadId = '' }) => ({
+      key: Key,
+      uploadId: UploadId,
+    }))
+    if (found.some(({ key }) => !key.startsWith(Prefix)))
+      throw unavailable(server, bucket, LIST, 'it listed another prefix')
+    return new Map(
+      targets.map((target) => [
+        target,
+        found.filter(({ key }) => key.startsWith(target.text)).map((upload) => ({ target, ...upload })),
+      ]),
+    )
+  } catch (error) {
+    if (error instanceof Refusal) return null
+    throw error
+  }
+}
+
+function commonStart(texts: readonly string[]): string {
+  let common = texts[0] ?? ''
+  for (const text of texts) {
+    let length = 0
+    while (length < common.length && common[length] === text[length]) length += 1
+    common = common.slice(0, length)
+  }
+  // Half of a character outside the first plane is no text that can be asked for.
+  return common.isWellFormed() ? common : common.slice(0, -1)
 }
 
 /** A server that lists what wasn't asked for would have it deleted, or hide what was: neither may pass. */

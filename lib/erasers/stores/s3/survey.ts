@@ -1,7 +1,7 @@
 /** What is there for a list of targets, and what of it may go. */
 import { LetheError } from '../../../errors/index.ts'
 import { Refusal, refusal, type S3Server } from './client.ts'
-import { LIST, uploadPages, versionPages, type Upload, type Version } from './list.ts'
+import { LIST, uploadPages, uploadsTogether, versionPages, type Upload, type Version } from './list.ts'
 import { lockOf, type Kept, type LockState } from './lock.ts'
 import type { Target } from './plan.ts'
 
@@ -25,9 +25,12 @@ export async function* survey(
   locking: ReadonlySet<string>,
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
+  const uploads = await uploadsOf(server, targets, signal)
   for (let start = 0; start < targets.length; start += AT_ONCE) {
     const group = targets.slice(start, start + AT_ONCE)
-    const readers = group.map((target) => findings(server, target, locking.has(target.bucket), signal))
+    const readers = group.map((target) =>
+      findings(server, target, uploads.get(target), locking.has(target.bucket), signal),
+    )
     const firsts = readers.map((reader) => settled(reader))
     try {
       let away = false
@@ -56,6 +59,25 @@ export async function* survey(
   }
 }
 
+/** Of targets that share a bucket with others. A bucket that doesn't answer is left to each target, which says so. */
+async function uploadsOf(
+  server: S3Server,
+  targets: readonly Target[],
+  signal: AbortSignal,
+): Promise<Map<Target, Upload[]>> {
+  const found = new Map<Target, Upload[]>()
+  const prefixes = targets.filter(({ exact }) => !exact)
+  for (const [bucket, some] of Map.groupBy(prefixes, (target) => target.bucket)) {
+    if (some.length === 1) continue
+    const known = await uploadsTogether(server, bucket, some, signal).catch((error: unknown) => {
+      if (error instanceof LetheError && error.retryable) return null
+      throw error
+    })
+    for (const [target, uploads] of known ?? []) found.set(target, uploads)
+  }
+  return found
+}
+
 type Settled = IteratorResult<Finding, void> | { error: unknown }
 
 async function settled(reader: AsyncGenerator<Finding, void> | undefined): Promise<Settled | undefined> {
@@ -75,11 +97,14 @@ function whyUnread(server: S3Server, { bucket }: Target, error: unknown): LetheE
 async function* findings(
   server: S3Server,
   target: Target,
+  uploads: readonly Upload[] | undefined,
   locks: boolean,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, void> {
-  for await (const page of uploadPages(server, target, signal))
-    for (const item of page) yield { kind: 'free', item }
+  if (uploads !== undefined) for (const item of uploads) yield { kind: 'free', item }
+  else
+    for await (const page of uploadPages(server, target, signal))
+      for (const item of page) yield { kind: 'free', item }
   if (!locks) {
     for await (const page of versionPages(server, target, signal))
       for (const item of page) yield { kind: 'free', item }
