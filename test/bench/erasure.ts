@@ -5,8 +5,8 @@
  * a first round that is not counted warms up all of them alike; medians.
  */
 import { median } from './contenders.ts'
-import { databaseUrl, dropDatabase } from './dataset.ts'
-import { findAnswer, type Answer } from './erasure/answer.ts'
+import { dropDatabase } from './dataset.ts'
+import { findAnswer, without, type Answer } from './erasure/answer.ts'
 import { limit, oneAtATime } from './erasure/contenders.ts'
 import { buildClinic, cloneClinic, dropClinic, openHouse, templateUrl } from './erasure/house.ts'
 import { benchPending } from './erasure/pending.ts'
@@ -26,7 +26,7 @@ export async function benchErasure(adminUrl: string, say: Say): Promise<Record<s
     const bulk = await benchBulk(adminUrl, vendors, ids.slice(0, SUBJECTS), say)
     const single = await benchSingle(adminUrl, vendors, ids.slice(SUBJECTS), say)
     await dropClinic(adminUrl)
-    return { ...bulk, ...single, ...(await benchPending(adminUrl, vendors, say)) }
+    return { ...bulk, ...single, ...(await benchPending(adminUrl, vendors)) }
   } finally {
     vendors.stop()
   }
@@ -62,22 +62,18 @@ async function benchBulk(adminUrl: string, vendors: Vendors, ids: readonly strin
 async function benchSingle(adminUrl: string, vendors: Vendors, ids: readonly string[], say: Say) {
   const house = await openHouse(adminUrl, vendors)
   const ratios: number[] = []
+  let before: Answer = []
   try {
     for (const [round, id] of ids.entries()) {
-      await cloneClinic(adminUrl, 'bench_before')
       await vendors.load([id])
       const lethe = await house.erase([id])
       await vendors.countEmptied()
-      const answer = await findAnswer(templateUrl(adminUrl), house.targetUrl)
-      const own = answer.map((entry) => entry)
+      const after = await findAnswer(templateUrl(adminUrl), house.targetUrl)
+      const targetUrl = await cloneClinic(adminUrl, 'bench_by_hand')
       await vendors.load([id])
-      const path = await limit({
-        vendors,
-        ids: [id],
-        answer: own,
-        targetUrl: databaseUrl(adminUrl, 'bench_before'),
-      })
-      await dropDatabase(adminUrl, 'bench_before')
+      const path = await limit({ vendors, ids: [id], answer: without(after, before), targetUrl })
+      await dropDatabase(adminUrl, 'bench_by_hand')
+      before = after
       say(`one request: ${lethe.toFixed(0)} ms, its stores' calls alone ${path.toFixed(0)} ms`)
       if (round > 0) ratios.push(lethe / path)
     }

@@ -45,6 +45,20 @@ export async function findAnswer(beforeUrl: string, afterUrl: string): Promise<A
   return answers
 }
 
+/** What the second did not say already. */
+export function without(answer: Answer, known: Answer): Answer {
+  return answer.map((entry) => {
+    const same = known.find(({ table }) => table === entry.table)
+    const gone = new Set(same?.gone.map((key) => JSON.stringify(key)))
+    const changed = new Set(same?.changed.map((row) => JSON.stringify(row)))
+    return {
+      ...entry,
+      gone: entry.gone.filter((key) => !gone.has(JSON.stringify(key))),
+      changed: entry.changed.filter((row) => !changed.has(JSON.stringify(row))),
+    }
+  })
+}
+
 async function readRows(url: string, table: string, key: TableAnswer['key']): Promise<Rows> {
   const id = key.map(({ name }) => `t.${quoted(name)}::text`).join(', ')
   const found = await withClient(url, (client) =>

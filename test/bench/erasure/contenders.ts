@@ -86,11 +86,11 @@ export async function limit(given: Given): Promise<number> {
 async function limitS3({ s3 }: Clients, ids: readonly string[]): Promise<void> {
   const look = async (some: readonly string[]) => {
     await s3.send(new GetObjectLockConfigurationCommand({ Bucket: bucket })).catch(() => null)
-    await atOnce(some, S3.atOnce, async (id) => {
-      const where = { Bucket: bucket, Prefix: `patients/${id}/` }
-      await s3.send(new ListMultipartUploadsCommand(where))
-      await s3.send(new ListObjectVersionsCommand(where))
-    })
+    const one = some.length === 1 ? `${some[0]}/` : ''
+    await s3.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `patients/${one}` }))
+    await atOnce(some, S3.atOnce, (id) =>
+      s3.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: `patients/${id}/` })),
+    )
   }
   for (const some of pages(ids, S3.subjects)) {
     await look(some)
@@ -157,7 +157,7 @@ async function limitRows(client: pg.Client, answer: Answer): Promise<void> {
     if (entry.gone.length > 0)
       await client.query(`DELETE FROM ${entry.table} t WHERE ${isGiven(entry)}`, arrays(entry, entry.gone))
   await client.query('COMMIT')
-  for (const entry of answer)
+  for (const entry of answer.filter(({ gone }) => gone.length > 0))
     await client.query(
       `SELECT count(*) FROM ${entry.table} t WHERE ${isGiven(entry)}`,
       arrays(entry, entry.gone),

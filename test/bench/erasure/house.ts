@@ -18,8 +18,7 @@ import { takeForEnqueue, wakeDueRuns } from '../../../lib/ledger/index.ts'
 import { openKeystore } from '../../../lib/vault/index.ts'
 import { openContext } from '../../../workers/context.ts'
 import { cloneTemplate, databaseUrl, dropDatabase, withClient } from '../dataset.ts'
-import type { Vendors } from './vendor-process.ts'
-import { bucket, table } from './vendors.ts'
+import { bucket, table, type Addresses } from './vendors.ts'
 
 export const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench' }
 export const webhookSecret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
@@ -67,7 +66,7 @@ export interface House {
   close(): Promise<void>
 }
 
-export async function openHouse(adminUrl: string, vendors: Vendors): Promise<House> {
+export async function openHouse(adminUrl: string, vendors: Addresses): Promise<House> {
   await freshDatabase(adminUrl, 'bench_control')
   const controlUrl = databaseUrl(adminUrl, 'bench_control')
   const targetUrl = await cloneClinic(adminUrl)
@@ -154,7 +153,7 @@ export async function freshDatabase(adminUrl: string, name: string): Promise<voi
 }
 
 /** The clinic's own lethe.yaml with three stores more. */
-async function configuration(vendors: Vendors): Promise<string> {
+async function configuration(vendors: Addresses): Promise<string> {
   const file = new URL('../../../examples/clinic/lethe.yaml', import.meta.url)
   const config = parse(await readFile(file, 'utf8')) as {
     stores: Record<string, unknown>

@@ -1,4 +1,10 @@
-/** 100,000 requests in their grace period: what support's list and status take, and what a worker's memory grows by. */
+/**
+ * 100,000 requests in their grace period: what support's list and status take, and what a worker's memory grows by. In a
+ * process of its own, with the image's own limits of memory.
+ */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { z } from 'zod'
 import { newId } from '../../../lib/clock/index.ts'
 import { listStatus, requestStatus } from '../../../jobs/erasure/index.ts'
 import { createRequests } from '../../../lib/requests/index.ts'
@@ -6,16 +12,29 @@ import { median } from '../contenders.ts'
 import { withClient } from '../dataset.ts'
 import { buildClinic, dropClinic, openHouse, type House } from './house.ts'
 import type { Vendors } from './vendor-process.ts'
+import { addresses, type Addresses } from './vendors.ts'
 
 const PENDING = 100_000
 const PAGE = 1000
 const TURNS = 21
 
+const figures = z.record(z.string(), z.number())
+
 export async function benchPending(
   adminUrl: string,
-  vendors: Vendors,
-  say: (line: string) => void,
+  { s3, dynamodb, processor }: Vendors,
 ): Promise<Record<string, number>> {
+  const execArgv = ['--max-semi-space-size=4', '--max-old-space-size=128']
+  const child = fork(import.meta.filename, [adminUrl, s3, dynamodb, processor], { execArgv })
+  const [told] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the process ended with ${String(code)}`))),
+  ])
+  return figures.parse(told)
+}
+
+async function measure(adminUrl: string, vendors: Addresses): Promise<Record<string, number>> {
+  const say = (line: string) => process.stderr.write(`${line}\n`)
   await buildClinic(adminUrl, 1)
   const house = await openHouse(adminUrl, vendors)
   try {
@@ -99,4 +118,10 @@ async function timeViews({ context, controlUrl }: House): Promise<Record<string,
 /** The process's own high-water mark. */
 function peakMb(): number {
   return process.resourceUsage().maxRSS / 1024
+}
+
+if (import.meta.main) {
+  const [adminUrl = '', s3, dynamodb, processor] = process.argv.slice(2)
+  process.send?.(await measure(adminUrl, addresses.parse({ s3, dynamodb, processor })))
+  process.disconnect()
 }
