@@ -6,7 +6,8 @@ import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { lockRequests } from '../../lib/requests/index.ts'
 import { collect, lost, seal, together, type Opened } from './collect.ts'
-import type { House, Person, Place } from './house.ts'
+import type { House } from './house.ts'
+import type { Person, Place } from './place.ts'
 
 /** Items at most in one call. */
 const ITEMS = 10_000

@@ -172,7 +172,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
 /** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<number> {
   const { context } = house
-  const free = await withoutHolds(house, due)
+  const free = await callable(house, await withoutHolds(house, due))
   const ready: ErasureRequest[] = []
   for (const [variant, some] of grouped(free, variantOf)) {
     const { hash, mapVersion } = await house.plan(variant === '' ? [] : variant.split(' '))
@@ -245,6 +245,25 @@ function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
 
 function variantOf(request: ErasureRequest): string {
   return (request.retainedClasses ?? []).join(' ')
+}
+
+/** Those whose every place can be called, but for what a named person accepted to leave; the others come before a person. */
+async function callable(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
+  const broken = house.places.filter(({ problem }) => problem !== undefined).map(({ store }) => store)
+  if (broken.length === 0) return [...requests]
+  const { control } = house.context
+  const open = (await legsOf(control, ids(requests))).filter(
+    ({ store, state }) => broken.includes(store) && state !== 'accepted-as-failed',
+  )
+  for (const [store, legs] of grouped(open, (leg) => leg.store))
+    await moveRequests(
+      control,
+      'attend',
+      legs.map(({ requestId }) => requestId),
+      mover(house),
+      { next: forever, waitingFor: `unusable:${store}` },
+    )
+  return requests.filter(({ id }) => open.every(({ requestId }) => requestId !== id))
 }
 
 /** Those that nothing keeps; the others are put on hold, or before a person where the law keeps the whole subject. */

@@ -23,37 +23,8 @@ import { paceOf, type Claim } from '../../lib/ledger/index.ts'
 import { stages, type Stage } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { enter } from './ledger.ts'
+import { excused, PATIENCE, unusable, type Person, type Place } from './place.ts'
 import { planFor, subjectOf } from './plans.ts'
-
-/** Lies before a person is asked. */
-const PATIENCE = 3
-
-/** Someone whose data is to go, with what leads to them. */
-export interface Person {
-  requestId: string
-  keys: readonly RootKey[]
-  identifiers: Identifiers
-  /** Classes of records that stay. */
-  retained: readonly string[]
-}
-
-/** One place that holds something of subjects of this kind. Every list of results stands in the persons' order. */
-export interface Place {
-  store: string
-  kind: string
-  stage: Stage
-  /** Of the person leads something here. False: the leg is not needed. */
-  concerns(person: Person): boolean
-  capabilities: Capabilities
-  /** How often reading back may find something before a person is asked. */
-  patience: number
-  /** Why it is not erased in, where the configuration answers for that. */
-  excused?: string
-  probe(signal: AbortSignal): Promise<void>
-  locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
-  erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
-  verify(persons: readonly Person[], signal: AbortSignal): Promise<Verification[]>
-}
 
 export interface House {
   context: Context
@@ -69,7 +40,10 @@ export interface House {
   close(): Promise<void>
 }
 
-/** Throws what `planFor` and `context.target` throw; a place elsewhere is opened at its first call. */
+/**
+ * Throws what `planFor` and `context.target` throw; a place elsewhere is opened at its first call. One without credentials
+ * is there with its `problem`.
+ */
 export async function openHouse(
   context: Context,
   claim: Claim,
@@ -121,7 +95,14 @@ export async function openHouse(
       pace: (perMinute) => paceOf(context.control, store, perMinute),
       redisPrefix: context.config.file.operations.redis_prefix,
       requestKey: context.vault.pseudonymKey(store),
+    }).catch((error: unknown) => {
+      if (error instanceof LetheError && unconfigured.has(error.code)) return error
+      throw error
     })
+    if (there instanceof LetheError) {
+      places.push(unusable(store, declared.kind, there))
+      continue
+    }
     opened.push(there)
     const place = elsewhere(store, declared.kind, kind, there)
     const channel = context.config.file.notifications.store === store
@@ -242,34 +223,6 @@ function ownHolds({ holds }: SubjectEntry): Guard | null {
   }
 }
 
-/** Nothing is called there: its credentials may be missing, or its eraser not be wanted yet. */
-function excused(store: string, kind: string, reason: string): Place {
-  const none = () =>
-    Promise.reject(new LetheError('E_INTERNAL', { message: `Store ${store} is not called.` }))
-  return {
-    store,
-    kind,
-    stage: stages.elsewhere,
-    excused: reason,
-    patience: 1,
-    concerns: () => true,
-    capabilities: {
-      bulk: 1000,
-      ratePerMinute: null,
-      reversible: true,
-      verifiable: false,
-      sideEffects: [`nothing is erased here: ${reason}`],
-      irreversibleAfter: 'never',
-      settleSeconds: 0,
-      follows: null,
-    },
-    probe: () => Promise.resolve(),
-    locate: () => Promise.resolve({}),
-    erase: none,
-    verify: none,
-  }
-}
-
 function elsewhere(store: string, kind: string, subject: string, there: OpenedStore): Place {
   const refs = (persons: readonly Person[]) => {
     const known = new Map<SubjectRef, Identifiers>()
@@ -302,6 +255,8 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
     },
   }
 }
+
+const unconfigured: ReadonlySet<string> = new Set(['E_CONFIG', 'E_CONFIG_MISSING'])
 
 /** Each combination of the templates' values is one key. */
 function combined(templates: readonly string[], { identifiers }: Person): RootKey[] {

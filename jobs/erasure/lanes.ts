@@ -10,7 +10,8 @@ import { errorFields } from '../../lib/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
 import { grouped } from './advance.ts'
 import { Board } from './board.ts'
-import type { House, Person, Place } from './house.ts'
+import type { House } from './house.ts'
+import type { Person, Place } from './place.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
 const ITEMS = 20_000

@@ -133,9 +133,15 @@ function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
 function attention({ id, waitingFor }: ErasureRequest, legs: readonly Leg[]): string {
   if (waitingFor === 'plan-changed')
     return `The map or the database changed after it was planned: look at the plan (lethe erasure plan), then lethe erasure retry ${id}.`
+  if (waitingFor?.startsWith('unusable:') === true) {
+    const store = waitingFor.slice(9)
+    return `Store ${store} can't be called as it is configured (lethe doctor says why), and nothing was erased anywhere: mend it, then lethe erasure retry ${id}; or accept ${id} ${store}, and what is there stays.`
+  }
   if (waitingFor?.startsWith('minimum:') === true)
     return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person: refuse it with that ground, or wait and retry.`
-  const stuck = legs.filter((leg) => leg.nextAt === null && leg.state === 'failed')
+  const stuck = legs.filter(
+    (leg) => leg.nextAt === null && (leg.state === 'failed' || leg.state === 'accepted'),
+  )
   return `Trying again did not help at ${stuck.map(({ store }) => store).join(', ')}: lethe erasure retry ${id} STORE, or accept ${id} STORE.`
 }
 

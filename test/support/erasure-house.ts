@@ -172,7 +172,7 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
     async people(...ids: number[]) {
       await base.app.execute(
         `INSERT INTO people (id, tenant, email, password)
-         SELECT id, id, 'p' || id || '@example.org', 'hash of ' || id FROM unnest($1::bigint[]) id`,
+         SELECT id, id % 1000, 'p' || id || '@example.org', 'hash of ' || id FROM unnest($1::bigint[]) id`,
         [ids],
       )
       await base.app.execute('INSERT INTO visits SELECT id * 10, id FROM unnest($1::bigint[]) id', [ids])

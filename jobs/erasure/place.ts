@@ -1,0 +1,98 @@
+/** What a cascade asks of each place, and the places that are not called. */
+import type { RootKey } from '../../lib/datamap/index.ts'
+import type {
+  Capabilities,
+  ErasePage,
+  EraseRequest,
+  Identifiers,
+  Verification,
+} from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
+import { stages, type Stage } from '../../lib/requests/index.ts'
+
+/** Lies before a person is asked. */
+export const PATIENCE = 3
+
+/** Someone whose data is to go, with what leads to them. */
+export interface Person {
+  requestId: string
+  keys: readonly RootKey[]
+  identifiers: Identifiers
+  /** Classes of records that stay. */
+  retained: readonly string[]
+}
+
+/** One place that holds something of subjects of this kind. Every list of results stands in the persons' order. */
+export interface Place {
+  store: string
+  kind: string
+  stage: Stage
+  /** What the configuration lacks to call it; every call throws it. */
+  problem?: LetheError
+  /** Of the person leads something here. False: the leg is not needed. */
+  concerns(person: Person): boolean
+  capabilities: Capabilities
+  /** How often reading back may find something before a person is asked. */
+  patience: number
+  /** Why it is not erased in, where the configuration answers for that. */
+  excused?: string
+  probe(signal: AbortSignal): Promise<void>
+  locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
+  erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
+  verify(persons: readonly Person[], signal: AbortSignal): Promise<Verification[]>
+}
+
+/** Nothing is called there: its credentials may be missing, or its eraser not be wanted yet. */
+export function excused(store: string, kind: string, reason: string): Place {
+  const none = () =>
+    Promise.reject(new LetheError('E_INTERNAL', { message: `Store ${store} is not called.` }))
+  return {
+    store,
+    kind,
+    stage: stages.elsewhere,
+    excused: reason,
+    patience: 1,
+    concerns: () => true,
+    capabilities: {
+      bulk: 1000,
+      ratePerMinute: null,
+      reversible: true,
+      verifiable: false,
+      sideEffects: [`nothing is erased here: ${reason}`],
+      irreversibleAfter: 'never',
+      settleSeconds: 0,
+      follows: null,
+    },
+    probe: () => Promise.resolve(),
+    locate: () => Promise.resolve({}),
+    erase: none,
+    verify: none,
+  }
+}
+
+/** Nobody is told that nothing is there: whether anything is can't be known. */
+export function unusable(store: string, kind: string, problem: LetheError): Place {
+  const refuse = () => Promise.reject(problem)
+  return {
+    store,
+    kind,
+    stage: kind === 'keys' ? stages.keys : stages.elsewhere,
+    problem,
+    patience: 1,
+    concerns: () => true,
+    capabilities: {
+      bulk: 1000,
+      ratePerMinute: null,
+      reversible: false,
+      verifiable: true,
+      sideEffects: [],
+      irreversibleAfter: 'the call',
+      settleSeconds: 0,
+      follows: null,
+    },
+    probe: refuse,
+    locate: refuse,
+    erase: refuse,
+    verify: refuse,
+  }
+}
