@@ -231,7 +231,8 @@ async function openStage(
 it('Killed at any message and any call: another finishes as if nobody had been killed.', async () => {
   await Promise.all(
     Array.from({ length: LANES }, async (_, lane) => {
-      const { house, reset } = await openStage()
+      const stage = await openStage()
+      const { house } = stage
       try {
         await house.work()
         const whole = await outcome(house)
@@ -240,7 +241,7 @@ it('Killed at any message and any call: another finishes as if nobody had been k
         )
         expect(whole.ledger).toEqual(asked.flatMap((id) => stores.map((store) => `${store}:${id}`)).sort())
         for (let k = lane + 1; ; k += LANES) {
-          await reset()
+          await stage.reset()
           const { killed, said } = await killedAt(house, k)
           await untilGone(house, `lethe killed ${k}`)
           await expectSound(house, `killed at ${k}`)
@@ -264,15 +265,16 @@ it('Killed at any message and any call: another finishes as if nobody had been k
 it('A worker process that is SIGKILLed at every 20th moment: another finishes as if nobody had been killed.', async () => {
   const prefix = `{crash-${newId()}}`
   const queues = openQueues({ url: sharedRedisUrl(), prefix }, ['erasure'])
-  const { house, reset } = await openStage(
+  const stage = await openStage(
     { LETHE_REDIS_URL: sharedRedisUrl() },
     { operations: { redis_prefix: prefix, health_port: 0 } },
   )
+  const { house } = stage
   try {
     await house.work()
     const whole = await outcome(house)
     for (let k = 20; ; k += 20) {
-      await reset()
+      await stage.reset()
       // jobs of those who were killed before are still in Redis
       await house.control.execute('UPDATE lethe_control.runs SET generation = $1', [k])
       let kill = () => {}

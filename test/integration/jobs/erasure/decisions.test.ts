@@ -308,4 +308,33 @@ describe('a class of records', () => {
     expect(await house.legs(first.id)).toMatchObject({ app: { state: 'retained' } })
     expect(await house.legs(second.id)).toMatchObject({ app: { state: 'verified' } })
   })
+
+  test('is read back for each person by what was decided for them, not for their neighbour', async () => {
+    await house.configure(care('ask'))
+    house.letters.before = () => ({ status: 500 })
+    const [first, second] = [await house.ask(1), await house.ask(2)]
+    await house.work()
+    for (const [{ id }, decision] of [
+      [first, 'retain'],
+      [second, 'erase'],
+    ] as const)
+      await assessRequest(
+        house.context,
+        id,
+        { care: decision },
+        await house.by('erasure.assess', id, { care: decision }),
+      )
+    await house.later()
+    // both were accepted and could not be read at once; meanwhile the second one's record came back
+    await house.app.execute('INSERT INTO people (id, tenant) VALUES (2, 2)')
+    await house.app.execute(`INSERT INTO records VALUES (20, 2, now() + interval '5 years')`)
+    await house.control.execute(
+      `UPDATE lethe_control.erasure_legs SET state = 'accepted',
+         next_at = clock_timestamp() - CASE request_id WHEN $1 THEN interval '1 hour' ELSE interval '1 minute' END WHERE store = 'app'`,
+      [first.id],
+    )
+    await house.later()
+    expect(await house.legs(first.id)).toMatchObject({ app: { state: 'retained', reopened: 0 } })
+    expect(await house.legs(second.id)).toMatchObject({ app: { state: 'failed', reopened: 1 } })
+  })
 })
