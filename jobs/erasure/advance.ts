@@ -20,7 +20,7 @@ import {
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, together } from './collect.ts'
-import type { House } from './house.ts'
+import { erasesAt, type House } from './house.ts'
 import { enter, withhold, type Going } from './ledger.ts'
 import { classesOf } from './plans.ts'
 
@@ -226,8 +226,7 @@ async function goingOf(
   const going: Going[] = []
   for (const [variant, some] of grouped(requests, variantOf)) {
     const plan = await house.plan(variant === '' ? [] : variant.split(' '))
-    for (const { store, kind, excused } of house.places) {
-      if (kind === 'search' || excused !== undefined) continue
+    for (const { store } of house.places.filter(erasesAt)) {
       const subjects = some
         .filter((request) => which(request, store))
         .flatMap((request) => keysOf(house, request))

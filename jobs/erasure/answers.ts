@@ -23,6 +23,7 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { planFor, subjectOf, wantedOf } from './plans.ts'
+import { isRecipient, recipientsOf } from './recipients.ts'
 
 const AT_ONCE = 50
 /** First wait after a failed delivery in seconds, doubled with each, and how many are tried. */
@@ -167,9 +168,11 @@ function completionOf(
         until: until === null ? null : new Date(until),
       })),
     ),
-    left: legs.filter(({ state }) => state === 'accepted-as-failed').map(({ store }) => store),
+    left: legs
+      .filter((leg) => !isRecipient(leg) && leg.state === 'accepted-as-failed')
+      .map(({ store }) => store),
     backup: days === 0 ? null : { until: new Date(now.getTime() + days * 86_400_000) },
-    recipients: [],
+    recipients: recipientsOf(context, legs),
   }
 }
 

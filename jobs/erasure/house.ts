@@ -154,6 +154,7 @@ function rows(
       settleSeconds: 0,
       follows: null,
     },
+    tells: false,
     patience: PATIENCE,
     async probe(signal) {
       const { eraser, plan } = await open(undefined)
@@ -203,6 +204,7 @@ function freeText({ context, subject }: House): Place[] {
         settleSeconds: 0,
         follows: null,
       },
+      tells: false,
       patience: 1,
       probe: () => Promise.resolve(),
       locate: () => Promise.resolve({}),
@@ -239,6 +241,7 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
     stage: there.shredsKeys ? stages.keys : stages.elsewhere,
     concerns: (person) => there.concerns(person.identifiers),
     capabilities: there.eraser.capabilities,
+    tells: there.tells,
     patience: PATIENCE,
     probe: (signal) => there.eraser.probe(refs([]).plan, signal),
     async locate(persons, signal) {
@@ -247,7 +250,8 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
     },
     async erase(persons, page, signal) {
       const { subjects, plan } = refs(persons)
-      return there.eraser.erase(subjects, plan, page, signal)
+      const requests = persons.map(({ requestId }) => requestId)
+      return there.eraser.erase(subjects, plan, { ...page, requests }, signal)
     },
     async verify(persons, signal) {
       const { subjects, plan } = refs(persons)
@@ -278,6 +282,11 @@ function joined(found: readonly Verification[]): Verification {
     left,
     retained: found.flatMap(({ retained }) => retained),
   }
+}
+
+/** Whether something goes there, so that the ledger has to name it. */
+export function erasesAt({ kind, tells, excused }: Place): boolean {
+  return kind !== 'search' && !tells && excused === undefined
 }
 
 /** Throws E_NOT_FOUND. */

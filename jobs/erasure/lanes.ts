@@ -130,6 +130,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
     return group.map(({ leg }) => failed(house, leg, error))
   }
+  if (place.tells) return own({ state: 'told', shared: 1, job: null, errorCode: null, errorMessage: null })
   if (!place.capabilities.verifiable)
     return own({
       state: 'failed',

@@ -32,6 +32,8 @@ export interface Place {
   /** Of the person leads something here. False: the leg is not needed. */
   concerns(person: Person): boolean
   capabilities: Capabilities
+  /** Someone is told there, and nothing is erased or read back. */
+  tells: boolean
   /** How often reading back may find something before a person is asked. */
   patience: number
   /** Why it is not erased in, where the configuration answers for that. */
@@ -51,6 +53,7 @@ export function excused(store: string, kind: string, reason: string): Place {
     kind,
     stage: stages.elsewhere,
     excused: reason,
+    tells: false,
     patience: 1,
     concerns: () => true,
     capabilities: {
@@ -78,6 +81,7 @@ export function unusable(store: string, kind: string, problem: LetheError): Plac
     kind,
     stage: kind === 'keys' ? stages.keys : stages.elsewhere,
     problem,
+    tells: false,
     patience: 1,
     concerns: () => true,
     capabilities: {

@@ -16,6 +16,7 @@ import {
 import type { Context } from '../context.ts'
 import { grouped, ids } from './advance.ts'
 import type { House } from './house.ts'
+import { isRecipient, recipientsOf } from './recipients.ts'
 
 /** Requests without a log of their own are signed under this name. */
 const UNNAMED = 'lethe'
@@ -70,9 +71,13 @@ function receiptFor(
   objects: number,
 ): Receipt {
   const { file } = house.context.config
-  const told = legs.map((leg) => receiptLeg(house, request, leg, decisions))
+  const told = legs
+    .filter((leg) => !isRecipient(leg))
+    .map((leg) => receiptLeg(house, request, leg, decisions))
+  const recipients = recipientsOf(house.context, legs)
   const retains = told.some((leg) => leg.retained.length > 0)
-  const failed = told.some(({ state }) => state === 'accepted-as-failed')
+  const failed =
+    told.some(({ state }) => state === 'accepted-as-failed') || recipients.some((one) => one.told === null)
   const found = told.some((leg) => Object.keys(leg.counts).length > 0)
   const outcome = failed
     ? 'completed-with-left'
@@ -119,8 +124,8 @@ function receiptFor(
       }
     }),
     legs: told,
-    recipients: [],
-    ledger: { entries: legs.length, objects },
+    recipients: recipients.map(({ name, told: at }) => ({ name, told: at?.toISOString() ?? null })),
+    ledger: { entries: told.filter(({ kind }) => kind !== 'search').length, objects },
   }
 }
 

@@ -100,12 +100,18 @@ function checkAccess(file: ConfigFile, subject: Subject, path: PropertyKey[]): P
           ],
     ),
   )
-  const stores = subject.access.stores.flatMap((store, index) =>
-    others.has(store)
-      ? []
-      : [{ path: [...path, 'access', 'stores', index], message: `${store} is not among other_stores` }],
-  )
+  const stores = subject.access.stores.flatMap((store, index) => {
+    const at = [...path, 'access', 'stores', index]
+    if (!others.has(store)) return [{ path: at, message: `${store} is not among other_stores` }]
+    return isRecipient(file, store)
+      ? [{ path: at, message: `${store} is a recipient: it is told once the erasure can't be taken back` }]
+      : []
+  })
   return [...places, ...stores]
+}
+
+function isRecipient(file: ConfigFile, store: string): boolean {
+  return Object.hasOwn(file.stores, store) && file.stores[store]?.kind === 'recipient'
 }
 
 /** The store exists and is a PostgreSQL one, and the table is in the map. */
@@ -324,6 +330,8 @@ function checkNotifications(file: ConfigFile): Problem[] {
   const { store } = file.notifications
   if (store !== undefined && !Object.hasOwn(file.stores, store))
     return [{ path: ['notifications', 'store'], message: `there is no store ${store}` }]
+  if (store !== undefined && isRecipient(file, store))
+    return [{ path: ['notifications', 'store'], message: `${store} is a recipient: nothing is erased there` }]
   const { channel } = file.notifications
   return channel === 'log' || file.notifications[channel] !== undefined
     ? []

@@ -11,6 +11,7 @@ import { keysStore } from './stores/keys.ts'
 import { opendsrStore } from './stores/opendsr.ts'
 import { opensearchStore } from './stores/opensearch.ts'
 import { posthogStore } from './stores/posthog.ts'
+import { recipientStore } from './stores/recipient.ts'
 import { redisStore } from './stores/redis.ts'
 import { s3Store } from './stores/s3.ts'
 import { salesforceStore } from './stores/salesforce.ts'
@@ -242,6 +243,7 @@ export const dataMapSchema = z.strictObject({
       cloudflareStore,
       opendsrStore,
       webhookStore,
+      recipientStore,
     ]),
   ),
   subjects: z.record(name, subject),

@@ -90,4 +90,6 @@ export interface EraseRequest {
   limit: number
   /** Jobs that an earlier call for these subjects left pending: looked at, not started anew. */
   jobs?: readonly string[]
+  /** Whose erasure it is: the request of each subject, in their order, the same at every try. */
+  requests?: readonly string[]
 }

@@ -153,3 +153,20 @@ export async function openWebhook(entry: Entry<'webhook'>, { name, secret, pace 
     leads: braces(...entry.sends),
   }
 }
+
+export async function openRecipient(entry: Entry<'recipient'>, { name, secret, pace, requestKey }: Tools) {
+  const { recipientEraser } = await import('./processors/recipient/eraser.ts')
+  return {
+    eraser: recipientEraser({
+      name,
+      pace,
+      requestKey,
+      url: secret(entry.url),
+      secret: secret(entry.secret),
+      allowPrivate: entry.allow_private,
+      ratePerMinute: entry.rate_per_minute ?? null,
+    }),
+    plan: { sends: entry.sends },
+    leads: braces(...entry.sends),
+  }
+}

@@ -13,6 +13,7 @@ import {
   openCloudflare,
   openOpendsr,
   openWebhook,
+  openRecipient,
 } from './open-processors.ts'
 import { credentials, given, type Entry, type Opened, type StoreTools, type Tools } from './open-tools.ts'
 import type { Pace } from './pace.ts'
@@ -25,6 +26,8 @@ export interface OpenedStore {
   concerns(identifiers: Identifiers): boolean
   /** What goes with it can't be brought back by anything, so it goes last. */
   shredsKeys: boolean
+  /** Someone is told there, and nothing is erased or read back. */
+  tells: boolean
   close(): Promise<void>
 }
 
@@ -74,11 +77,20 @@ async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
       return bound(await openOpendsr(entry, tools))
     case 'webhook':
       return bound(await openWebhook(entry, tools))
+    case 'recipient':
+      return { ...bound(await openRecipient(entry, tools)), tells: true }
     case 'declared': {
       const { declaredEraser } = await import('./stores/declared/eraser.ts')
       const { owner, holds, gone_after: goneAfter } = entry
       const eraser = declaredEraser({ name: tools.name, owner, holds, goneAfter })
-      return { eraser, leads: [], concerns: () => true, shredsKeys: false, close: () => Promise.resolve() }
+      return {
+        eraser,
+        leads: [],
+        concerns: () => true,
+        shredsKeys: false,
+        tells: false,
+        close: () => Promise.resolve(),
+      }
     }
     case 'postgres':
       break
@@ -105,6 +117,7 @@ function bound<P extends Identified>({ eraser, plan, leads, close }: Opened<P>):
     leads,
     concerns: (identifiers) => leads.some((template) => leadsSomewhere(template, identifiers)),
     shredsKeys: false,
+    tells: false,
     close: () => {
       close?.()
       return Promise.resolve()

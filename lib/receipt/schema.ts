@@ -104,16 +104,17 @@ function contradictions(receipt: Receipt): Contradiction[] {
   const demand = (ok: boolean, path: Contradiction['path'], message: string) => {
     if (!ok) found.push({ path, message })
   }
-  const { outcome, refusal, legs } = receipt
+  const { outcome, refusal, legs, recipients } = receipt
   for (const [i, leg] of legs.entries())
     for (const [message, ok] of legRules(leg)) demand(ok, ['legs', i], message)
   const kept = legs.some((leg) => leg.retained.length > 0)
-  const failed = legs.some(({ state }) => state === 'accepted-as-failed')
+  const failed =
+    legs.some(({ state }) => state === 'accepted-as-failed') || recipients.some(({ told }) => told === null)
   demand((outcome === 'refused') === (refusal !== null), ['refusal'], 'goes with the outcome refused')
   demand(
     outcome !== 'completed' || (!kept && !failed),
     ['outcome'],
-    'is completed although something is retained or left',
+    'is completed although something is retained or left, or somebody was not told',
   )
   demand(
     outcome !== 'completed-with-retained' || (kept && !failed),
@@ -123,7 +124,7 @@ function contradictions(receipt: Receipt): Contradiction[] {
   demand(
     outcome !== 'completed-with-left' || failed,
     ['outcome'],
-    'is completed-with-left although every leg came to its end',
+    'is completed-with-left although every leg came to its end and everybody was told',
   )
   demand(
     outcome !== 'nothing-found' || (!kept && !failed && !legs.some((leg) => ownItems(leg) > 0)),

@@ -10,7 +10,7 @@ export const kinds: Readonly<Record<Receipt['kind'], string>> = {
 export const outcomes: Readonly<Record<Outcome, { short: string; long: string }>> = {
   completed: {
     short: 'Erased',
-    long: 'Every store and recipient named here was asked to erase and has said yes; where a time stands under “read back”, it was searched afterwards and nothing was left.',
+    long: 'Every store named here was asked to erase and has said yes, and every recipient was told; where a time stands under “read back”, it was searched afterwards and nothing was left.',
   },
   'completed-with-retained': {
     short: 'Erased, except for what has to be kept',
@@ -18,7 +18,7 @@ export const outcomes: Readonly<Record<Outcome, { short: string; long: string }>
   },
   'completed-with-left': {
     short: 'Ended with something not erased',
-    long: 'Something could not be erased, or it could not be made sure of. A person accepted that by name; it stands below.',
+    long: 'Something could not be erased or made sure of, and a person accepted that by name; or a recipient could not be told. It stands below.',
   },
   'nothing-found': {
     short: 'Nothing found',

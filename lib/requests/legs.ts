@@ -206,12 +206,12 @@ export async function recordLegs(
          retained = coalesce(g.retained, l.retained),
          reopened = l.reopened + g.lied::int,
          attempt = CASE WHEN g.fresh THEN 0 ELSE l.attempt END,
-         accepted_at = CASE WHEN g.lied THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained') THEN coalesce(l.accepted_at, clock_timestamp())
+         accepted_at = CASE WHEN g.lied THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained', 'told') THEN coalesce(l.accepted_at, clock_timestamp())
            ELSE l.accepted_at END,
          verified_at = CASE WHEN g.state IN ('verified', 'retained') THEN clock_timestamp() ELSE NULL END
        FROM given g
        WHERE l.request_id = g."requestId" AND l.store = g.store AND EXISTS (SELECT FROM held)
-         AND l.state NOT IN ('not-needed', 'verified', 'retained', 'accepted-as-failed')
+         AND l.state NOT IN ('not-needed', 'verified', 'retained', 'told', 'accepted-as-failed')
        RETURNING l.request_id, l.store, l.state, g."errorCode" AS code, g."hasError" AS failed, g.lied
      ), noted AS (
        INSERT INTO lethe_control.events (run_id, type, actor, data)
@@ -220,7 +220,7 @@ export async function recordLegs(
            THEN format('{"code":"%s","request":"%s","store":"%s"}', code, request_id, store)
            WHEN lied THEN format('{"request":"%s","store":"%s"}', request_id, store)
            ELSE format('{"request":"%s","state":"%s","store":"%s"}', request_id, state, store) END::json
-       FROM written WHERE lied OR (failed AND code IS NOT NULL) OR state IN ('not-needed', 'verified', 'retained')
+       FROM written WHERE lied OR (failed AND code IS NOT NULL) OR state IN ('not-needed', 'verified', 'retained', 'told')
      )
      SELECT EXISTS (SELECT FROM held) AS held`),
     [claim.id, claim.fence.toString(), canonicalJson(changes.map(asRow))],

@@ -155,13 +155,20 @@ export const legStates = [
   'accepted',
   'verified',
   'retained',
+  'told',
   'failed',
   'accepted-as-failed',
 ] as const
 export type LegState = (typeof legStates)[number]
 
 /** Nothing more is done about such a leg. */
-export const endedLegs: readonly LegState[] = ['not-needed', 'verified', 'retained', 'accepted-as-failed']
+export const endedLegs: readonly LegState[] = [
+  'not-needed',
+  'verified',
+  'retained',
+  'told',
+  'accepted-as-failed',
+]
 
 /** In the words that support reads. */
 export const legSentences: Readonly<Record<LegState, string>> = {
@@ -171,6 +178,7 @@ export const legSentences: Readonly<Record<LegState, string>> = {
   accepted: 'accepted; not read back yet',
   verified: 'read back: absent',
   retained: 'read back: what stays, stays on a ground',
+  told: 'told of the erasure; nothing is read back there',
   failed: 'failed; tried again',
   'accepted-as-failed': 'failed, and a named person accepted that',
 }

@@ -75,7 +75,7 @@ CREATE TABLE lethe_control.erasure_legs (
   kind text NOT NULL,
   -- legs of a later stage wait until those before were tried (lib/requests/legs.ts)
   stage smallint NOT NULL,
-  state text NOT NULL CHECK (state IN ('not-needed', 'pending', 'waiting', 'accepted', 'verified', 'retained', 'failed', 'accepted-as-failed')),
+  state text NOT NULL CHECK (state IN ('not-needed', 'pending', 'waiting', 'accepted', 'verified', 'retained', 'told', 'failed', 'accepted-as-failed')),
   next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- calls begun; recorded before the call goes out
   attempt integer NOT NULL DEFAULT 0,

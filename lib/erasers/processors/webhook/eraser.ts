@@ -1,11 +1,7 @@
 /** A team's own service that erases when it is told to by a signed POST. */
-import { newId, wallClock } from '../../../clock/index.ts'
-import { webhookHeaders, webhookKey } from '../../../webhooks/index.ts'
+import { newId } from '../../../clock/index.ts'
 import type { Eraser, ErasePage, Retained, SubjectRef, Verification } from '../../eraser.ts'
-import type { Identified } from '../../identifiers.ts'
-import type { Side } from '../call.ts'
-import { checkAddress, guardedSend } from '../guarded.ts'
-import { requestVendor } from '../http.ts'
+import { sentOf, signedPosts, type Sending, type SentSubject, type SignedOptions } from '../signed.ts'
 import {
   checkPlaces,
   eraseAnswer,
@@ -17,17 +13,9 @@ import {
   verifyAnswer,
   type Event,
   type KeptAnswer,
-  type SentSubject,
 } from './protocol.ts'
 
-export interface WebhookEraserOptions extends Pick<Side, 'pace' | 'patience'> {
-  /** The store's name in the map. */
-  name: string
-  url: string
-  /** Base64 of 24 to 64 bytes, with or without `whsec_` before it. */
-  secret: string
-  /** Also plain HTTP, this machine and private networks. */
-  allowPrivate?: boolean
+export interface WebhookEraserOptions extends SignedOptions {
   /** What the service says of itself, since nobody else knows; the safest by default. */
   declared?: {
     settleSeconds?: number
@@ -37,9 +25,7 @@ export interface WebhookEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   }
 }
 
-export interface WebhookPlan extends Identified {
-  /** The identifiers that are sent, and no others. */
-  sends: readonly string[]
+export interface WebhookPlan extends Sending {
   /** Every place that an answer may name. */
   places: readonly string[]
 }
@@ -49,41 +35,13 @@ const BULK = 100
 
 /** Throws E_CONFIG for a secret that is too short and an address that may not be called. */
 export function webhookEraser(options: WebhookEraserOptions): Eraser<WebhookPlan> {
-  const { name: store, url, pace, patience, allowPrivate = false, declared = {} } = options
-  const guard = { store, allowPrivate }
-  const baseUrl = checkAddress(url, guard).href
-  const key = webhookKey(options.secret, `The secret of ${store}`)
-  const side = {
-    store,
-    vendor: 'The processor',
-    pace,
-    baseUrl,
-    headers: {},
-    ...(patience ? { patience } : {}),
-  }
-  const plainSend = guardedSend(guard)
+  const { name: store, declared = {} } = options
+  const post = signedPosts('The processor', options)
 
-  /** One message is one id, however often it is tried; each try has its own time and so its own signature. */
+  /** Each call is a message of its own. */
   async function tell(event: Event, data: object, signal: AbortSignal): Promise<unknown> {
-    const id = `msg_${newId()}`
-    const message = {
-      type: event,
-      timestamp: wallClock().toISOString(),
-      data: { protocol: PROTOCOL, ...data },
-    }
-    const { body } = await requestVendor(
-      {
-        ...side,
-        send: (address, init) => {
-          const signed = webhookHeaders(key, { id, at: wallClock(), body: init.body ?? '' })
-          return plainSend(address, { ...init, headers: { ...init.headers, ...signed } })
-        },
-      },
-      event.replace('lethe.', ''),
-      { method: 'POST', path: '', body: message },
-      signal,
-    )
-    return body
+    const message = { type: event, data: { protocol: PROTOCOL, ...data } }
+    return (await post(`msg_${newId()}`, event.replace('lethe.', ''), message, signal)).body
   }
 
   return {
@@ -178,18 +136,6 @@ export function webhookEraser(options: WebhookEraserOptions): Eraser<WebhookPlan
 
 function send(subjects: readonly SubjectRef[], plan: WebhookPlan): SentSubject[] {
   return subjects.map((subject) => sentOf(subject, plan)).filter((subject) => subject !== null)
-}
-
-/** Null: nothing is known that could lead to the subject there. */
-function sentOf(subject: SubjectRef, plan: WebhookPlan): SentSubject | null {
-  const known = plan.identifiers(subject)
-  const identifiers = Object.fromEntries(
-    plan.sends.flatMap((name) => {
-      const values = Object.hasOwn(known, name) ? (known[name] ?? []) : []
-      return values.length === 0 ? [] : [[name, [...values]] as const]
-    }),
-  )
-  return Object.keys(identifiers).length === 0 ? null : { kind: subject.kind, identifiers }
 }
 
 function some(counts: Readonly<Record<string, number>>): Record<string, number> {

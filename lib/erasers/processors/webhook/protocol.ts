@@ -4,16 +4,11 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../../errors/index.ts'
+import type { SentSubject } from '../signed.ts'
 
 export const PROTOCOL = 1
 
 export type Event = 'lethe.probe' | 'lethe.locate' | 'lethe.erase' | 'lethe.verify'
-
-export interface SentSubject {
-  kind: string
-  /** Values by name, only those that the plan names. */
-  identifiers: Record<string, readonly string[]>
-}
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const word = z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/)

@@ -33,6 +33,8 @@ policies:
     schedule: { cron: '0 3 * * *' }
 `
 
+const lab = '\n  lab: { kind: recipient, url: env:LAB, secret: env:LAB_SECRET, sends: [email] }'
+
 function load(text: string, env: Record<string, string> = {}): Config {
   const path = join(folder, 'lethe.yaml')
   writeFileSync(path, text)
@@ -195,10 +197,23 @@ describe('a file with mistakes', () => {
       '\nnotifications: { channel: webhook }\npolicies',
       'is missing, and the channel is webhook',
     ],
+    [
+      'root: public.patients }',
+      'root: public.patients, other_stores: [lab], access: { stores: [lab] } }',
+      'lab is a recipient: it is told once',
+      lab,
+    ],
+    [
+      '\npolicies',
+      '\nnotifications: { store: lab }\npolicies',
+      'lab is a recipient: nothing is erased there',
+      lab,
+    ],
     ['version: 1', 'version: 2', 'version'],
     ['  files', '  FILES', 'lower-case name'],
-  ])('%j as %j is refused', (from, to, words) => {
-    expect(problems(but(from, to)).join('\n')).toContain(words)
+  ])('%j as %j is refused', (from, to, words, more = '') => {
+    const text = but(from, to).replace('\nsubjects:', `${more}\nsubjects:`)
+    expect(problems(text).join('\n')).toContain(words)
   })
 
   test('tells everything at once', () => {

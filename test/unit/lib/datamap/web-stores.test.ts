@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { cloudflareStore } from '../../../../lib/datamap/stores/cloudflare.ts'
 import { cloudfrontStore } from '../../../../lib/datamap/stores/cloudfront.ts'
 import { opendsrStore } from '../../../../lib/datamap/stores/opendsr.ts'
+import { recipientStore } from '../../../../lib/datamap/stores/recipient.ts'
 import { webhookStore } from '../../../../lib/datamap/stores/webhook.ts'
 
 const stores = {
@@ -51,6 +52,17 @@ const stores = {
     schema: webhookStore,
     least: { kind: 'webhook', url: 'env:URL', secret: 'env:SECRET', sends: ['email'], places: ['letters'] },
     wrong: [{ url: 'https://example.org' }, { places: ['a@b'] }, { sends: [] }],
+  },
+  recipient: {
+    schema: recipientStore,
+    least: { kind: 'recipient', url: 'env:URL', secret: 'env:SECRET', sends: ['email'] },
+    wrong: [
+      { secret: 'whsec_x' },
+      { sends: [] },
+      { name_in_receipt: 'lab@example.org' },
+      { name_in_receipt: 'two\nlines' },
+      { name_in_receipt: 'a\u202eb' },
+    ],
   },
 }
 

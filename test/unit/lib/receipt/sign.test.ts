@@ -210,6 +210,10 @@ describe('a receipt is not signed', () => {
       { outcome: 'completed-with-retained', legs: [sampleLeg()] },
     ],
     ['completed-with-left, while nothing failed', { outcome: 'completed-with-left', legs: [sampleLeg()] }],
+    [
+      'completed, while a recipient was not told',
+      { outcome: 'completed', legs: [sampleLeg()], recipients: [{ name: 'Laboratory', told: null }] },
+    ],
     ['verified, never read back', { legs: [sampleLeg({ verified: null })] }],
     [
       'verified, with something retained',
@@ -222,14 +226,14 @@ describe('a receipt is not signed', () => {
     ['not needed, after items were removed', { legs: [sampleLeg({ state: 'not-needed' })] }],
   ])('that says %s', (_what, change) => {
     const outcome = 'legs' in change && !('outcome' in change) ? { outcome: 'completed' } : {}
-    expect(() => signReceipt({ ...receipt, ...outcome, ...change } as never, signer)).toThrow(
+    expect(() => signReceipt({ ...receipt, ...outcome, recipients: [], ...change } as never, signer)).toThrow(
       expect.objectContaining({ code: 'E_EVIDENCE_FORMAT' }),
     )
   })
 
   it("but is where counts of a call for several may be another subject's", () => {
     const shared = sampleLeg({ state: 'not-needed', sharedWith: 3 })
-    const nothing = sampleReceipt({ outcome: 'nothing-found', legs: [shared] })
+    const nothing = sampleReceipt({ outcome: 'nothing-found', legs: [shared], recipients: [] })
     expect(verifyReceipt(signReceipt(nothing, signer), [signer]).receipt.outcome).toBe('nothing-found')
   })
 })
