@@ -14,6 +14,7 @@ import { grouped, ids, mover } from './advance.ts'
 import { answerCompletion } from './answers.ts'
 import type { House } from './house.ts'
 import { issueReceipts } from './receipt.ts'
+import { entomb } from './tombstones.ts'
 
 /** Of requests in `erasing` or `verifying`. Returns how many ended. */
 export async function settle(house: House, requests: readonly ErasureRequest[]): Promise<number> {
@@ -76,13 +77,15 @@ async function answerFirst(house: House, requests: readonly ErasureRequest[]): P
   const { control } = house.context
   await postpone(control, ids(requests), house.claim, `clock_timestamp() + interval '1 hour'`, 'answer')
   const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
-  await answerCompletion(house.context, requests, legs)
+  await answerCompletion(house.context, await entomb(house, requests, legs), legs)
 }
 
-async function end(house: House, requests: readonly ErasureRequest[]): Promise<number> {
-  if (requests.length === 0) return 0
+async function end(house: House, given: readonly ErasureRequest[]): Promise<number> {
+  if (given.length === 0) return 0
   const { control } = house.context
-  const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
+  const legs = grouped(await legsOf(control, ids(given)), (leg) => leg.requestId)
+  const requests = await entomb(house, given, legs)
+  if (requests.length === 0) return 0
   await answerCompletion(
     house.context,
     requests.filter(({ answeredAt }) => answeredAt === null),

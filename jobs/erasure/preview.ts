@@ -4,6 +4,7 @@ import { LetheError } from '../../lib/errors/index.ts'
 import { newId } from '../../lib/clock/index.ts'
 import type { Context } from '../context.ts'
 import { openHouse } from './house.ts'
+import { planTombstones, type PlannedTombstone } from './tombstones.ts'
 import { classesOf, planFor, subjectOf, wantedOf } from './plans.ts'
 
 export interface Preview {
@@ -28,6 +29,8 @@ export interface Preview {
   }[]
   /** Tables whose rows stay, with the ground. */
   retained: { table: string; ground: string }[]
+  /** Rows written once the keys are shredded. */
+  tombstones: PlannedTombstone[]
   classes: { name: string; decision: string; ground: string | null }[]
   /** How many values lead elsewhere, by identifier; the values are not shown. */
   identifiers: Readonly<Record<string, number>>
@@ -94,6 +97,7 @@ export async function previewErasure(
             ground: rule?.retain?.ground ?? classes[rule?.class ?? '']?.ground ?? 'the map says so',
           }
         }),
+      tombstones: await planTombstones(target, plan, subject),
       classes: own.map((name) => ({
         name,
         decision: classes[name]?.decision ?? 'erase',

@@ -114,6 +114,8 @@ function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
       return `Access is cut; nothing is erased before ${day(request.graceUntil)}. Until then it can be cancelled.`
     case 'erasing':
     case 'verifying': {
+      if (waitingFor === 'tombstone')
+        return `What there is to erase is erased; its tombstone could not be written (the log says why), and is tried again each minute.`
       const open = legs.filter((leg) => ['pending', 'waiting', 'failed', 'accepted'].includes(leg.state))
       return `Still open: ${open.map((leg) => `${leg.store} (${legSentences[leg.state]}${leg.nextAt === null ? '' : `, looked at again ${instant(leg.nextAt)}`})`).join('; ') || 'nothing'}.`
     }

@@ -50,6 +50,7 @@ function checkSubjects(file: ConfigFile): Problem[] {
     problems.push(...checkPlace(file, subject.store, subject.root, [...path, 'store'], [...path, 'root']))
     problems.push(...checkOtherStores(file, subject, path))
     problems.push(...checkAccess(file, subject, path))
+    problems.push(...checkTombstones(file, subject, path))
     return problems
   })
 }
@@ -108,6 +109,19 @@ function checkAccess(file: ConfigFile, subject: Subject, path: PropertyKey[]): P
       : []
   })
   return [...places, ...stores]
+}
+
+function checkTombstones(file: ConfigFile, subject: Subject, path: PropertyKey[]): Problem[] {
+  return subject.tombstones.flatMap(({ table }, index) =>
+    isMapped(file, subject.store, table)
+      ? []
+      : [
+          {
+            path: [...path, 'tombstones', index, 'table'],
+            message: `${table} is not in the map (tables.${subject.store})`,
+          },
+        ],
+  )
 }
 
 function isRecipient(file: ConfigFile, store: string): boolean {

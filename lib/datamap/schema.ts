@@ -92,6 +92,17 @@ const access = z.strictObject({
     .describe('of other_stores: emptied of the subject at once, such as a Redis with its sessions'),
 })
 
+const tombstone = z.strictObject({
+  table: table.describe("an append-only table of the subject's own store"),
+  columns: z
+    .record(column, sql)
+    .refine((columns) => Object.keys(columns).length > 0, 'names no column')
+    .describe('SQL for each column, over the subject (alias subject: a row that has nothing but its key)'),
+  once: sql.describe(
+    'SQL over the row (alias t) and the subject (alias subject): true for the tombstone that is there already',
+  ),
+})
+
 const subject = z.strictObject({
   store: name,
   root: table.describe('the table whose rows are the data subjects'),
@@ -125,6 +136,12 @@ const subject = z.strictObject({
       "the application's own legal holds: SQL conditions over the root (alias root) under which it stays",
     ),
   access: access.prefault({}).describe('what is done at once so that nobody signs in as this person'),
+  tombstones: z
+    .array(tombstone)
+    .default([])
+    .describe(
+      'for event tables whose payload goes by crypto-shredding: a row inserted once the keys are shredded',
+    ),
   other_stores: z
     .array(
       z.union([

@@ -46,6 +46,7 @@ export {
   type Wanted,
 } from './stores/postgres/identifiers.ts'
 export { cutAccess, readAccess, restoreAccess, type SavedRow } from './stores/postgres/access.ts'
+export { tryTombstone, writeTombstones, type Tombstone } from './stores/postgres/tombstones.ts'
 export { markPopulation, whyNot } from './stores/postgres/why-not.ts'
 export { freeTextColumns, searchable, searchFreeText } from './stores/postgres/free-text.ts'
 export { heldAmong } from './stores/postgres/held.ts'

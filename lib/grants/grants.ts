@@ -24,6 +24,8 @@ export interface GrantOptions {
   plans?: readonly DeletionPlan[]
   /** For a target: how the access of its subjects is cut and given back. */
   access?: readonly SubjectEntry['access'][]
+  /** For a target: the rows that are written once a person's keys are shredded. */
+  tombstones?: SubjectEntry['tombstones']
   /** For a target: the role of an application that asks for erasures; without it the statements stand as a comment. */
   application?: string
 }
@@ -54,7 +56,7 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
       : [
           ...ownTables('lethe', targetRights, names),
           ...intake(options.application),
-          ...planned(options.plans ?? [], options.access ?? [], names),
+          ...planned(options, names),
         ]
   return `${[...createRoles(names), ...lines].join('\n')}\n`
 }
@@ -114,14 +116,10 @@ function intake(application: string | undefined): string[] {
   ]
 }
 
-function planned(
-  plans: readonly DeletionPlan[],
-  access: readonly SubjectEntry['access'][],
-  names: Names,
-): string[] {
+function planned({ plans = [], access = [], tombstones = [] }: GrantOptions, names: Names): string[] {
   const worker = quote(names.worker)
   const operator = quote(names.operator)
-  const tables = neededRights(plans, access)
+  const tables = neededRights(plans, access, tombstones)
   if (tables.size === 0) return []
   const views = plans.flatMap((plan) => plan.materialisedViews.map((entry) => name(entry.view)))
   const schemas = [...new Set([...tables.values()].map((entry) => entry.table.schema))].sort()
@@ -166,10 +164,11 @@ export interface Needed {
   columns: ReadonlySet<string>
 }
 
-/** Every table the plans and the access rules name, with the rights that their statements need, in a fixed order. */
+/** Every table the plans, the access rules and the tombstones name, with the rights that their statements need, in a fixed order. */
 export function neededRights(
   plans: readonly DeletionPlan[],
   access: readonly SubjectEntry['access'][] = [],
+  tombstones: SubjectEntry['tombstones'] = [],
 ): Map<string, Needed> {
   const found = new Map<string, Needed>()
   const need = (table: TableName, rights: readonly string[]) => {
@@ -183,6 +182,7 @@ export function neededRights(
     for (const minimum of plan.minimums) need(minimum.table, ['SELECT'])
     for (const step of plan.steps) need(step.table, rightsOf(step))
   }
+  for (const { table } of tombstones) need(tableOf(table), ['SELECT', 'INSERT'])
   for (const rule of access.flatMap((rules) => rules.delete)) need(tableOf(rule.table), ['SELECT', 'DELETE'])
   for (const [key, { table, columns }] of cutColumns(access)) {
     need(table, ['SELECT'])

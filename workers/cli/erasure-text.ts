@@ -73,7 +73,7 @@ export function listText(requests: readonly ListedRequest[]): string {
 }
 
 export function previewText(preview: Preview, bold: Bold): string {
-  const { places, retained, classes, notCovered } = preview
+  const { places, retained, tombstones, classes, notCovered } = preview
   const needed = places.filter((place) => place.needed)
   const lines = [
     bold(
@@ -99,6 +99,15 @@ export function previewText(preview: Preview, bold: Bold): string {
   if (idle.length > 0) lines.push('', `Nothing leads to: ${idle.join(', ')}.`)
   if (retained.length > 0)
     lines.push('', bold('Stays'), ...retained.map(({ table: name, ground }) => `  ${name}: ${ground}`))
+  if (tombstones.length > 0)
+    lines.push(
+      '',
+      bold('Tombstones, once the keys are shredded'),
+      ...tombstones.map(
+        ({ table: name, columns, problem }) =>
+          `  ${name} (${columns.join(', ')})${problem === null ? '' : `: CAN'T BE WRITTEN: ${problem}`}`,
+      ),
+    )
   if (classes.length > 0)
     lines.push(
       '',

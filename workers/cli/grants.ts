@@ -45,6 +45,9 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
               access: Object.values(config.file.subjects)
                 .filter(({ store }) => store === database)
                 .map(({ access }) => access),
+              tombstones: Object.values(config.file.subjects)
+                .filter(({ store }) => store === database)
+                .flatMap(({ tombstones }) => tombstones),
               ...(options.application === undefined ? {} : { application: options.application }),
             }),
     })

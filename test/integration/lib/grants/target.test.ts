@@ -107,6 +107,12 @@ test('every table of ours in a target has a rule for each role', async () => {
   expect(tables.map((table) => table.name).sort()).toEqual(Object.keys(targetRights).sort())
 })
 
+test('a table of tombstones is written to and not changed', () => {
+  const tombstones = [{ table: 'public.events', columns: { kind: `'erased'` }, once: 'true' }]
+  const text = grantsSql('target', { tombstones })
+  expect(text).toContain('GRANT SELECT, INSERT ON "public"."events" TO "lethe_worker"')
+})
+
 test('the statements say what needs ownership', () => {
   const text = grantsSql('target', { plans: [plan] })
   expect(text).toContain('GRANT MAINTAIN ON "Clinic"."patient_counts"')

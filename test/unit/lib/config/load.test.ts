@@ -209,6 +209,16 @@ describe('a file with mistakes', () => {
       'lab is a recipient: nothing is erased there',
       lab,
     ],
+    [
+      'root: public.patients }',
+      "root: public.patients, tombstones: [{ table: public.events, columns: { kind: \"'erased'\" }, once: 'true' }] }",
+      'public.events is not in the map',
+    ],
+    [
+      'root: public.patients }',
+      "root: public.patients, tombstones: [{ table: public.notes, columns: {}, once: 'true' }] }",
+      'names no column',
+    ],
     ['version: 1', 'version: 2', 'version'],
     ['  files', '  FILES', 'lower-case name'],
   ])('%j as %j is refused', (from, to, words, more = '') => {
