@@ -12,7 +12,7 @@ import {
   type DeletionPlan,
   type KeyColumn,
 } from '../lib/datamap/index.ts'
-import { rootTable } from '../lib/erasers/index.ts'
+import { headOf, rootTable } from '../lib/erasers/index.ts'
 import { LetheError } from '../lib/errors/index.ts'
 import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'
@@ -31,7 +31,7 @@ export async function canonicalHold(
   return { hold, found: null }
 }
 
-/** A subject's key as PostgreSQL itself prints it. Throws E_IDENTIFIER where it has another number of columns or doesn't fit their types. */
+/** A subject's key as PostgreSQL itself prints it; of a row that was merged into another, that one's. Throws E_IDENTIFIER where it has another number of columns or doesn't fit their types. */
 export async function canonicalSubject(
   context: Context,
   store: string,
@@ -39,12 +39,14 @@ export async function canonicalSubject(
   given: readonly string[],
 ): Promise<string[]> {
   const plan = await loadPlan(context, store, { subject })
-  return cast(
-    await context.target(store),
+  const target = await context.target(store)
+  const key = await cast(
+    target,
     plan.key,
     given,
     (message) => new LetheError('E_IDENTIFIER', { message: `The key of a ${subject} ${message}.` }),
   )
+  return [...(await headOf(target, plan, key))]
 }
 
 /**

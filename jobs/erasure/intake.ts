@@ -1,6 +1,7 @@
 /** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
 import { z } from 'zod'
 import { wallClock } from '../../lib/clock/index.ts'
+import { headOf } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import {
@@ -143,11 +144,15 @@ async function keysOf(
   }
   const target = await context.target(store)
   const plan = await planFor(context, store, kind)
-  return canonicalSubjects(
+  const keys = await canonicalSubjects(
     target,
     plan,
     rows.map(({ root_key: key }) => key ?? []),
   )
+  if (plan.alias === null) return keys
+  const heads: (string[] | LetheError)[] = []
+  for (const key of keys) heads.push(Array.isArray(key) ? [...(await headOf(target, plan, key))] : key)
+  return heads
 }
 
 /** Throws what can't be followed. */

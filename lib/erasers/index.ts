@@ -42,6 +42,7 @@ export {
 export {
   collectIdentifiers,
   findByIdentifier,
+  headOf,
   type Collected,
   type Wanted,
 } from './stores/postgres/identifiers.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { sqlColumn, sqlLiteral, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
 import type { Identifiers } from '../../identifiers.ts'
-import { givenIsRoot, givenKeys, keyArrays, rootTable } from './root-sql.ts'
+import { givenIsRoot, givenKeys, keyArrays, rootKeyText, rootTable } from './root-sql.ts'
 import { expandSubjects } from './subjects.ts'
 
 export interface Wanted {
@@ -92,18 +92,55 @@ function asText(sql: string): string {
   return `CASE WHEN pg_typeof((${sql}))::text LIKE '%[]' THEN to_jsonb((${sql})) ELSE to_jsonb((${sql})::text) END`
 }
 
-/** Keys of the subjects that have this value, two at most: more than one is too many whoever they are. */
+/**
+ * Keys of the subjects that have this value, two at most: more than one is too many whoever they are. A row that was merged
+ * into another stands for that one.
+ */
 export async function findByIdentifier(
   db: Queryable,
   plan: DeletionPlan,
   sql: string,
   value: string,
 ): Promise<RootKey[]> {
-  const rows = await db.query(
-    z.object({ key: z.array(z.string()) }),
-    `SELECT ARRAY[${plan.key.map(({ name }) => `${sqlColumn('root', name)}::text`).join(', ')}] AS key
-     FROM ${rootTable(plan)} root WHERE (${sql})::text = $1 LIMIT 2`,
-    [value],
-  )
-  return rows.map(({ key }) => key)
+  return heads(db, plan, `(${sql})::text = $1`, [value])
+}
+
+/** The subject that a key is part of: its own, or the row that it was merged into. A row that isn't there stands for itself. */
+export async function headOf(db: Queryable, plan: DeletionPlan, key: RootKey): Promise<RootKey> {
+  const [column] = plan.key
+  if (plan.alias === null || column === undefined) return key
+  const own = `${sqlColumn('root', column.name)} = $1::text::${column.type}`
+  const [head] = await heads(db, plan, own, [key[0] ?? ''])
+  return head ?? key
+}
+
+async function heads(
+  db: Queryable,
+  plan: DeletionPlan,
+  where: string,
+  values: readonly string[],
+): Promise<RootKey[]> {
+  const rows = z.object({ key: z.array(z.string()) })
+  const [column] = plan.key
+  const root = rootTable(plan)
+  const found =
+    plan.alias === null || column === undefined
+      ? await db.query(
+          rows,
+          `SELECT ${rootKeyText(plan)} AS key FROM ${root} root WHERE ${where} LIMIT 2`,
+          values,
+        )
+      : await db.query(
+          rows,
+          // UNION ends a chain of merges that leads back to itself
+          `WITH RECURSIVE up(key, next) AS (
+             SELECT ${sqlColumn('root', column.name)}, ${sqlColumn('root', plan.alias)} FROM ${root} root WHERE ${where}
+             UNION
+             SELECT ${sqlColumn('root', column.name)}, ${sqlColumn('root', plan.alias)} FROM up
+             JOIN ${root} root ON ${sqlColumn('root', column.name)} = up.next
+           ) SELECT DISTINCT ARRAY[up.key::text] AS key FROM up
+           WHERE NOT EXISTS (SELECT FROM ${root} root WHERE ${sqlColumn('root', column.name)} = up.next) LIMIT 2`,
+          values,
+        )
+  return found.map(({ key }) => key)
 }
