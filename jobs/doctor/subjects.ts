@@ -12,6 +12,7 @@ import {
 import type { OpenedStore } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { missingRights } from '../../lib/grants/index.ts'
+import { mapRetaining, retainableClasses } from '../retained-classes.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { examineLeads } from './stores.ts'
 
@@ -28,9 +29,12 @@ export async function examineSubjects(
     findings.push(
       ...(await attempt('subject', kind, async () => {
         const plan = planDeletion(config.file, store, { subject: kind }, catalogue)
+        // what may be retained must fit the map too: found now, not when somebody has asked
+        const retaining = mapRetaining(config.file, retainableClasses(config.file))
+        const kept = planDeletion(retaining, store, { subject: kind }, catalogue)
         const keys = plan.key.map(({ name }) => name)
         return [
-          ...rights(kind, await missingRights(target, [plan], [subject.access])),
+          ...rights(kind, await missingRights(target, [plan, kept], [subject.access])),
           ...(await reads(kind, subject, target)),
           ...examineLeads(subject, kind, keys, others),
         ]

@@ -2,8 +2,9 @@
  * Brings due requests as far as they go without destroying anything: identity → assessment → access cut → grace → plan. A
  * thousand at a time; each change is one statement for all that make it.
  */
-import type { RootKey } from '../../lib/datamap/index.ts'
+import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
 import {
   dueRequests,
   getRequests,
@@ -149,8 +150,13 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
   })
   let moved = 0
   for (const [variant, some] of grouped(opened, ({ request }) => variantOf(request))) {
-    const deletion = await house.plan(variant === '' ? [] : variant.split(' '))
+    const deletion = await planOf(house, variant)
     const own = ids(some.map(({ request }) => request))
+    if (deletion === null) {
+      const why = { next: forever, waitingFor: 'map-findings' }
+      moved += (await moveRequests(context.control, 'attend', own, mover(house), why)).length
+      continue
+    }
     moved += await context.control.transaction(async (tx) => {
       await sealSecrets(
         tx,
@@ -169,14 +175,27 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
   return moved
 }
 
+/** Null where the map doesn't fit what was decided to stay: such a request needs a person, and holds up nobody else. */
+async function planOf(house: House, variant: string): Promise<DeletionPlan | null> {
+  if (variant === '') return house.plan([])
+  try {
+    return await house.plan(variant.split(' '))
+  } catch (error) {
+    if (error instanceof LetheError && error.code === 'E_MAP_FINDINGS') return null
+    throw error
+  }
+}
+
 /** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<number> {
   const { context } = house
   const free = await callable(house, await withoutHolds(house, due))
   const ready: ErasureRequest[] = []
   for (const [variant, some] of grouped(free, variantOf)) {
-    const { hash, mapVersion } = await house.plan(variant === '' ? [] : variant.split(' '))
-    const same = some.filter((request) => request.planHash === hash && request.mapVersion === mapVersion)
+    const deletion = await planOf(house, variant)
+    const same = some.filter(
+      (request) => request.planHash === deletion?.hash && request.mapVersion === deletion.mapVersion,
+    )
     await moveRequests(
       context.control,
       'attend',

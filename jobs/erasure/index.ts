@@ -24,4 +24,3 @@ export {
 export { previewErasure, type Preview } from './preview.ts'
 export { listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
 export { holdRequest, releaseRequest } from './hold.ts'
-export { mapRetaining } from './plans.ts'

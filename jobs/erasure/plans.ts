@@ -3,15 +3,14 @@ import {
   loadCatalogue,
   planDeletion,
   type Catalogue,
-  type DataMap,
   type DeletionPlan,
   type SubjectEntry,
 } from '../../lib/datamap/index.ts'
 import { monotonicMs } from '../../lib/clock/index.ts'
-import type { Config } from '../../lib/config/index.ts'
 import type { Wanted } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { Context } from '../context.ts'
+import { mapRetaining } from '../retained-classes.ts'
 
 /** A catalogue is as fresh as a step is long. */
 const FRESH_MS = 5_000
@@ -55,31 +54,6 @@ async function catalogueOf(context: Context, store: string): Promise<Catalogue> 
   known.set(store, { at: monotonicMs(), catalogue })
   catalogue.catch(() => known.delete(store))
   return catalogue
-}
-
-/** Tables of a retained class are kept with its ground and end, whatever the map would do with them otherwise. */
-export function mapRetaining(file: Config['file'], retained: readonly string[]): DataMap {
-  if (retained.length === 0) return file
-  const tables = Object.fromEntries(
-    Object.entries(file.tables).map(([store, entries]) => [
-      store,
-      Object.fromEntries(
-        Object.entries(entries).map(([table, entry]) => {
-          const rule =
-            entry.class !== undefined && retained.includes(entry.class)
-              ? file.erasure.classes[entry.class]
-              : undefined
-          if (rule?.ground === undefined || rule.until === undefined || entry.action !== 'delete')
-            return [table, entry]
-          return [
-            table,
-            { ...entry, action: 'retain' as const, retain: { ground: rule.ground, until: rule.until } },
-          ]
-        }),
-      ),
-    ]),
-  )
-  return { ...file, tables }
 }
 
 /** Throws E_NOT_FOUND. */

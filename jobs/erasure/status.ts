@@ -139,6 +139,8 @@ function attention({ id, waitingFor }: ErasureRequest, legs: readonly Leg[]): st
     const store = waitingFor.slice(9)
     return `Store ${store} can't be called as it is configured (lethe doctor says why), and nothing was erased anywhere: mend it, then lethe erasure retry ${id}; or accept ${id} ${store}, and what is there stays.`
   }
+  if (waitingFor === 'map-findings')
+    return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then lethe erasure retry ${id}.`
   if (waitingFor?.startsWith('minimum:') === true)
     return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person: refuse it with that ground, or wait and retry.`
   const stuck = legs.filter(

@@ -67,11 +67,9 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
  */
 async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
   const { loadCatalogue, planDeletion } = await import('../../lib/datamap/index.ts')
-  const { mapRetaining } = await import('../../jobs/erasure/index.ts')
+  const { mapRetaining, retainableClasses } = await import('../../jobs/retained-classes.ts')
   const { file, policies } = config
-  const kept = Object.entries(file.erasure.classes).flatMap(([name, { decision }]) =>
-    decision === 'erase' ? [] : [name],
-  )
+  const retaining = mapRetaining(file, retainableClasses(file))
   const subjects = Object.entries(file.subjects).flatMap(([name, subject]) =>
     subject.store === store ? [name] : [],
   )
@@ -85,7 +83,7 @@ async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
   )
   return [
     ...subjects.flatMap((subject) =>
-      [file, mapRetaining(file, kept)].map((map) => planDeletion(map, store, { subject }, catalogue)),
+      [file, retaining].map((map) => planDeletion(map, store, { subject }, catalogue)),
     ),
     ...tables.map(({ name, key }) => planDeletion(file, store, { table: name, key }, catalogue)),
   ]

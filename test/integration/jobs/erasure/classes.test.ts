@@ -1,0 +1,93 @@
+/** Classes of records that stay: by decision of a person, in the plan of that request alone. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { z } from 'zod'
+import {
+  assessRequest,
+  ensureCascade,
+  requestStatement,
+  requestStatus,
+  takeIntake,
+} from '../../../../jobs/erasure/index.ts'
+import { getRequest } from '../../../../lib/requests/index.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+
+let house: RetentionHouse
+beforeAll(async () => {
+  house = await openRetentionHouse()
+  // a reply makes the map unfit as soon as messages stay: its edge says nothing for that
+  await house.app.execute('ALTER TABLE messages ADD COLUMN reply_to bigint REFERENCES messages')
+  await house.app.execute('CREATE INDEX ON messages (reply_to)')
+})
+afterAll(() => house.close())
+beforeEach(async () => {
+  await house.empty()
+  await configure()
+  await house.app.execute(`INSERT INTO people (id, email) SELECT id, 'p' || id FROM generate_series(1, 2) id`)
+  await house.app.execute(
+    'INSERT INTO messages (id, person_id, sent_at) SELECT id, id, now() FROM generate_series(1, 2) id',
+  )
+})
+
+async function configure(): Promise<void> {
+  const { tables } = house.context.config.file
+  await house.configure({
+    tables: {
+      app: {
+        ...tables['app'],
+        'public.messages': {
+          ...tables['app']?.['public.messages'],
+          columns: { none: ['id', 'person_id', 'sent_at', 'reply_to'] },
+          class: 'correspondence',
+        },
+      },
+    },
+    erasure: {
+      classes: {
+        correspondence: {
+          decision: 'ask',
+          ground: 'claims under way',
+          until: `t.sent_at + interval '3 years'`,
+        },
+      },
+    },
+  })
+}
+
+async function ask(key: number): Promise<string> {
+  const [row] = await house.app.query(
+    z.object({ id: z.string() }),
+    `SELECT lethe.request_erasure('person', ARRAY[$1], kind => 'article-17', identity => 'signed-in-session') AS id`,
+    [String(key)],
+  )
+  await takeIntake(house.context, 'app')
+  return row?.id ?? ''
+}
+
+async function work(): Promise<void> {
+  await ensureCascade(house.context, 'person')
+  await house.work()
+}
+
+async function assess(id: string, decision: 'erase' | 'retain'): Promise<void> {
+  const signed = requestStatement('erasure.assess', id, { correspondence: decision }, 'claim 12')
+  const by = { attested: await house.sign(signed, 'clerk') }
+  await assessRequest(house.context, id, { correspondence: decision }, by)
+}
+
+test('one whose class does not fit the map needs a person, and holds up nobody else', async () => {
+  const kept = await ask(1)
+  const gone = await ask(2)
+  await work()
+  expect(await getRequest(house.control, kept)).toMatchObject({
+    state: 'confirmed',
+    waitingFor: 'assessment',
+  })
+  await assess(kept, 'retain')
+  await assess(gone, 'erase')
+  await work()
+  expect(await getRequest(house.control, gone)).toMatchObject({ state: 'completed' })
+  const status = await requestStatus(house.context, kept)
+  expect(status.request).toMatchObject({ state: 'needs-attention', waitingFor: 'map-findings' })
+  expect(status.next).toContain('lethe doctor')
+  expect(await house.ids('messages')).toEqual([1])
+})
