@@ -331,7 +331,7 @@ describe('a class of records', () => {
     await house.control.execute(
       `UPDATE lethe_control.erasure_legs SET state = 'accepted',
          next_at = clock_timestamp() - CASE request_id WHEN $1 THEN interval '1 hour' ELSE interval '1 minute' END WHERE store = 'app'`,
-      [first.id],
+      [second.id],
     )
     await house.later()
     expect(await house.legs(first.id)).toMatchObject({ app: { state: 'retained', reopened: 0 } })
