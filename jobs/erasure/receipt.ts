@@ -37,7 +37,7 @@ export async function issueReceipts(
   const receipts = requests.map((request) => {
     const own = legs.get(request.id) ?? []
     const decisions = made.get(request.id) ?? []
-    const receipt = receiptFor(house, request, own, decisions, now, journal.objects)
+    const receipt = receiptFor(house, request, own, decisions, now, journal.objects - journal.waiting)
     return { requestId: request.id, text: signReceipt(receipt, signer), hash: canonicalHash(receipt) }
   })
   await storeReceipts(context.control, claim, receipts)

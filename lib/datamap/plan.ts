@@ -54,6 +54,8 @@ export interface PlanTable {
   table: TableName
   action: 'delete' | 'pseudonymise' | 'retain' | 'detach'
   why: string
+  /** Why its rows are retained, as the map says; null: no row is. */
+  ground: string | null
   /**
    * SQL condition: row `t` of this table belongs to root row `root`. Both aliases stand free, so it can be put in an
    * EXISTS, a count or a LATERAL.

@@ -236,6 +236,7 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
       why,
       ...kept.keepers.filter((keeper) => keeper.table === mapped.key).map((keeper) => keeper.why),
     ].join('; '),
+    ground: mapped.entry.action === 'retain' ? (mapped.entry.retain?.ground ?? null) : null,
     belongs: rows.belongs(mapped.key, 't', { by: 'row' }),
     estimate: mapped.table.estimate,
   }))
@@ -250,6 +251,7 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
       {
         table: table.name,
         action: 'detach',
+        ground: null,
         why: links.map((link) => `${link.kind} through ${columnsOf(key, link.columns)}`).join('; '),
         belongs: anyOf(links.map((link) => rows.joined(link, 't', { by: 'row' }))),
         estimate: table.estimate,
@@ -333,7 +335,7 @@ function notCovered(target: Target, findings: readonly Finding[]): string[] {
     ...history,
     ...(subject?.other_stores ?? []).map(
       (entry) =>
-        `store ${otherStore(entry).store}: holds data of ${target.subject}, not reached by this plan`,
+        `store ${otherStore(entry).store}: what it holds of ${target.subject} goes by an erasure request, not by these statements`,
     ),
     ...findings.flatMap((finding) =>
       finding.accepted === null ? [] : [`accepted: ${finding.id} (${finding.accepted})`],

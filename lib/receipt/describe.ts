@@ -124,7 +124,10 @@ function evidence(receipt: Receipt): string[] {
   return aligned([
     ['data map', receipt.map],
     ['plan', receipt.plan],
-    ['ledger', `${number(entries)} entries, ${number(objects)} objects in the locked bucket`],
+    [
+      'ledger',
+      `${number(entries)} ${entries === 1 ? 'entry' : 'entries'}, ${number(objects)} ${objects === 1 ? 'object' : 'objects'} in the locked bucket`,
+    ],
     ['receipt', `SHA-256 ${receiptHash(receipt)}`],
   ])
 }

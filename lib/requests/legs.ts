@@ -196,10 +196,14 @@ export async function recordLegs(
          error_code = CASE WHEN g."hasError" THEN g."errorCode" ELSE l.error_code END,
          error_message = CASE WHEN g."hasError" THEN g."errorMessage" ELSE l.error_message END,
          messages = coalesce(g.messages, l.messages),
-         counts = CASE WHEN g.counts IS NULL THEN l.counts ELSE (
+         counts = CASE WHEN g.counts IS NULL AND g.lied IS NOT TRUE THEN l.counts ELSE (
            SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
-             SELECT key, sum(value::numeric) AS n FROM (
-               SELECT * FROM jsonb_each_text(l.counts) UNION ALL SELECT * FROM jsonb_each_text(g.counts)
+             SELECT key, greatest(sum(n), 0) AS n FROM (
+               SELECT key, value::numeric AS n FROM jsonb_each_text(l.counts)
+               UNION ALL SELECT key, value::numeric FROM jsonb_each_text(g.counts)
+               -- what is still there was not removed, whatever was said
+               UNION ALL SELECT key, -value::numeric FROM jsonb_each_text(g.remains)
+                 WHERE g.lied AND (l.counts ? key OR coalesce(g.counts ? key, false))
              ) AS e GROUP BY key) AS s) END,
          shared = greatest(l.shared, g.shared),
          remains = coalesce(g.remains, l.remains),

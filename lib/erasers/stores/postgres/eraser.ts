@@ -123,12 +123,11 @@ function pageOf(
   retained: ErasePage['retained'],
   unvisited: boolean,
 ): ErasePage {
-  const removed: Record<string, number> = {}
+  const gone = summed(outcomes.flatMap((outcome) => [outcome.removed, outcome.pseudonymised]))
+  const detached = summed(outcomes.map((outcome) => outcome.detached))
   const words = new Map<string, number>()
   const say = (word: string) => words.set(word, (words.get(word) ?? 0) + 1)
   for (const outcome of outcomes) {
-    for (const bucket of [outcome.removed, outcome.pseudonymised, outcome.detached])
-      for (const [place, count] of Object.entries(bucket)) removed[place] = (removed[place] ?? 0) + count
     // a kept root is reported by `retained`, with its ground and end
     for (const { reason } of outcome.skipped) if (reason !== 'kept') say(`left alone: ${reason}`)
     for (const { constraint } of outcome.blocked) say(`refused by ${constraint}`)
@@ -137,12 +136,25 @@ function pageOf(
   const unfinished = (outcome: BatchOutcome) =>
     outcome.more || outcome.locked.length + outcome.deferred.length + outcome.removing.length > 0
   return {
-    removed,
+    // a row that lets go of another and is deleted then is one row
+    removed: {
+      ...gone,
+      ...Object.fromEntries(
+        Object.entries(detached).map(([place, count]) => [place, Math.max(count, gone[place] ?? 0)]),
+      ),
+    },
     retained,
     pending: [],
     messages: [...words].map(([word, count]) => `${count} ${word}.`),
     more: unvisited || outcomes.some(unfinished),
   }
+}
+
+function summed(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const counts of all)
+    for (const [place, count] of Object.entries(counts)) sums[place] = (sums[place] ?? 0) + count
+  return sums
 }
 
 /** Of all subjects together: the later end where they differ. */

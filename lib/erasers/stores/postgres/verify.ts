@@ -50,21 +50,26 @@ export async function verifyKeys(
   const places = (action: PlanTable['action']) =>
     new Set(plan.tables.filter((entry) => entry.action === action).map((entry) => tableKey(entry.table)))
   const goes = places('delete')
-  const keeps = places('retain')
+  const grounds = new Map(
+    plan.tables
+      .filter(({ action }) => action === 'retain')
+      .map(({ table, ground }) => [tableKey(table), ground ?? keptGround(plan)] as const),
+  )
   const found = keys.map(() => ({ left: new Map<string, number>(), retained: [] as Retained[] }))
   for (let from = 0; from < keys.length; from += PAGE) {
     const page = keys.slice(from, from + PAGE)
     const kept = await keptRoots(db, plan, page)
-    for (const { place, ord, n } of await countRowsEach(db, plan, page)) {
+    const rows = await countRowsEach(db, plan, page)
+    for (const { place, ord, n } of rows) {
       const subject = found[from + ord - 1]
       const isRoot = place === tableKey(plan.root)
       const until = kept.get(ord)
-      const stays = isRoot ? until !== undefined : keeps.has(place)
+      const stays = isRoot ? until !== undefined : grounds.has(place)
       if (stays)
         subject?.retained.push({
           place,
           count: n,
-          ground: keptGround(plan),
+          ground: isRoot ? rootGround(plan, grounds, rows, ord) : (grounds.get(place) ?? keptGround(plan)),
           until: until?.toISOString() ?? null,
         })
       else if (isRoot || goes.has(place)) subject?.left.set(place, n)
@@ -75,6 +80,17 @@ export async function verifyKeys(
     left: Object.fromEntries(left),
     retained,
   }))
+}
+
+/** A root stays for the sake of this subject's rows that stay. */
+function rootGround(
+  plan: DeletionPlan,
+  grounds: ReadonlyMap<string, string>,
+  rows: readonly { place: string; ord: number }[],
+  ord: number,
+): string {
+  const own = rows.flatMap((row) => (row.ord === ord ? (grounds.get(row.place) ?? []) : []))
+  return own.length === 0 ? keptGround(plan) : [...new Set(own)].join('; ').slice(0, 500)
 }
 
 /** Rows of each subject over all tables, in the order of the keys: what a batch is measured by. */

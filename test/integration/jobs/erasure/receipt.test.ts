@@ -1,0 +1,94 @@
+/** What a receipt says of a store that lied, of rows that stay, and of the ledger's bucket. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  askedStatement,
+  readReceipt,
+  requestErasure,
+  resolveSubject,
+  type Asked,
+} from '../../../../jobs/erasure/index.ts'
+import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
+import { verifyReceipt } from '../../../../lib/receipt/index.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { startWebhookProcessor, type WebhookProcessor } from '../../../support/webhook-processor.ts'
+
+let house: RetentionHouse
+let letters: WebhookProcessor
+beforeAll(async () => {
+  letters = await startWebhookProcessor()
+  house = await openRetentionHouse({ LETTERS_URL: letters.url, LETTERS_SECRET: letters.secret })
+  const { app = {} } = house.context.config.file.tables
+  await house.configure({
+    stores: {
+      app: { kind: 'postgres', url: 'env:APP_URL' },
+      letters: {
+        kind: 'webhook',
+        url: 'env:LETTERS_URL',
+        secret: 'env:LETTERS_SECRET',
+        sends: ['email'],
+        places: ['letters'],
+        allow_private: true,
+      },
+    },
+    subjects: {
+      person: {
+        store: 'app',
+        root: 'public.people',
+        contact: 'root.email',
+        identifiers: { email: { sql: 'root.email', unique: true } },
+        other_stores: ['letters'],
+      },
+    },
+    tables: {
+      app: {
+        ...app,
+        'public.people': { ...app['public.people'], pseudonymise: { email: { set: null } } },
+        'public.records': {
+          columns: { none: ['id', 'person_id', 'keep_until'] },
+          edges: [{ kind: 'owned', to: 'public.people', columns: ['person_id'] }],
+          action: 'retain',
+          retain: { ground: 'The records act, ten years', until: 't.keep_until' },
+        },
+      },
+    },
+  })
+  await house.app.execute(`INSERT INTO people (id, email) VALUES (1, 'p1@example.org')`)
+  await house.app.execute(`INSERT INTO records VALUES (10, 1, '2999-01-01')`)
+})
+afterAll(async () => {
+  await house.close()
+  await letters.close()
+})
+
+const asked: Asked = {
+  subject: 'person',
+  who: { identifier: 'email', value: 'p1@example.org' },
+  kind: 'article-17',
+  requester: 'subject',
+  immediate: false,
+  identity: 'staff-check',
+}
+
+test('counts what went, not what a lie said; names the ground that the map names; claims no bucket that is not there', async () => {
+  letters.letters.set('p1@example.org', 3)
+  letters.lied.add('p1@example.org')
+  const key = await resolveSubject(house.context, asked)
+  const by = await house.sign(askedStatement(house.context, asked, key, 'ticket 7'), 'desk')
+  const { id } = await requestErasure(house.context, asked, key, by)
+  await house.work()
+  letters.lied.clear()
+  await house.control.execute(`UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp()`)
+  await house.control.execute(`UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()`)
+  await house.control.execute(
+    `UPDATE lethe_control.runs SET state = 'queued', next_attempt_at = clock_timestamp() WHERE state = 'waiting'`,
+  )
+  await house.work()
+  const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
+  const { receipt } = verifyReceipt(await readReceipt(house.context, id), keys)
+  expect(receipt.legs.find(({ store }) => store === 'letters')?.counts).toEqual({ letters: 3 })
+  expect(receipt.legs.find(({ store }) => store === 'app')?.retained).toMatchObject([
+    { place: 'public.people', ground: 'The records act, ten years' },
+    { place: 'public.records', ground: 'The records act, ten years' },
+  ])
+  expect(receipt.ledger.objects).toBe(0)
+})
