@@ -4,7 +4,6 @@ import {
   answersOf,
   decisionsOf,
   getRequest,
-  legSentences,
   legsOf,
   listRequests,
   type ErasureRequest,
@@ -13,6 +12,7 @@ import {
   type StoredDecision,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
+import { nextOf, wordsOf } from './words.ts'
 
 export interface RequestStatus {
   request: Omit<ErasureRequest, 'sealed' | 'sealedKeyId' | 'subjectHash' | 'confirmHash' | 'cancelHash'>
@@ -20,7 +20,8 @@ export interface RequestStatus {
   next: string
   /** Until the answer is due; below 0: overdue. */
   daysLeft: number
-  legs: (Leg & { words: string })[]
+  /** `words`: how it stands; `lines`: the same, a line each. */
+  legs: (Leg & { words: string; lines: string[] })[]
   decisions: StoredDecision[]
   /** What the person was told, and what waits to be. */
   answers: Awaited<ReturnType<typeof answersOf>>
@@ -35,7 +36,10 @@ export async function requestStatus(context: Context, id: string): Promise<Reque
     await decisionsOf(control, [id]),
     await databaseNow(control),
   ]
-  const told = legs.map((leg) => ({ ...leg, words: wordsOf(leg) }))
+  const told = legs.map((leg) => {
+    const lines = wordsOf(leg)
+    return { ...leg, words: lines.join('; '), lines }
+  })
   return {
     request: shown(request),
     next: nextOf(request, legs),
@@ -86,88 +90,4 @@ function shown(request: ErasureRequest): RequestStatus['request'] {
 
 function daysLeft({ dueAt }: ErasureRequest, now: Date): number {
   return Math.floor((dueAt.getTime() - now.getTime()) / 86_400_000)
-}
-
-function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
-  const { id, waitingFor } = request
-  switch (request.state) {
-    case 'received':
-      if (request.overCeiling)
-        return `Its actor made too many requests in a day: somebody approves it (lethe erasure approve ${id}).`
-      return request.identityMethod === null
-        ? `The person's identity has to be confirmed (lethe erasure confirm ${id} --method …).`
-        : 'A worker takes it up next.'
-    case 'referred':
-      return `The controller has to give its instruction (lethe erasure instruct ${id} --reference …).`
-    case 'confirmed':
-      return waitingFor === 'assessment'
-        ? `A named person decides about each class of records (lethe erasure assess ${id} --class …).`
-        : 'A worker takes it up next.'
-    case 'assessed':
-      return waitingFor === 'access'
-        ? 'A store whose sessions have to end did not answer; it is asked again every minute (lethe doctor).'
-        : 'A worker takes it up next.'
-    case 'access-cut':
-    case 'planned':
-      return 'A worker takes it up next.'
-    case 'grace':
-      return `Access is cut; nothing is erased before ${day(request.graceUntil)}. Until then it can be cancelled.`
-    case 'erasing':
-    case 'verifying': {
-      if (waitingFor === 'tombstone')
-        return `What there is to erase is erased; its tombstone could not be written (the log says why), and is tried again each minute.`
-      const open = legs.filter((leg) => ['pending', 'waiting', 'failed', 'accepted'].includes(leg.state))
-      return `Still open: ${open.map((leg) => `${leg.store} (${legSentences[leg.state]}${leg.nextAt === null ? '' : `, looked at again ${instant(leg.nextAt)}`})`).join('; ') || 'nothing'}.`
-    }
-    case 'needs-attention':
-      return attention(request, legs)
-    case 'on-hold':
-      return 'A legal hold keeps it; it goes on by itself once the hold is released. The answer stays due.'
-    case 'refused':
-      return `It was refused: ${request.refusalGround ?? ''}.`
-    case 'cancelled':
-      return 'It was taken back before anything was erased.'
-    default:
-      return request.nobody ? 'Nothing of this person was found in the own store.' : 'Nothing is left to do.'
-  }
-}
-
-function attention({ id, waitingFor }: ErasureRequest, legs: readonly Leg[]): string {
-  if (waitingFor === 'plan-changed')
-    return `The map or the database changed after it was planned: look at the plan (lethe erasure plan), then lethe erasure retry ${id}.`
-  if (waitingFor?.startsWith('unusable:') === true) {
-    const store = waitingFor.slice(9)
-    return `Store ${store} can't be called as it is configured (lethe doctor says why), and nothing was erased anywhere: mend it, then lethe erasure retry ${id}; or accept ${id} ${store}, and what is there stays.`
-  }
-  if (waitingFor === 'map-findings')
-    return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then lethe erasure retry ${id}.`
-  if (waitingFor?.startsWith('minimum:') === true)
-    return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person: refuse it with that ground, or wait and retry.`
-  const stuck = legs.filter(
-    (leg) => leg.nextAt === null && (leg.state === 'failed' || leg.state === 'accepted'),
-  )
-  return `Trying again did not help at ${stuck.map(({ store }) => store).join(', ')}: lethe erasure retry ${id} STORE, or accept ${id} STORE.`
-}
-
-function wordsOf(leg: Leg): string {
-  const parts: string[] = [legSentences[leg.state]]
-  if (leg.state === 'waiting' && leg.job !== null) parts.push(`job ${leg.job.split('\n').join(', ')}`)
-  if (leg.errorCode !== null && leg.state === 'failed')
-    parts.push(`${leg.errorCode} after ${leg.attempt} attempt${leg.attempt === 1 ? '' : 's'}`)
-  if (leg.reopened > 0) parts.push(`found again ${leg.reopened} time${leg.reopened === 1 ? '' : 's'}`)
-  if (leg.state === 'waiting' || leg.state === 'failed' || leg.state === 'accepted')
-    parts.push(leg.nextAt === null ? 'waits for a person' : `next ${instant(leg.nextAt)}`)
-  for (const kept of leg.retained)
-    parts.push(
-      `${kept.count} in ${kept.place} ${kept.count === 1 ? 'stays' : 'stay'}${kept.until === null ? '' : ` until ${kept.until.slice(0, 10)}`}: ${kept.ground}`,
-    )
-  return parts.join('; ')
-}
-
-function instant(at: Date): string {
-  return `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`
-}
-
-function day(at: Date | null): string {
-  return at === null ? 'its end' : at.toISOString().slice(0, 10)
 }

@@ -2,7 +2,6 @@
 export {
   endedLegs,
   finalRequestStates,
-  legSentences,
   legStates,
   requestStates,
   requestTransitions,

@@ -10,10 +10,10 @@ export function statusText(
     bold(`Request ${request.id}: ${request.state}`),
     next,
     '',
-    `A ${request.subjectKind}, ${request.kind}, asked by ${request.requester} through ${request.actor} on ${instant(request.receivedAt)}.`,
+    `${kinds[request.kind]}, a ${request.subjectKind}: asked for by ${requesters[request.requester]}, written down by ${request.actor}, ${instant(request.receivedAt)}.`,
     request.identityMethod === null
       ? 'Identity: not confirmed.'
-      : `Identity: ${request.identityMethod}, ${instant(request.identityAt)}, by ${request.identityBy ?? '–'}.`,
+      : `Identity confirmed: ${request.identityMethod}, by ${request.identityBy ?? '–'}, ${instant(request.identityAt)}.`,
     request.finishedAt === null
       ? `Answer due ${instant(request.dueAt)} (${daysLeft < 0 ? `${-daysLeft} days overdue` : `${daysLeft} days left`}${request.extendedAt === null ? '' : ', extended'}).`
       : `Ended ${instant(request.finishedAt)}.`,
@@ -23,7 +23,10 @@ export function statusText(
       '',
       table(
         ['store', 'kind', 'removed', 'how it stands'],
-        legs.map((leg) => [leg.store, leg.kind, removed(leg.counts, leg.shared), leg.words]),
+        legs.flatMap(({ store, kind, counts, shared, lines: [first = '', ...more] }) => [
+          [store, kind, removed(counts, shared), first],
+          ...more.map((line) => ['', '', '', `  ${line}`]),
+        ]),
       ),
     )
   if (answers.length > 0)
@@ -51,6 +54,20 @@ export function statusText(
 
 type Bold = (text: string) => string
 
+const kinds: Readonly<Record<RequestStatus['request']['kind'], string>> = {
+  'article-17': 'Request for erasure (Art. 17 GDPR)',
+  'account-closure': 'Account closure',
+  retention: 'End of the retention period',
+}
+
+const requesters: Readonly<Record<RequestStatus['request']['requester'], string>> = {
+  subject: 'the person',
+  guardian: 'a guardian',
+  representative: 'a representative',
+  staff: 'staff',
+  policy: 'a retention policy',
+}
+
 function removed(counts: Readonly<Record<string, number>>, shared: number): string {
   const all = Object.values(counts).reduce((sum, n) => sum + n, 0)
   return shared > 1 ? `${count(all)} (of ${shared} together)` : count(all)
@@ -74,31 +91,39 @@ export function listText(requests: readonly ListedRequest[]): string {
 
 export function previewText(preview: Preview, bold: Bold): string {
   const { places, retained, tombstones, classes, notCovered } = preview
-  const needed = places.filter((place) => place.needed)
+  const needed = places.filter((place) => place.needed && place.kind !== 'search')
+  const staying = new Set(retained.map((one) => one.table))
   const lines = [
     bold(
       preview.present
-        ? 'This would go'
+        ? 'What is there of this person'
         : 'Nothing of this person is in the own store; this would be looked for',
     ),
     ...(preview.merged === 0 ? [] : [`${preview.merged} rows were merged into this one and go with it.`]),
     ...(preview.keptBack === null ? [] : [bold(`KEPT BACK NOW: ${preview.keptBack}`)]),
     '',
     table(
-      ['store', 'kind', 'where', 'items'],
-      needed.flatMap((place) =>
-        place.counts === null
-          ? [[place.store, place.kind, `DOES NOT ANSWER: ${place.problem ?? ''}`, '']]
-          : Object.keys(place.counts).length === 0
-            ? [[place.store, place.kind, '(nothing, or it can’t be counted)', '']]
-            : Object.entries(place.counts).map(([where, n]) => [place.store, place.kind, where, n]),
-      ),
+      ['store', 'kind', 'where', 'items', ''],
+      needed.flatMap((place) => {
+        const rows = wheres(place)
+        return rows.map(([where, items], i) => [
+          i === 0 ? place.store : '',
+          i === 0 ? place.kind : '',
+          where,
+          items,
+          staying.has(where) ? 'stays, see below' : '',
+        ])
+      }),
     ),
   ]
   const idle = places.filter((place) => !place.needed).map(({ store }) => store)
   if (idle.length > 0) lines.push('', `Nothing leads to: ${idle.join(', ')}.`)
   if (retained.length > 0)
-    lines.push('', bold('Stays'), ...retained.map(({ table: name, ground }) => `  ${name}: ${ground}`))
+    lines.push(
+      '',
+      bold('Stays until its time is over'),
+      ...retained.map(({ table: name, ground }) => `  ${name}: ${ground}`),
+    )
   if (tombstones.length > 0)
     lines.push(
       '',
@@ -108,19 +133,29 @@ export function previewText(preview: Preview, bold: Bold): string {
           `  ${name} (${columns.join(', ')})${problem === null ? '' : `: CAN'T BE WRITTEN: ${problem}`}`,
       ),
     )
-  if (classes.length > 0)
-    lines.push(
-      '',
-      bold('Classes of records'),
-      ...classes.map(
-        ({ name, decision, ground }) => `  ${name}: ${decision}${ground === null ? '' : ` (${ground})`}`,
-      ),
-    )
-  lines.push('', bold("Can't be undone, and what else happens"))
+  if (classes.length > 0) lines.push('', bold('Classes of records'), ...classes.map(decided))
+  lines.push('', bold('What else happens'))
   for (const place of needed) {
-    lines.push(`  ${place.store}: irreversible after ${place.irreversibleAfter}`)
+    lines.push(`  ${place.store}: can't be undone after ${place.irreversibleAfter}`)
     lines.push(...place.sideEffects.map((text) => `    ${text}`))
   }
+  for (const { kind, needed: searched, store } of places)
+    if (kind === 'search' && searched)
+      lines.push(`  ${store}: the texts of others are searched for this person's identifiers, not changed`)
   if (notCovered.length > 0) lines.push('', bold('Not covered'), ...notCovered.map((text) => `  ${text}`))
-  return `${lines.join('\n')}\n`
+  return `${[...lines, '', 'Nothing was changed.'].join('\n')}\n`
+}
+
+function wheres({ kind, counts, problem }: Preview['places'][number]): [string, string | number][] {
+  if (counts === null) return [[`DOES NOT ANSWER: ${problem ?? ''}`, '']]
+  if (kind === 'declared') return [['no interface reaches it: its owner answers for it', '']]
+  const found = Object.entries(counts)
+  return found.length === 0 ? [['nothing is there now', '']] : found.map(([where, n]) => [where, count(n)])
+}
+
+function decided({ name, decision, ground }: Preview['classes'][number]): string {
+  if (decision === 'erase') return `  ${name}: erased`
+  return decision === 'retain'
+    ? `  ${name}: stays (${ground ?? ''})`
+    : `  ${name}: a named person decides, erase or retain; the ground to retain it: ${ground ?? ''}`
 }
