@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import type { S3Server } from '../../../test/support/servers.ts'
-import type { Elsewhere } from './elsewhere.ts'
+import { lockedBucket, type Elsewhere } from './elsewhere.ts'
 import { policy } from './purge.ts'
 
 interface Written {
@@ -37,6 +37,14 @@ export async function connectStores(
   const patient = subjects['patient'] ?? {}
   patient['other_stores'] = ['files', 'cache', 'mailing', 'payments', 'letters', 'log-archive']
   patient['access'] = { ...Object(patient['access']), stores: ['cache'] }
+  config.evidence['bucket'] = {
+    name: lockedBucket,
+    endpoint,
+    region,
+    access_key: 'env:CLINIC_S3_ACCESS_KEY',
+    secret_key: 'env:CLINIC_S3_SECRET_KEY',
+    lock: '1 day',
+  }
   await write(home, config)
 }
 

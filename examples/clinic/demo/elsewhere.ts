@@ -34,6 +34,8 @@ export interface Belongings {
   count(): Promise<Record<string, number>>
 }
 
+/** The ledger of erasures and the log's heads are copied here before anything goes, and nobody can take them out. */
+export const lockedBucket = 'clinic-evidence'
 const buckets = ['clinic-files', 'clinic-scans']
 
 export async function openElsewhere(clinicUrl: string, s3: S3Server, redisUrl: string): Promise<Elsewhere> {
@@ -48,6 +50,7 @@ export async function openElsewhere(clinicUrl: string, s3: S3Server, redisUrl: s
     const VersioningConfiguration = { Status: 'Enabled' as const }
     await files.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }))
   }
+  await files.send(new CreateBucketCommand({ Bucket: lockedBucket, ObjectLockEnabledForBucket: true }))
   // Lethe's own queues stand in database 0 of the same server.
   const cacheUrl = `${redisUrl}/1`
   const cache = new Redis(cacheUrl)

@@ -41,10 +41,12 @@ async function follow(
   patient: Belongings,
   other: Belongings,
 ): Promise<void> {
+  title('The ledger of erasures is copied into a bucket that nobody can empty, before anything goes')
+  await lethe(env, 'evidence', 'lock', '1 day')
+
   const person = ['--subject', 'patient', '--by', `email=${patient.email}`]
 
   title('A patient writes: forget me. What would that mean? (changes nothing)')
-  await lethe(desk, 'datamap', 'check')
   await lethe(desk, 'erasure', 'plan', ...person)
 
   title('Support writes the request down; nothing happens before it is known who asks')
@@ -54,7 +56,7 @@ async function follow(
   await lethe(desk, 'erasure', 'confirm', id, ...link)
 
   title('Clinical notes are for a named person to decide about: they stay, as the law asks; the rest goes')
-  elsewhere.stripe.fail = () => ({ status: 503 })
+  elsewhere.stripe.fail = () => ({ status: 503, body: { error: { type: 'api_error' } } })
   elsewhere.letters.lied.add(patient.email)
   // its second erasure is an honest one
   elsewhere.letters.answer = ({ type }) => {

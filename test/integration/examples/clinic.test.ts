@@ -1,15 +1,27 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse, stringify } from 'yaml'
 import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
+import { newId } from '../../../lib/clock/index.ts'
 import { loadConfig } from '../../../lib/config/index.ts'
 import { checkMap, loadCatalogue, planDeletion } from '../../../lib/datamap/index.ts'
-import { openDatabase } from '../../../lib/db/index.ts'
+import { migrate, openDatabase } from '../../../lib/db/index.ts'
+import {
+  collectIdentifiers,
+  findByIdentifier,
+  postgresEraser,
+  raiseFence,
+} from '../../../lib/erasers/index.ts'
+import { makeFolder } from '../../support/process.ts'
 import { startPostgres } from '../../support/servers.ts'
 import type { Clinic } from '../../../examples/clinic/generate.ts'
 
 const now = new Date('2026-03-15T12:00:00Z')
 const patients = 400
+const path = fileURLToPath(new URL('../../../examples/clinic/lethe.yaml', import.meta.url))
 
 let server: Awaited<ReturnType<typeof startPostgres>>
 let clinic: Clinic
@@ -70,7 +82,7 @@ describe('the clinic', () => {
 
   test('puts the canary into every personal text of every row', async () => {
     const marked = {
-      'public.patients': ['nhs_number', 'given_name', 'family_name', 'email', 'phone'],
+      'public.patients': ['nhs_number', 'given_name', 'family_name', 'email', 'phone', 'stripe_customer'],
       'public.clinicians': ['full_name', 'email', 'registration_number'],
       'public.addresses': ['line1', 'city', 'postcode'],
       'public.sessions': ['token', 'user_agent'],
@@ -106,7 +118,6 @@ describe('the clinic', () => {
   })
 
   test('has a map that says something about every table and column, and leaves no finding open', async () => {
-    const path = fileURLToPath(new URL('../../../examples/clinic/lethe.yaml', import.meta.url))
     const config = loadConfig(path, { CLINIC_DATABASE_URL: url })
     const database = openDatabase(url, { name: 'clinic', applicationName: 'clinic-test' })
     try {
@@ -117,6 +128,82 @@ describe('the clinic', () => {
       expect(open).toEqual([])
       for (const subject of ['patient', 'clinician'])
         expect(planDeletion(config.file, 'clinic', { subject }, catalogue).steps.length).toBeGreaterThan(0)
+    } finally {
+      await database.close()
+    }
+  })
+
+  test('leads from a patient to their files, sessions and processors, and back from an address to the patient', async () => {
+    const { subjects } = loadConfig(path, {}).file
+    const identifiers = Object.entries(subjects['patient']?.identifiers ?? {})
+    const database = openDatabase(url, { name: 'clinic', applicationName: 'clinic-test' })
+    try {
+      const catalogue = await loadCatalogue(database, ['public', 'billing'])
+      const plan = planDeletion(loadConfig(path, {}).file, 'clinic', { subject: 'patient' }, catalogue)
+      const [found] = await collectIdentifiers(database, plan, [['1']], {
+        identifiers: Object.fromEntries(identifiers.map(([name, { sql }]) => [name, sql])),
+        contact: null,
+      })
+      expect(found?.identifiers).toMatchObject({
+        id: ['1'],
+        email: ['SPARROW.patient.1@example.invalid'],
+        nhs_number: ['SPARROW9990000001'],
+        stripe_customer: ['cus_SPARROW00000001'],
+      })
+      const files = [...(found?.identifiers['document'] ?? []), ...(found?.identifiers['attachment'] ?? [])]
+      expect(files.length).toBeGreaterThanOrEqual(4)
+      expect(found?.identifiers['session']).toHaveLength(2)
+      for (const [, { sql, unique }] of identifiers.filter(([, entry]) => entry.unique)) {
+        expect(unique).toBe(true)
+        const [value = ''] = await query(
+          url,
+          `SELECT (${sql})::text AS value FROM public.patients root WHERE id = 1`,
+        )
+        expect(await findByIdentifier(database, plan, sql, value)).toEqual([['1']])
+      }
+    } finally {
+      await database.close()
+    }
+  })
+
+  test('has a map that stays sound once its other stores are connected', () => {
+    const map = parse(readFileSync(path, 'utf8')) as {
+      stores: Record<string, unknown>
+      subjects: { patient: Record<string, unknown> }
+    }
+    const others = Object.keys(map.stores).filter((store) => store !== 'clinic')
+    Object.assign(map.subjects.patient, { other_stores: others })
+    Object.assign(Object(map.subjects.patient['access']), { stores: ['cache'] })
+    const connected = join(makeFolder('clinic'), 'lethe.yaml')
+    writeFileSync(connected, stringify(map))
+    expect(loadConfig(connected, {}).file.subjects['patient']?.other_stores).toEqual(others)
+    expect(readFileSync(path, 'utf8')).toContain(`# other_stores: [${others.join(', ')}]`)
+  })
+
+  test('loses one patient whole, and each row of theirs counts once, although some let go first and are deleted then', async () => {
+    const other = (await server.createDatabase('clinic_erased')).url
+    await createClinic(other, { patients: 23, seed: 7, now })
+    await migrate(other, 'target')
+    const config = loadConfig(path, { CLINIC_DATABASE_URL: other })
+    const database = openDatabase(other, { name: 'clinic', applicationName: 'clinic-test' })
+    const page = { runId: newId(), fence: 1n, limit: 20_000 }
+    const subjects = [{ kind: 'patient', key: ['1'] }]
+    const { signal } = new AbortController()
+    try {
+      const catalogue = await loadCatalogue(database, ['public', 'billing'])
+      const plan = planDeletion(config.file, 'clinic', { subject: 'patient' }, catalogue)
+      const eraser = postgresEraser(database, {
+        pseudonymKey: 'of-the-tests',
+        beforeDestruction: () => Promise.resolve(),
+      })
+      await raiseFence(database, page.runId, page.fence)
+      const { counts } = await eraser.locate(subjects, plan, signal)
+      const { removed, more } = await eraser.erase(subjects, plan, page, signal)
+      expect(more).toBe(false)
+      expect(removed['public.episodes']).toBe(1)
+      for (const [table, count] of Object.entries(removed))
+        expect(count, table).toBeLessThanOrEqual(counts[table] ?? 0)
+      expect(await eraser.verify(subjects, plan, signal)).toMatchObject([{ absent: true }])
     } finally {
       await database.close()
     }
