@@ -90,6 +90,7 @@ test('wait for no store that is away: they are found again when their leg has it
   expect(await getRequest(house.control, id)).toMatchObject({ state: 'erasing' })
   await server.restart()
   await redis.mset('session:10', 'x', 'session:20', 'x')
+  await house.control.execute(`UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp()`)
   await house.control.execute(`UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()`)
   await house.control.execute(`UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp()`)
   await ensureCascade(house.context, 'person')
