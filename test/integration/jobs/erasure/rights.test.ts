@@ -160,7 +160,14 @@ describe('with the printed rights alone', () => {
     }
     const key = await resolveSubject(operator.context, asked)
     expect(await previewErasure(operator.context, 'person', key)).toMatchObject({
-      places: [{ store: 'app', counts: { 'public.people': 1, 'public.logins': 1 }, problem: null }],
+      places: [
+        {
+          store: 'app',
+          counts: { 'public.people': 1, 'public.logins': 1, 'public.sessions': 1 },
+          problem: null,
+        },
+        { store: 'app:free-text', problem: null },
+      ],
     })
     const statement = askedStatement(operator.context, asked, key, 'ticket 7')
     const { id } = await requestErasure(operator.context, asked, key, await house.sign(statement, 'desk'))

@@ -169,11 +169,11 @@ describe('documents in OpenSearch', () => {
     await server.ask('PUT', '/odd/_doc/1', { id: '1', who: [{ id: '1' }] })
     const odd = { ...plan, places: [{ name: 'odd', index: 'odd', field: 'id', value: '{id}', ...change }] }
     for (const call of [
-      eraserOf().probe(odd, never),
-      eraserOf().erase([person(1)], odd, request(), never),
-      eraserOf().verify([person(1)], odd, never),
+      () => eraserOf().probe(odd, never),
+      () => eraserOf().erase([person(1)], odd, request(), never),
+      () => eraserOf().verify([person(1)], odd, never),
     ])
-      await expect(call).rejects.toMatchObject({ code: 'E_CONFIG' })
+      await expect(call()).rejects.toMatchObject({ code: 'E_CONFIG' })
   })
 
   test('refuses an alias that hides documents', async () => {
