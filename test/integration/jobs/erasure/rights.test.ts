@@ -179,7 +179,10 @@ describe('with the printed rights alone', () => {
     })
     await ensureCascade(operator.context, 'person')
     await work()
-    expect(await legsOf(house.control, [id])).toMatchObject([{ state: 'verified', errorCode: null }])
+    expect(await legsOf(house.control, [id])).toMatchObject([
+      { store: 'app', state: 'verified', errorCode: null },
+      { store: 'app:free-text', state: 'verified', errorCode: null },
+    ])
     expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed' })
     expect(await house.ids('people')).toEqual([1, 3, 4, 5, 6, 7, 8, 9])
   })
