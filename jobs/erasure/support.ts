@@ -56,10 +56,15 @@ export async function confirmRequest(
   })
 }
 
-/** Over the ceiling of its actor: it may go on. */
+/** Over the ceiling of its actor: it may go on. Throws E_ROLE_MISSING for that actor: a ceiling that one lifts oneself is none. */
 export async function approveRequest(context: Context, id: string, by: By): Promise<void> {
-  await decide(context, id, 'approve', by, {}, async (tx, request) => {
+  await decide(context, id, 'approve', by, {}, async (tx, request, actor) => {
     if (!request.overCeiling) return
+    if (actor === request.actor)
+      throw new LetheError('E_ROLE_MISSING', {
+        message: `${actor} made request ${id}: somebody else approves what goes beyond the ceiling.`,
+        facts: { request: id },
+      })
     await updateRequest(tx, id, `over_ceiling = false, waiting_for = NULL, next_at = clock_timestamp()`, [])
   })
 }

@@ -241,6 +241,16 @@ describe('the ceiling of an actor', () => {
   )
 })
 
+test('Nobody lifts the ceiling for a request of their own.', async () => {
+  await house.configure({ erasure: { ceiling: 1 } })
+  await house.ask(1, {}, 'cto')
+  const { id } = await house.ask(2, {}, 'cto')
+  const own = await house.by('erasure.approve', id, {}, 'cto')
+  await expect(approveRequest(house.context, id, own)).rejects.toMatchObject({ code: 'E_ROLE_MISSING' })
+  await approveRequest(house.context, id, await house.by('erasure.approve', id, {}, 'clerk'))
+  expect(await house.request(id)).toMatchObject({ overCeiling: false })
+})
+
 describe('a processor of somebody else’s data', () => {
   test('refers a request without an instruction, and carries it out with one', async () => {
     await house.configure({ erasure: { role: 'processor' } })
