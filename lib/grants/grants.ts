@@ -26,6 +26,8 @@ export interface GrantOptions {
   access?: readonly SubjectEntry['access'][]
   /** For a target: the rows that are written once a person's keys are shredded. */
   tombstones?: SubjectEntry['tombstones']
+  /** For a target: tables (`schema.table`) whose texts are searched for erased persons' identifiers. */
+  searched?: readonly string[]
   /** For a target: the role of an application that asks for erasures; without it the statements stand as a comment. */
   application?: string
 }
@@ -116,10 +118,13 @@ function intake(application: string | undefined): string[] {
   ]
 }
 
-function planned({ plans = [], access = [], tombstones = [] }: GrantOptions, names: Names): string[] {
+function planned(
+  { plans = [], access = [], tombstones = [], searched = [] }: GrantOptions,
+  names: Names,
+): string[] {
   const worker = quote(names.worker)
   const operator = quote(names.operator)
-  const tables = neededRights(plans, access, tombstones)
+  const tables = neededRights(plans, access, tombstones, searched)
   if (tables.size === 0) return []
   const views = plans.flatMap((plan) => plan.materialisedViews.map((entry) => name(entry.view)))
   const schemas = [...new Set([...tables.values()].map((entry) => entry.table.schema))].sort()
@@ -164,11 +169,12 @@ export interface Needed {
   columns: ReadonlySet<string>
 }
 
-/** Every table the plans, the access rules and the tombstones name, with the rights that their statements need, in a fixed order. */
+/** Every table the plans, the access rules, the tombstones and the search name, with the rights that their statements need, in a fixed order. */
 export function neededRights(
   plans: readonly DeletionPlan[],
   access: readonly SubjectEntry['access'][] = [],
   tombstones: SubjectEntry['tombstones'] = [],
+  searched: readonly string[] = [],
 ): Map<string, Needed> {
   const found = new Map<string, Needed>()
   const need = (table: TableName, rights: readonly string[]) => {
@@ -182,6 +188,7 @@ export function neededRights(
     for (const minimum of plan.minimums) need(minimum.table, ['SELECT'])
     for (const step of plan.steps) need(step.table, rightsOf(step))
   }
+  for (const table of searched) need(tableOf(table), ['SELECT'])
   for (const { table } of tombstones) need(tableOf(table), ['SELECT', 'INSERT'])
   for (const rule of access.flatMap((rules) => rules.delete)) need(tableOf(rule.table), ['SELECT', 'DELETE'])
   for (const [key, { table, columns }] of cutColumns(access)) {

@@ -26,6 +26,7 @@ interface GrantsOptions {
 
 async function print(session: Session, options: GrantsOptions): Promise<void> {
   const { grantsSql } = await import('../../lib/grants/index.ts')
+  const { freeTextColumns } = await import('../../lib/erasers/index.ts')
   const config = await readConfig(session)
   const { worker, operator, auditor } = options
   const roles = { worker, operator, auditor }
@@ -48,6 +49,7 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
               tombstones: Object.values(config.file.subjects)
                 .filter(({ store }) => store === database)
                 .flatMap(({ tombstones }) => tombstones),
+              searched: freeTextColumns(config.file, database).map(({ table }) => table),
               ...(options.application === undefined ? {} : { application: options.application }),
             }),
     })
