@@ -145,7 +145,8 @@ async function expectSound(house: ErasureHouse, when: string): Promise<void> {
     `SELECT l.store, j.person AS id FROM lethe_control.erasure_legs l JOIN saved_persons j ON j.request = l.request_id
      WHERE l.state IN ('verified', 'retained') AND l.store <> 'archive'`,
   )
-  for (const { store, id } of legs)
+  // a search holds nothing of anybody
+  for (const { store, id } of legs.filter((leg) => leg.store !== 'app:free-text'))
     expect.soft((await house.left(id))[store], `${store} of ${id} is wrongly verified, ${when}`).toBe(0)
 }
 
