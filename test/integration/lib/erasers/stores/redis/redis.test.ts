@@ -268,11 +268,12 @@ describe('behind a broken path', () => {
         .catch((error: unknown) => error)
       expect(error).toMatchObject({ code: 'E_STORE_UNAVAILABLE', retryable: true })
       expect(JSON.stringify(error)).not.toContain('user:')
-      // what was passed on before the fault may reach the server a moment later
-      await expect.poll(() => redis.dbsize()).toBe(61)
       unlinks = 1000
       proxy.heal()
-      expect((await broken.erase(ids.map(person), carts, request, never)).removed).toEqual({ carts: 61 })
+      // of the 39 passed on, the server does what it had read before the path broke
+      const { removed } = await broken.erase(ids.map(person), carts, request, never)
+      expect(removed.carts).toBeGreaterThanOrEqual(61)
+      expect(await redis.dbsize()).toBe(0)
       const found = await broken.verify(ids.map(person), carts, never)
       expect(found.every(({ absent }) => absent)).toBe(true)
       await proxy.close()
