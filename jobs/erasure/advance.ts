@@ -222,7 +222,7 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
 }
 
 /** Voids the entries for places that were not called yet. Where something was, the entry stands: a part is gone. */
-export async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
   if (requests.length === 0) return
   const called = new Set(
     (await legsOf(house.context.control, ids(requests)))

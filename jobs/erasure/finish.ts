@@ -12,7 +12,7 @@ import {
 } from '../../lib/requests/index.ts'
 import { grouped, ids, mover } from './advance.ts'
 import { answerCompletion } from './answers.ts'
-import type { House } from './house.ts'
+import { storesOf, type House } from './house.ts'
 import { issueReceipts } from './receipt.ts'
 import { entomb } from './tombstones.ts'
 
@@ -21,13 +21,7 @@ export async function settle(house: House, requests: readonly ErasureRequest[]):
   if (requests.length === 0) return 0
   const { control, config } = house.context
   const standing = new Map(
-    (
-      await openLegs(
-        control,
-        ids(requests),
-        house.places.map(({ store }) => store),
-      )
-    ).map((one) => [one.requestId, one]),
+    (await openLegs(control, ids(requests), storesOf(house.places))).map((one) => [one.requestId, one]),
   )
   const ended: ErasureRequest[] = []
   const reading: string[] = []
@@ -106,7 +100,7 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
 
 type EndVerb = Extract<RequestVerb, `complete${string}`>
 
-export function outcomeOf(legs: readonly Leg[]): EndVerb {
+function outcomeOf(legs: readonly Leg[]): EndVerb {
   if (legs.some(({ state }) => state === 'accepted-as-failed')) return 'complete-with-left'
   return legs.some(({ state }) => state === 'retained') ? 'complete-with-retained' : 'complete'
 }

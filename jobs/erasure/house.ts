@@ -1,5 +1,11 @@
 /** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
-import { otherStore, type DeletionPlan, type RootKey, type SubjectEntry } from '../../lib/datamap/index.ts'
+import {
+  otherStore,
+  type DeletionPlan,
+  type RootKey,
+  type StoreEntry,
+  type SubjectEntry,
+} from '../../lib/datamap/index.ts'
 import type { Database } from '../../lib/db/index.ts'
 import {
   expand,
@@ -17,7 +23,6 @@ import {
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { paceOf, type Claim } from '../../lib/ledger/index.ts'
-import { stages, type Stage } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { enter } from './ledger.ts'
 import { excused, PATIENCE, unusable, type Person, type Place } from './place.ts'
@@ -70,7 +75,7 @@ export async function openHouse(
   }
   const opened: OpenedStore[] = []
   const places: Place[] = [
-    rows(house, subject.store, stages.rows, house.plan, (person) => [...person.keys]),
+    rows(house, subject.store, ownHolds(subject), house.plan, (person) => [...person.keys]),
     ...freeText(house),
   ]
   for (const entry of subject.other_stores) {
@@ -79,7 +84,7 @@ export async function openHouse(
     if (declared === undefined) continue
     if (linked !== null) {
       const plan = () => planFor(context, store, linked.subject)
-      places.push(rows(house, store, stages.elsewhere, plan, (person) => combined(linked.key, person)))
+      places.push(rows(house, store, null, plan, (person) => combined(linked.key, person)))
       continue
     }
     const reason = context.config.file.erasure.without[store]
@@ -101,9 +106,11 @@ export async function openHouse(
       continue
     }
     opened.push(there)
-    const place = elsewhere(store, declared.kind, kind, there)
-    const channel = context.config.file.notifications.store === store
-    places.push(channel ? { ...place, stage: stages.channel } : place)
+    places.push({
+      ...elsewhere(store, declared.kind, kind, there),
+      after: before(declared, subject),
+      channel: context.config.file.notifications.store === store,
+    })
   }
   return Object.assign(house, { places })
 }
@@ -112,7 +119,7 @@ export async function openHouse(
 function rows(
   house: House,
   store: string,
-  stage: Stage,
+  guard: Guard | null,
   planOf: House['plan'],
   keysOf: (person: Person) => RootKey[],
 ): Place {
@@ -127,7 +134,7 @@ function rows(
       beforeDestruction: async (keys) => {
         await enter(context, claim, () => Promise.resolve([{ ...scope, subjects: keys }]))
       },
-      guard: stage === stages.rows ? ownHolds(house.subject) : null,
+      guard,
     })
     return { target, plan, eraser }
   }
@@ -136,7 +143,8 @@ function rows(
   return {
     store,
     kind: 'postgres',
-    stage,
+    after: [],
+    channel: false,
     concerns: (person) => keysOf(person).length > 0,
     capabilities: {
       bulk: 1000,
@@ -189,7 +197,8 @@ function freeText({ context, subject }: House): Place[] {
     {
       store: `${subject.store}:free-text`,
       kind: 'search',
-      stage: stages.keys,
+      after: [subject.store],
+      channel: false,
       concerns: (person) => searchable(valuesOf(person)).length > 0,
       capabilities: {
         bulk: 1000,
@@ -235,7 +244,8 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
   return {
     store,
     kind,
-    stage: there.shredsKeys ? stages.keys : stages.elsewhere,
+    after: [],
+    channel: false,
     concerns: (person) => there.concerns(person.identifiers),
     capabilities: there.eraser.capabilities,
     tells: there.tells,
@@ -255,6 +265,17 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
       return there.eraser.verify(subjects, plan, signal)
     },
   }
+}
+
+/** Nothing brings a key back, so the rows go first; a cache that is purged before its origin is filled again from it. */
+function before(entry: StoreEntry, { store }: SubjectEntry): string[] {
+  if (entry.kind === 'keys') return [store]
+  const origin = 'origin' in entry ? entry.origin : undefined
+  return origin === undefined ? [] : [origin]
+}
+
+export function storesOf(places: readonly Place[]): string[] {
+  return places.map(({ store }) => store)
 }
 
 const unconfigured: ReadonlySet<string> = new Set(['E_CONFIG', 'E_CONFIG_MISSING'])
@@ -284,11 +305,4 @@ function joined(found: readonly Verification[]): Verification {
 /** Whether something goes there, so that the ledger has to name it. */
 export function erasesAt({ kind, tells, excused }: Place): boolean {
   return kind !== 'search' && !tells && excused === undefined
-}
-
-/** Throws E_NOT_FOUND. */
-export function placeOf({ places }: Pick<House, 'places'>, store: string): Place {
-  const place = places.find((one) => one.store === store)
-  if (place !== undefined) return place
-  throw new LetheError('E_NOT_FOUND', { message: `Subjects of this kind have no store ${store} any more.` })
 }

@@ -9,8 +9,7 @@ import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
 import { grouped } from './advance.ts'
-import { Board } from './board.ts'
-import type { House } from './house.ts'
+import { storesOf, type House } from './house.ts'
 import type { Person, Place } from './place.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
@@ -27,62 +26,66 @@ export type Persons = ReadonlyMap<string, Person>
 
 /** Returns how many legs were worked on. Throws E_FENCED, and what the control database throws. */
 export async function workLegs(house: House, persons: Persons): Promise<number> {
-  const board = new Board(house.places.length)
   const until = monotonicMs() + STEP_MS
-  const counts = await Promise.all(
-    house.places.map(async (place) => {
-      let worked = 0
-      for (;;) {
-        const { seen } = board
-        const done =
-          monotonicMs() < until && !house.signal.aborted ? await turn(house, place, persons, board) : 0
-        worked += done
-        if (done > 0) board.moved()
-        else if (!(await board.idle(seen))) return worked
+  const inTime = () => monotonicMs() < until && !house.signal.aborted
+  const busy = new Map<string, Promise<string>>()
+  let worked = 0
+  const work = async (place: Place, legs: readonly Leg[]) => {
+    const bulk = Math.min(place.capabilities.bulk, 1000)
+    for (let from = 0; from < legs.length && inTime(); from += bulk)
+      worked += await turn(house, place, persons, legs.slice(from, from + bulk))
+    return place.store
+  }
+  try {
+    for (;;) {
+      const idle = house.places.filter(({ store }) => !busy.has(store))
+      const due = inTime() ? await dueLegs(house.context.control, [...persons.keys()], storesOf(idle)) : []
+      const legs = grouped(due, ({ store }) => store)
+      for (const place of idle) {
+        const own = legs.get(place.store)
+        if (own !== undefined) busy.set(place.store, work(place, own))
       }
-    }),
-  )
-  return counts.reduce((all, count) => all + count, 0)
+      if (busy.size === 0) return worked
+      // whoever ends first may have freed what waited for it
+      busy.delete(await Promise.race(busy.values()))
+    }
+  } finally {
+    await Promise.allSettled(busy.values())
+  }
 }
 
-/** One bundle of legs of one place; 0: nothing is due. */
-async function turn(house: House, place: Place, persons: Persons, board: Board): Promise<number> {
+/** One call's worth of legs of one place; returns how many were worked on. */
+async function turn(house: House, place: Place, persons: Persons, legs: readonly Leg[]): Promise<number> {
   const { control } = house.context
-  const bulk = Math.min(place.capabilities.bulk, 1000)
-  const due = await dueLegs(control, [...persons.keys()], place.store, bulk)
-  if (due.length === 0) return 0
-  const { excused } = place
-  if (excused !== undefined) {
-    const settled = due.map(({ requestId, store }) => ({
-      requestId,
-      store,
-      state: 'accepted-as-failed' as const,
-      messages: [excused],
-    }))
-    await recordLegs(control, house.claim, settled)
-    return due.length
-  }
-  const read = due.filter((leg) => leg.state === 'accepted')
-  const call = due.filter((leg) => leg.state !== 'accepted')
-  await beginLegs(control, house.claim, due)
-  if (call.length > 0) board.moved()
+  const { store, excused } = place
+  const begun = await beginLegs(
+    control,
+    house.claim,
+    store,
+    legs.map(({ requestId }) => requestId),
+  )
+  const pairs = legs.flatMap((leg): Pair[] => {
+    const person = persons.get(leg.requestId)
+    return person === undefined || !begun.has(leg.requestId) ? [] : [{ leg, person }]
+  })
   const changes: LegChange[] = []
-  const pairs = (legs: readonly Leg[]): Pair[] =>
-    legs.flatMap((leg) => {
-      const person = persons.get(leg.requestId)
-      return person === undefined ? [] : [{ leg, person }]
-    })
-  const concerned = pairs(call).filter(({ person }) => place.concerns(person))
-  for (const { leg } of pairs(call))
-    if (!concerned.some((pair) => pair.leg === leg))
-      changes.push({ requestId: leg.requestId, store: leg.store, state: 'not-needed' })
-  const shapes = grouped(concerned, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
+  const call: Pair[] = []
+  const read: Pair[] = []
+  for (const pair of pairs) {
+    const { requestId, state } = pair.leg
+    if (excused !== undefined)
+      changes.push({ requestId, store, state: 'accepted-as-failed', messages: [excused] })
+    else if (state === 'accepted') read.push(pair)
+    else if (place.concerns(pair.person)) call.push(pair)
+    else changes.push({ requestId, store, state: 'not-needed' })
+  }
+  const shapes = grouped(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
   for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
   // a place reads by one plan at a time, and what one person retains another does not
-  for (const group of grouped(pairs(read), ({ person }) => JSON.stringify(person.retained)).values())
+  for (const group of grouped(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
   await recordLegs(control, house.claim, changes)
-  return due.length
+  return pairs.length
 }
 
 interface Pair {

@@ -8,7 +8,6 @@ import type {
   Verification,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { stages, type Stage } from '../../lib/requests/index.ts'
 
 /** Lies before a person is asked. */
 export const PATIENCE = 3
@@ -26,7 +25,10 @@ export interface Person {
 export interface Place {
   store: string
   kind: string
-  stage: Stage
+  /** Stores that are emptied first (lib/requests, NewLeg). */
+  after: readonly string[]
+  /** The answer to the person is sent through it. */
+  channel: boolean
   /** What the configuration lacks to call it; every call throws it. */
   problem?: LetheError
   /** Of the person leads something here. False: the leg is not needed. */
@@ -51,7 +53,8 @@ export function excused(store: string, kind: string, reason: string): Place {
   return {
     store,
     kind,
-    stage: stages.elsewhere,
+    after: [],
+    channel: false,
     excused: reason,
     tells: false,
     patience: 1,
@@ -79,7 +82,8 @@ export function unusable(store: string, kind: string, problem: LetheError): Plac
   return {
     store,
     kind,
-    stage: kind === 'keys' ? stages.keys : stages.elsewhere,
+    after: [],
+    channel: false,
     problem,
     tells: false,
     patience: 1,

@@ -82,9 +82,23 @@ function checkOtherStores(file: ConfigFile, subject: Subject, path: PropertyKey[
         path: [...at, 'subject'],
         message: `there is no subject ${linked.subject} in store ${store}`,
       })
+    found.push(...checkOrigin(file, subject, store, at))
     seen.add(store)
     return found
   })
+}
+
+/** A cache is filled from a store that this subject's erasure empties; from a cache it could wait for itself. */
+function checkOrigin(file: ConfigFile, subject: Subject, store: string, path: PropertyKey[]): Problem[] {
+  const entry = Object.hasOwn(file.stores, store) ? file.stores[store] : undefined
+  const origin = entry !== undefined && 'origin' in entry ? entry.origin : undefined
+  if (origin === undefined) return []
+  if (origin !== subject.store && !subject.other_stores.some((entry) => otherStore(entry).store === origin))
+    return [{ path, message: `${store} is filled from ${origin}, which is not among other_stores` }]
+  const kind = file.stores[origin]?.kind
+  return kind === 'cloudfront' || kind === 'cloudflare'
+    ? [{ path, message: `${store} is filled from ${origin}, which is a cache itself` }]
+    : []
 }
 
 function checkAccess(file: ConfigFile, subject: Subject, path: PropertyKey[]): Problem[] {

@@ -24,8 +24,6 @@ export interface OpenedStore {
   leads: readonly string[]
   /** Whether anything here is led to by these identifiers. */
   concerns(identifiers: Identifiers): boolean
-  /** What goes with it can't be brought back by anything, so it goes last. */
-  shredsKeys: boolean
   /** Someone is told there, and nothing is erased or read back. */
   tells: boolean
   close(): Promise<void>
@@ -58,7 +56,7 @@ async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
     case 'opensearch':
       return bound(await openOpensearch(entry, tools))
     case 'keys':
-      return { ...bound(await openKeys(entry, tools)), shredsKeys: true }
+      return bound(await openKeys(entry, tools))
     case 'sendgrid':
       return bound(await openSendgrid(entry, tools))
     case 'stripe':
@@ -87,7 +85,6 @@ async function open(entry: StoreEntry, tools: Tools): Promise<OpenedStore> {
         eraser,
         leads: [],
         concerns: () => true,
-        shredsKeys: false,
         tells: false,
         close: () => Promise.resolve(),
       }
@@ -116,7 +113,6 @@ function bound<P extends Identified>({ eraser, plan, leads, close }: Opened<P>):
     },
     leads,
     concerns: (identifiers) => leads.some((template) => leadsSomewhere(template, identifiers)),
-    shredsKeys: false,
     tells: false,
     close: () => {
       close?.()

@@ -43,11 +43,9 @@ export {
   openLegs,
   recordLegs,
   settleLeg,
-  stages,
   type Leg,
   type LegChange,
   type NewLeg,
-  type Stage,
 } from './legs.ts'
 export { forgetSealed, keepSealed, openSecrets, sealSecrets, type Secrets } from './sealed.ts'
 export {

@@ -6,14 +6,6 @@ import { fenced, type Claim } from '../ledger/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { endedLegs, legSentences, legStates, type LegState } from './states.ts'
 
-/**
- * A leg waits until every leg of an earlier stage was tried once: rows go after what only they lead to was asked for, and
- * nobody waits for a vendor that is down. Keys wait until the rows are gone, since nothing brings them back; the channel that
- * the answer is sent through goes last.
- */
-export const stages = { elsewhere: 1, rows: 2, keys: 3, channel: 4 } as const
-export type Stage = (typeof stages)[keyof typeof stages]
-
 const counts = z.record(z.string(), z.number())
 const retained = z.array(
   z.object({ place: z.string(), count: z.number(), ground: z.string(), until: z.string().nullable() }),
@@ -24,7 +16,8 @@ export const legRow = z
     request_id: z.string(),
     store: z.string(),
     kind: z.string(),
-    stage: z.number(),
+    after: z.array(z.string()),
+    channel: z.boolean(),
     state: z.enum(legStates),
     next_at: z.date().nullable(),
     attempt: z.number(),
@@ -45,7 +38,8 @@ export const legRow = z
     requestId: row.request_id,
     store: row.store,
     kind: row.kind,
-    stage: row.stage,
+    after: row.after,
+    channel: row.channel,
     state: row.state,
     nextAt: row.next_at,
     attempt: row.attempt,
@@ -64,14 +58,17 @@ export const legRow = z
   }))
 export type Leg = z.infer<typeof legRow>
 
-const columns = `l.request_id, l.store, l.kind, l.stage, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
+const columns = `l.request_id, l.store, l.kind, l.after, l.channel, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
   l.job, l.error_code, l.error_message, l.messages, l.counts, l.shared, l.remains, l.retained, l.requested_at, l.accepted_at,
   l.verified_at`
 
 export interface NewLeg {
   store: string
   kind: string
-  stage: Stage
+  /** Stores that are emptied first: keys stay until the rows are gone, a cache is purged once its origin can't fill it again. */
+  after: readonly string[]
+  /** The answer to the person is sent through it, so it goes last, once that was delivered. */
+  channel: boolean
 }
 
 /** Makes the legs of these requests, each with every leg given; one that is there stays as it is. */
@@ -81,11 +78,15 @@ export async function makeLegs(
   legs: readonly NewLeg[],
 ): Promise<void> {
   await tx.execute(
-    prepared(`INSERT INTO lethe_control.erasure_legs (request_id, store, kind, stage, state)
-     SELECT r.id, l.store, l.kind, l.stage, 'pending'
-     FROM unnest($1::uuid[]) AS r(id), unnest($2::text[], $3::text[], $4::int[]) AS l(store, kind, stage)
+    prepared(`INSERT INTO lethe_control.erasure_legs (request_id, store, kind, after, channel, state)
+     SELECT r.id, l.store, l.kind, l.after, l.channel, 'pending'
+     FROM unnest($1::uuid[]) AS r(id),
+       json_to_recordset($2::json) AS l(store text, kind text, after text[], channel boolean)
      ON CONFLICT DO NOTHING`),
-    [requestIds, legs.map((leg) => leg.store), legs.map((leg) => leg.kind), legs.map((leg) => leg.stage)],
+    [
+      requestIds,
+      JSON.stringify(legs.map(({ store, kind, after, channel }) => ({ store, kind, after, channel }))),
+    ],
   )
 }
 
@@ -93,60 +94,65 @@ export async function legsOf(db: Queryable, requestIds: readonly string[]): Prom
   return db.query(
     legRow,
     prepared(
-      `SELECT ${columns} FROM lethe_control.erasure_legs l WHERE l.request_id = ANY ($1::uuid[]) ORDER BY l.stage, l.store`,
+      `SELECT ${columns} FROM lethe_control.erasure_legs l WHERE l.request_id = ANY ($1::uuid[]) ORDER BY l.channel, cardinality(l.after), l.store`,
     ),
     [requestIds],
   )
 }
 
 /**
- * SQL over leg `l` of request `r`: it is open, and nothing of an earlier stage stands before it. A scalar subquery, so that
- * each leg asks by the key for its own earlier ones, whatever the statistics say.
+ * SQL over leg `l` of request `r`: it is open, and nothing it waits for is. A scalar subquery, so that each leg asks by the
+ * key for those before it, whatever the statistics say.
  */
 const turn = `l.state IN ('pending', 'waiting', 'accepted', 'failed')
-  AND (l.stage < ${stages.channel} OR r.answered_at IS NOT NULL)
-  AND (SELECT bool_or(b.state = 'pending' AND b.attempt = 0
-      OR l.stage >= ${stages.keys} AND b.stage = ${stages.rows} AND b.state IN ('pending', 'waiting', 'failed')
-      OR l.stage = ${stages.channel} AND b.state IN ('pending', 'waiting', 'failed', 'accepted'))
-    FROM lethe_control.erasure_legs b WHERE b.request_id = l.request_id AND b.stage < l.stage) IS NOT TRUE`
+  AND (NOT l.channel OR r.answered_at IS NOT NULL)
+  AND (SELECT bool_or(b.state IN ('pending', 'waiting', 'failed') OR l.channel AND b.state = 'accepted')
+    FROM lethe_control.erasure_legs b
+    WHERE b.request_id = l.request_id AND b.store <> l.store AND (l.channel OR b.store = ANY (l.after))) IS NOT TRUE`
 
-/**
- * Legs of these requests in this store whose turn it is, oldest first: of requests that are being erased, due, and with nothing of an earlier
- * stage untried. Keys also wait until the rows were accepted.
- */
+/** Legs of these requests in these stores whose turn it is, oldest first: of requests that are being erased, and due. */
 export async function dueLegs(
   db: Queryable,
   requestIds: readonly string[],
-  store: string,
-  limit: number,
+  stores: readonly string[],
 ): Promise<Leg[]> {
   return db.query(
     legRow,
     prepared(`SELECT ${columns} FROM unnest($1::uuid[]) AS g(id)
-       JOIN lethe_control.erasure_legs l ON l.request_id = g.id AND l.store = $2
+       JOIN lethe_control.erasure_legs l ON l.request_id = g.id AND l.store = ANY ($2::text[])
        JOIN lethe_control.erasure_requests r ON r.id = g.id
      WHERE r.state IN ('erasing', 'verifying') AND l.next_at <= clock_timestamp() AND ${turn}
-     ORDER BY l.next_at, l.request_id LIMIT $3`),
-    [requestIds, store, limit],
+     ORDER BY l.next_at, l.request_id`),
+    [requestIds, stores],
   )
 }
 
-/** The intent of a call, recorded before it goes out. Throws E_FENCED. Returns the legs as they are then. */
-export async function beginLegs(control: Queryable, claim: Claim, legs: readonly Leg[]): Promise<void> {
-  if (legs.length === 0) return
+/**
+ * The intent of a call to one store, recorded before it goes out. Returns those it goes out for: a request that was held,
+ * cancelled or settled by a person since `dueLegs` is not among them. Throws E_FENCED.
+ */
+export async function beginLegs(
+  control: Queryable,
+  claim: Claim,
+  store: string,
+  requestIds: readonly string[],
+): Promise<Set<string>> {
   const [row] = await control.query(
-    z.object({ held: z.boolean() }),
+    z.object({ held: z.boolean(), begun: z.array(z.string()) }),
     prepared(`WITH held AS (
        SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
      ), begun AS (
        UPDATE lethe_control.erasure_legs l SET attempt = l.attempt + 1, requested_at = coalesce(l.requested_at, clock_timestamp())
-       FROM unnest($3::uuid[], $4::text[]) AS g(request_id, store)
-       WHERE l.request_id = g.request_id AND l.store = g.store AND EXISTS (SELECT FROM held)
+       FROM lethe_control.erasure_requests r
+       WHERE r.id = ANY ($4::uuid[]) AND r.state IN ('erasing', 'verifying') AND l.request_id = r.id AND l.store = $3
+         AND l.state IN ('pending', 'waiting', 'accepted', 'failed') AND EXISTS (SELECT FROM held)
+       RETURNING l.request_id
      )
-     SELECT EXISTS (SELECT FROM held) AS held`),
-    [claim.id, claim.fence.toString(), legs.map((leg) => leg.requestId), legs.map((leg) => leg.store)],
+     SELECT EXISTS (SELECT FROM held) AS held, ARRAY(SELECT request_id::text FROM begun) AS begun`),
+    [claim.id, claim.fence.toString(), store, requestIds],
   )
   if (row?.held !== true) throw fenced(claim)
+  return new Set(row.begun)
 }
 
 /** How a leg stands after a call; what is left out keeps its value. */
@@ -299,7 +305,7 @@ export async function openLegs(
     prepared(`SELECT l.request_id AS id,
        count(*) FILTER (WHERE l.state IN ('pending', 'waiting', 'failed')) AS open,
        count(*) FILTER (WHERE l.state = 'accepted') AS unread,
-       count(*) FILTER (WHERE l.state IN ('pending', 'waiting', 'failed', 'accepted') AND l.stage = ${stages.channel}) AS channel,
+       count(*) FILTER (WHERE l.state IN ('pending', 'waiting', 'failed', 'accepted') AND l.channel) AS channel,
        min(l.next_at) FILTER (WHERE l.next_at < 'infinity' AND l.store = ANY ($2::text[]) AND ${turn}) AS next
      FROM lethe_control.erasure_legs l JOIN lethe_control.erasure_requests r ON r.id = l.request_id
      WHERE l.request_id = ANY ($1::uuid[]) GROUP BY l.request_id`),

@@ -17,6 +17,11 @@ export const cloudflareStore = z.strictObject({
     .enum(['free', 'pro', 'business', 'enterprise'])
     .default('free')
     .describe('The plan of the zone: how many files one call may name.'),
+  origin: name
+    .optional()
+    .describe(
+      'The store that it is filled from, which is emptied first: what is purged before may be filled again.',
+    ),
   places: z
     .array(
       z.strictObject({

@@ -16,6 +16,11 @@ export const cloudfrontStore = z.strictObject({
     .optional()
     .describe('Where the access key stands; without it the usual AWS places are asked.'),
   secret_access_key: secret.optional().describe('Where the secret access key stands.'),
+  origin: name
+    .optional()
+    .describe(
+      'The store that it is filled from, which is emptied first: what is purged before may be filled again.',
+    ),
   places: z
     .array(
       z.strictObject({

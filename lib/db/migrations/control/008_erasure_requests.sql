@@ -73,8 +73,10 @@ CREATE TABLE lethe_control.erasure_legs (
   store text NOT NULL,
   -- what kind of store it is, for people
   kind text NOT NULL,
-  -- legs of a later stage wait until those before were tried (lib/requests/legs.ts)
-  stage smallint NOT NULL,
+  -- stores of the same request that are emptied first
+  after text[] NOT NULL DEFAULT '{}',
+  -- the answer to the person goes through it: it waits for every other leg, and for the answer
+  channel boolean NOT NULL DEFAULT false,
   state text NOT NULL CHECK (state IN ('not-needed', 'pending', 'waiting', 'accepted', 'verified', 'retained', 'told', 'failed', 'accepted-as-failed')),
   next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- calls begun; recorded before the call goes out

@@ -97,8 +97,8 @@ test('wait for no store that is away: they are found again when their leg has it
   await house.work()
   expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed' })
   expect(await legsOf(house.control, [id])).toMatchObject([
-    { store: 'cache', state: 'verified', counts: { sessions: 1 } },
     { store: 'app', state: 'verified' },
+    { store: 'cache', state: 'verified', counts: { sessions: 1 } },
     { store: 'app:free-text', state: 'verified' },
   ])
   expect(await redis.keys('*')).toEqual(['session:10'])

@@ -118,8 +118,8 @@ describe('a cancel', () => {
       [id],
     )
     await house.control.execute(
-      `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, stage, state, attempt, requested_at)
-       VALUES ($1, 'app', 'postgres', 2, 'pending', 0, clock_timestamp())`,
+      `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, state, attempt, requested_at)
+       VALUES ($1, 'app', 'postgres', 'pending', 0, clock_timestamp())`,
       [id],
     )
     await expect(cancel(id)).rejects.toMatchObject({ code: 'E_ILLEGAL_TRANSITION' })

@@ -42,8 +42,8 @@ test('requests by state and by what is left of the month, and stuck legs by stor
   await insert(4, '8 days')
   const stuck = await insert(5, '20 days', 'needs-attention')
   await house.control.execute(
-    `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, stage, state, next_at)
-     VALUES ($1, 'mail', 'sendgrid', 1, 'failed', 'infinity'), ($1, 'search', 'opensearch', 1, 'failed', now())`,
+    `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, state, next_at)
+     VALUES ($1, 'mail', 'sendgrid', 'failed', 'infinity'), ($1, 'search', 'opensearch', 'failed', now())`,
     [stuck],
   )
   expect(await shown()).toEqual({

@@ -53,8 +53,8 @@ test('who is erased at once is erased in the own store, and the other leg is tri
   const id = await ask(2, 'article-17')
   await house.work()
   expect(await legsOf(house.control, [id])).toMatchObject([
-    { store: 'sessions', state: 'failed', errorCode: 'E_STORE_UNAVAILABLE' },
     { store: 'app', state: 'verified' },
+    { store: 'sessions', state: 'failed', errorCode: 'E_STORE_UNAVAILABLE' },
   ])
   expect(await house.ids('people')).toEqual([1, 3])
 })
