@@ -3,11 +3,11 @@
  * thousand at a time; each change is one statement for all that make it.
  */
 import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
+import { monotonicMs } from '../../lib/clock/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import {
   dueRequests,
-  getRequests,
   legsOf,
   lockRequests,
   makeLegs,
@@ -26,25 +26,35 @@ import { enter, withhold, type Going } from './ledger.ts'
 import { classesOf } from './plans.ts'
 
 const BULK = 1000
+/** A look at the holds is good for this long. */
+const FRESH_MS = 1_000
 const forever = `'infinity'`
 
 /** Returns how many requests moved. */
 export async function advance(house: House): Promise<number> {
+  const states = order.map(([state]) => state)
   let moved = 0
-  for (const [state, act] of order) {
-    for (;;) {
+  for (;;) {
+    house.signal.throwIfAborted()
+    const due = await dueRequests(house.context.control, house.kind, states, BULK)
+    const standing = grouped(due, ({ state }) => state)
+    let done = 0
+    for (const [state, act] of order) {
+      const some = standing.get(state) ?? []
+      if (some.length === 0) continue
       house.signal.throwIfAborted()
-      const due = await dueRequests(house.context.control, house.kind, state, BULK)
-      if (due.length === 0) break
-      const done = await act(house, due)
-      moved += done
-      if (due.length < BULK || done === 0) break
+      const on = await act(house, some)
+      for (const [next, more] of grouped(on, (request) => request.state))
+        standing.set(next, [...(standing.get(next) ?? []), ...more])
+      done += on.length
     }
+    moved += done
+    if (due.length < BULK || done === 0) return moved
   }
-  return moved
 }
 
-type Act = (house: House, due: readonly ErasureRequest[]) => Promise<number>
+/** Brings requests on, and returns those that moved as they stand now; the others wait for something. */
+type Act = (house: House, due: readonly ErasureRequest[]) => Promise<readonly ErasureRequest[]>
 /** In the order in which a request passes them, so that one call brings it all the way. */
 const order: readonly (readonly [RequestState, Act])[] = [
   ['on-hold', resumeReleased],
@@ -56,7 +66,10 @@ const order: readonly (readonly [RequestState, Act])[] = [
   ['planned', begin],
 ]
 
-async function confirmKnown(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function confirmKnown(
+  house: House,
+  due: readonly ErasureRequest[],
+): Promise<readonly ErasureRequest[]> {
   const { control, config } = house.context
   const by = mover(house)
   const uninstructed = due.filter(
@@ -67,15 +80,15 @@ async function confirmKnown(house: House, due: readonly ErasureRequest[]): Promi
   const unknown = rest.filter((request) => request.identityMethod === null)
   await acknowledge(house.context, due)
   await postpone(control, ids(unknown), house.claim, forever, 'identity')
-  const referred = await moveRequests(control, 'refer', ids(uninstructed), by, {
-    next: forever,
-    waitingFor: 'instruction',
-  })
-  return referred.length + (await moveRequests(control, 'confirm', ids(known), by)).length
+  await moveRequests(control, 'refer', ids(uninstructed), by, { next: forever, waitingFor: 'instruction' })
+  return moveRequests(control, 'confirm', ids(known), by)
 }
 
 /** What the policy decides for every class needs no person; a class that asks does. */
-async function assessByPolicy(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function assessByPolicy(
+  house: House,
+  due: readonly ErasureRequest[],
+): Promise<readonly ErasureRequest[]> {
   const { control, config } = house.context
   const { classes } = config.file.erasure
   const own = classesOf(house.context, await house.plan([]))
@@ -84,18 +97,17 @@ async function assessByPolicy(house: House, due: readonly ErasureRequest[]): Pro
   const decided = due.filter((request) => !undecided.includes(request))
   await postpone(control, ids(undecided), house.claim, forever, 'assessment')
   const retained = own.filter((name) => classes[name]?.decision === 'retain')
-  const moved = await moveRequests(control, 'assess', ids(decided), mover(house), {
+  return moveRequests(control, 'assess', ids(decided), mover(house), {
     set: `retained_classes = coalesce(r.retained_classes, $7::text[])`,
     values: [retained],
   })
-  return moved.length
 }
 
 /** Nobody signs in as this person from here on. */
-async function cut(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function cut(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   const free = await withoutHolds(house, due)
-  if (free.length === 0) return due.length
+  if (free.length === 0) return []
   const ended = await endAccess(
     house,
     free.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
@@ -109,34 +121,31 @@ async function cut(house: House, due: readonly ErasureRequest[]): Promise<number
     `clock_timestamp() + interval '1 minute'`,
     'access',
   )
-  return (await moveRequests(context.control, 'cut', ids(going), mover(house))).length
+  return moveRequests(context.control, 'cut', ids(going), mover(house))
 }
 
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`
 
-async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const waiting = due.filter((request) => request.hasGrace)
-  const moved = await moveRequests(house.context.control, 'wait', ids(waiting), mover(house), {
+  const waited = await moveRequests(house.context.control, 'wait', ids(waiting), mover(house), {
     // the grace of an account closure runs from the cut; what was cut to fit the month stays so
     set: `grace_until = ${GRACE_END}`,
     next: GRACE_END,
     waitingFor: 'grace',
   })
-  await offerCancel(house.context, await getRequests(house.context.control, moved))
-  return (
-    moved.length +
-    (await plan(
-      house,
-      due.filter((request) => !request.hasGrace),
-    ))
+  await offerCancel(house.context, waited)
+  return plan(
+    house,
+    due.filter((request) => !request.hasGrace),
   )
 }
 
 /** Collects and seals what leads to each person, and makes the legs. */
-async function plan(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function plan(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   const free = await withoutHolds(house, due)
-  if (free.length === 0) return due.length
+  if (free.length === 0) return []
   const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
   const collected = await collect(house, house.target, opened)
   const present: string[] = []
@@ -148,16 +157,16 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
     secrets.identifiers = together(found.identifiers, secrets.ended ?? {})
     secrets.contact = found.contact
   })
-  let moved = 0
+  const planned: ErasureRequest[] = []
   for (const [variant, some] of grouped(opened, ({ request }) => variantOf(request))) {
     const deletion = await planOf(house, variant)
     const own = ids(some.map(({ request }) => request))
     if (deletion === null) {
       const why = { next: forever, waitingFor: 'map-findings' }
-      moved += (await moveRequests(context.control, 'attend', own, mover(house), why)).length
+      await moveRequests(context.control, 'attend', own, mover(house), why)
       continue
     }
-    moved += await context.control.transaction(async (tx) => {
+    const moved = await context.control.transaction(async (tx) => {
       await sealSecrets(
         tx,
         context.vault,
@@ -168,26 +177,26 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<numbe
         set: `map_version = $7, plan_hash = $8, nobody = NOT r.id = ANY ($9::uuid[])`,
         values: [deletion.mapVersion, deletion.hash, present],
       })
-      await makeLegs(tx, done, house.places)
-      return done.length
+      await makeLegs(tx, ids(done), house.places)
+      return done
     })
+    planned.push(...moved)
   }
-  return moved
+  return planned
 }
 
 /** Null where the map doesn't fit what was decided to stay: such a request needs a person, and holds up nobody else. */
 async function planOf(house: House, variant: string): Promise<DeletionPlan | null> {
-  if (variant === '') return house.plan([])
   try {
-    return await house.plan(variant.split(' '))
+    return await house.plan(classesIn(variant))
   } catch (error) {
-    if (error instanceof LetheError && error.code === 'E_MAP_FINDINGS') return null
+    if (variant !== '' && error instanceof LetheError && error.code === 'E_MAP_FINDINGS') return null
     throw error
   }
 }
 
 /** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
-async function begin(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function begin(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   const free = await callable(house, await withoutHolds(house, due))
   const ready: ErasureRequest[] = []
@@ -205,7 +214,7 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
     )
     ready.push(...same)
   }
-  if (ready.length === 0) return due.length
+  if (ready.length === 0) return []
   await enter(context, house.claim, async (tx) => {
     // whoever takes theirs back from here on waits for these entries, and voids them
     const still = await lockRequests(tx, ids(ready), 'planned')
@@ -214,11 +223,10 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<numb
       ready.filter(({ id }) => still.has(id)),
     )
   })
-  await moveRequests(context.control, 'erase', ids(ready), mover(house), {
+  return moveRequests(context.control, 'erase', ids(ready), mover(house), {
     set: 'run_id = $7',
     values: [house.claim.id],
   })
-  return due.length
 }
 
 /** Voids the entries for places that were not called yet. Where something was, the entry stands: a part is gone. */
@@ -244,7 +252,7 @@ async function goingOf(
 ): Promise<Going[]> {
   const going: Going[] = []
   for (const [variant, some] of grouped(requests, variantOf)) {
-    const plan = await house.plan(variant === '' ? [] : variant.split(' '))
+    const plan = await house.plan(classesIn(variant))
     for (const { store } of house.places.filter(erasesAt)) {
       const subjects = some
         .filter((request) => which(request, store))
@@ -263,6 +271,10 @@ function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
 
 function variantOf(request: ErasureRequest): string {
   return (request.retainedClasses ?? []).join(' ')
+}
+
+function classesIn(variant: string): string[] {
+  return variant === '' ? [] : variant.split(' ')
 }
 
 /** Those whose every place can be called, but for what a named person accepted to leave; the others come before a person. */
@@ -290,7 +302,10 @@ export async function withoutHolds(
   requests: readonly ErasureRequest[],
 ): Promise<ErasureRequest[]> {
   const { context } = house
-  const words = await keptBack(house, requests)
+  const words = await keptBack(
+    house,
+    requests.filter((request) => !isFree(house, request)),
+  )
   const held = requests.filter((request) => words.get(request.id) === 'held')
   // before the hold is told: a restore must not replay what the hold keeps
   await withdraw(
@@ -309,7 +324,19 @@ export async function withoutHolds(
       next: forever,
       waitingFor: word,
     })
-  return requests.filter((request) => !words.has(request.id))
+  const free = requests.filter((request) => !words.has(request.id))
+  for (const request of free) if (!isFree(house, request)) house.seenFree.set(seenAs(request), monotonicMs())
+  return free
+}
+
+/** No hold was there a moment ago: nobody could have set one any sooner. Rows are guarded again by what deletes them. */
+function isFree(house: House, request: ErasureRequest): boolean {
+  return monotonicMs() - (house.seenFree.get(seenAs(request)) ?? -Infinity) < FRESH_MS
+}
+
+/** With rows that were merged into it, a person is another one to look for. */
+function seenAs(request: ErasureRequest): string {
+  return `${request.id} ${request.planHash === null ? 'itself' : 'with all that was merged'}`
 }
 
 /** The word that keeps each of them, where one does; a hold before anything else. */
@@ -332,7 +359,10 @@ async function keptBack(house: House, requests: readonly ErasureRequest[]): Prom
 }
 
 /** What was begun gets its ledger entries again before it goes on. */
-async function resumeReleased(house: House, due: readonly ErasureRequest[]): Promise<number> {
+async function resumeReleased(
+  house: House,
+  due: readonly ErasureRequest[],
+): Promise<readonly ErasureRequest[]> {
   const { context, claim } = house
   const words = await keptBack(house, due)
   const held = due.filter(({ id }) => words.get(id) === 'held')
@@ -340,7 +370,7 @@ async function resumeReleased(house: House, due: readonly ErasureRequest[]): Pro
   const free = due.filter((request) => !held.includes(request))
   const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
   if (begun.length > 0) await enter(context, claim, () => goingOf(house, begun))
-  return (await moveRequests(context.control, 'resume', ids(free), mover(house))).length
+  return moveRequests(context.control, 'resume', ids(free), mover(house))
 }
 
 export function mover(house: House) {

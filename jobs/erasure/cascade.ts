@@ -22,6 +22,7 @@ import {
   openSecrets,
   warnDue,
   type ErasureRequest,
+  type RequestState,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
@@ -37,6 +38,7 @@ import { subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
 const BULK = 1000
+const working: readonly RequestState[] = ['erasing', 'verifying']
 /** A run that failed for good is followed by another after this: a map with findings would fail every few seconds. */
 const RETRY_SECONDS = 300
 /** A run doesn't stay for longer than this: the dispatcher starts another when something falls due. */
@@ -53,18 +55,18 @@ export const cascade: JobKind = {
 }
 
 async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
+  const { control } = context
   const { subject: kind } = payload.parse(run.payload)
   // first, so that a request stands in the record although a store of the map can't be opened
   const taken = await takeIntake(context, subjectOf(context, kind).store)
   const house = await openHouse(context, run, kind, signal)
   try {
     const moved = await advance(house)
-    const requests = await working(house)
-    const persons = await personsOf(house, requests)
+    const persons = await personsOf(house, await dueRequests(control, kind, working, BULK))
     const legs = await workLegs(house, persons)
-    const ended = await settle(house, await working(house))
+    const ended = await settle(house, await dueRequests(control, kind, working, BULK))
     await deliverAnswers(context, kind, signal)
-    await recordStep(context.control, run, {
+    await recordStep(control, run, {
       name: 'cascade',
       note: `${taken.requests} taken in, ${moved} moved, ${legs} legs, ${ended} ended`,
       counters: {
@@ -77,21 +79,13 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   } finally {
     await house.close()
   }
-  const next = await nextDue(context.control, kind)
+  const next = await nextDue(control, kind)
   if (next === null) return { kind: 'done', outcome: 'nothing-due' }
-  const now = await databaseNow(context.control)
+  const now = await databaseNow(control)
   if (next <= now) return { kind: 'more' }
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
     ? { kind: 'done', outcome: 'nothing-due' }
     : { kind: 'wait', for: 'next-leg', until: next }
-}
-
-async function working(house: House): Promise<ErasureRequest[]> {
-  const { control } = house.context
-  return [
-    ...(await dueRequests(control, house.kind, 'erasing', BULK)),
-    ...(await dueRequests(control, house.kind, 'verifying', BULK)),
-  ]
 }
 
 /** A hold that was set meanwhile stops what has not gone yet. */

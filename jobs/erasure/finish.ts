@@ -90,7 +90,7 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
   for (const [verb, some] of grouped(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
     const moved = await control.transaction(async (tx) => {
       const ended = await moveRequests(tx, verb as EndVerb, ids(some), mover(house))
-      await forgetSealed(tx, ended)
+      await forgetSealed(tx, ids(ended))
       return ended.length
     })
     done += moved

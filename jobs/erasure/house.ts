@@ -39,6 +39,8 @@ export interface House {
   /** The own store first. */
   places: readonly Place[]
   plan: (retained: readonly string[]) => Promise<DeletionPlan>
+  /** When each person was last seen to be under no hold. */
+  seenFree: Map<string, number>
   close(): Promise<void>
 }
 
@@ -63,6 +65,7 @@ export async function openHouse(
     subject,
     target,
     places: [],
+    seenFree: new Map(),
     plan(retained) {
       const name = retained.join(' ')
       const known = plans.get(name) ?? planFor(context, subject.store, kind, retained)

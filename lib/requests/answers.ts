@@ -49,6 +49,20 @@ export async function addAnswers(
   return rows.map(({ id }) => id)
 }
 
+/** Without a channel nobody is told, and nothing is written that nobody will read: the record says so. */
+export async function skipAnswers(
+  tx: Queryable,
+  kind: AnswerKind,
+  requests: readonly { id: string; subjectKind: string }[],
+): Promise<void> {
+  await tx.execute(
+    prepared(`INSERT INTO lethe_control.erasure_answers (request_id, kind, subject_kind, state, error_code)
+     SELECT g.id, $1, g.subject_kind, 'not-sent', 'E_NOTIFY_LOG' FROM unnest($2::uuid[], $3::text[]) AS g(id, subject_kind)
+     ON CONFLICT DO NOTHING`),
+    [kind, requests.map(({ id }) => id), requests.map(({ subjectKind }) => subjectKind)],
+  )
+}
+
 export interface DueAnswer {
   requestId: string
   kind: AnswerKind

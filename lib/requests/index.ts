@@ -12,7 +12,6 @@ export {
 export {
   dueRequests,
   getRequest,
-  getRequests,
   identityMethods,
   kindsDue,
   lastFinished,
@@ -63,6 +62,7 @@ export {
   dueAnswers,
   markAnswered,
   settleAnswer,
+  skipAnswers,
   type AnswerKind,
   type DueAnswer,
   type NewAnswer,

@@ -1,7 +1,7 @@
 /** The statement behind every state change: it moves requests and records an event for each, or does neither. */
-import { z } from 'zod'
 import { prepared, type Queryable } from '../db/index.ts'
 import type { Claim } from '../ledger/index.ts'
+import { requestColumns, requestRow, type ErasureRequest } from './request.ts'
 import { finalRequestStates, requestTransitions, type RequestVerb } from './states.ts'
 
 export interface Mover {
@@ -22,7 +22,7 @@ export interface RequestChange {
 }
 
 /**
- * Returns the ids that moved: those in a source state of the verb. One UPDATE, so safe against every race: rivals wait for
+ * Returns those that moved, as they stand now: the ones in a source state of the verb. One UPDATE, so safe against every race: rivals wait for
  * its row locks, and its conditions are evaluated again on the rows they left behind.
  */
 export async function moveRequests(
@@ -31,7 +31,7 @@ export async function moveRequests(
   ids: readonly string[],
   by: Mover,
   change: RequestChange = {},
-): Promise<string[]> {
+): Promise<ErasureRequest[]> {
   if (ids.length === 0) return []
   const { from, to } = requestTransitions[verb]
   const final = finalRequestStates.some((state) => state === to)
@@ -40,8 +40,8 @@ export async function moveRequests(
   const resume = aside
     ? `, resume_state = CASE WHEN r.resume_state IS NULL THEN r.state ELSE r.resume_state END`
     : ', resume_state = NULL'
-  const rows = await db.query(
-    z.object({ id: z.string() }),
+  return db.query(
+    requestRow,
     prepared(`WITH held AS (
        SELECT 1 FROM lethe_control.runs WHERE id = $4 AND fence = $5 AND state = 'running' FOR SHARE
      ), old AS (
@@ -52,13 +52,13 @@ export async function moveRequests(
        UPDATE lethe_control.erasure_requests r SET state = ${state}${resume}, waiting_for = $6, updated_at = clock_timestamp(),
          next_at = ${final ? `'infinity', finished_at = clock_timestamp()` : (change.next ?? 'clock_timestamp()')}
          ${change.set === undefined ? '' : `, ${change.set}`}
-       FROM old WHERE r.id = old.id RETURNING r.id, old.state AS was, r.state AS now
+       FROM old WHERE r.id = old.id RETURNING old.state AS was, ${requestColumns}
      ), noted AS (
        INSERT INTO lethe_control.events (run_id, type, actor, data)
        SELECT $4, 'request.moved', $3,
-         format('{"from":"%s","request":"%s","to":"%s","verb":"${verb}"}', was, id, now)::json FROM moved
+         format('{"from":"%s","request":"%s","to":"%s","verb":"${verb}"}', was, id, state)::json FROM moved
      )
-     SELECT id FROM moved`),
+     SELECT * FROM moved`),
     [
       ids,
       from,
@@ -69,7 +69,6 @@ export async function moveRequests(
       ...(change.values ?? []),
     ],
   )
-  return rows.map(({ id }) => id)
 }
 
 /** Looked at again at `next` (SQL); the state stays. Only by the holder of the claim. */

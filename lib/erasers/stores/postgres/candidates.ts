@@ -8,6 +8,7 @@ import {
   givenKeys,
   keyArrays,
   keyId,
+  plannedOnce,
   rootFromKey,
   rootIsGiven,
   rootKeyText,
@@ -127,8 +128,11 @@ async function evaluate(
     )
   const rows = await tx.query(
     evaluated,
-    `SELECT ${rootKeyText(plan)} AS key, ${reason} AS reason, ${until} AS kept_until
-     FROM ${rootTable(plan)} root WHERE ${rootIsGiven(plan)}`,
+    plannedOnce(
+      flat,
+      `SELECT ${rootKeyText(plan)} AS key, ${reason} AS reason, ${until} AS kept_until
+       FROM ${rootTable(plan)} root WHERE ${rootIsGiven(plan)}`,
+    ),
     [...keys(flat), ...(decided ? [] : [...keys(flat.filter((entry) => entry.merged)), ...guard.values])],
   )
   return new Map(rows.map((row) => [keyId(row.key), row]))

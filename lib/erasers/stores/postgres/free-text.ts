@@ -37,30 +37,47 @@ export async function searchFreeText(
 ): Promise<Verification[]> {
   const left = persons.map((): Record<string, number> => ({}))
   const values = persons.flatMap((own, person) => searchable(own).map((value) => ({ person, value })))
-  for (const { table, column } of values.length === 0 ? [] : columns) {
-    signal.throwIfAborted()
-    const name = parseTableName(table)
-    if (name === null) continue
-    const text = `${sqlColumn('t', column)}::text`
-    // the scan looks for all at once; only what it finds is compared with each
-    const rows = await db.transaction(
-      (tx) =>
-        tx.query(
+  const hits =
+    values.length === 0
+      ? []
+      : await scan(
+          db,
+          columns,
+          values.map(({ value }) => value),
+          signal,
+        )
+  for (const { name, place, n } of hits) {
+    const own = left[values[place - 1]?.person ?? -1]
+    if (own !== undefined) own[name] = (own[name] ?? 0) + n
+  }
+  return left.map((found) => ({ absent: Object.keys(found).length === 0, left: found, retained: [] }))
+}
+
+/** Rows in which each value stands, by its place from 1. Each statement has its own snapshot, so vacuum waits for one scan at most. */
+function scan(db: Database, columns: readonly TextColumn[], values: readonly string[], signal: AbortSignal) {
+  return db.transaction(
+    async (tx) => {
+      const hits: { name: string; place: number; n: number }[] = []
+      for (const { table, column } of columns) {
+        signal.throwIfAborted()
+        const name = parseTableName(table)
+        if (name === null) continue
+        const text = `${sqlColumn('t', column)}::text`
+        // the scan looks for all at once; only what it finds is compared with each
+        const rows = await tx.query(
           z.object({ place: z.coerce.number(), n: z.coerce.number() }),
           `WITH hits AS MATERIALIZED (SELECT ${text} AS text FROM ${sqlTable(name)} t WHERE ${text} ~* $1)
            SELECT v.place, count(*) AS n FROM hits
            JOIN unnest($2::text[]) WITH ORDINALITY AS v(value, place) ON position(lower(v.value) IN lower(hits.text)) > 0
            GROUP BY v.place`,
-          [`(?:${values.map(({ value }) => escaped(value)).join('|')})`, values.map(({ value }) => value)],
-        ),
-      { readOnly: true, retry: true, statementTimeoutMs: SCAN_MS },
-    )
-    for (const { place, n } of rows) {
-      const own = left[values[place - 1]?.person ?? -1]
-      if (own !== undefined) own[`${table}.${column}`] = (own[`${table}.${column}`] ?? 0) + n
-    }
-  }
-  return left.map((found) => ({ absent: Object.keys(found).length === 0, left: found, retained: [] }))
+          [`(?:${values.map(escaped).join('|')})`, values],
+        )
+        hits.push(...rows.map((row) => ({ name: `${table}.${column}`, ...row })))
+      }
+      return hits
+    },
+    { readOnly: true, retry: true, statementTimeoutMs: SCAN_MS },
+  )
 }
 
 /** As PostgreSQL's own regular expressions take it. */

@@ -71,7 +71,8 @@ export function finalGuard(guard: FullGuard, isMerged: string): string {
   return [`(${isMerged} OR (${guard.due}) IS NOT FALSE)`, ...clear].join('\n AND ')
 }
 
-function heldCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
+/** SQL over `root`: a hold of any level keeps this subject. */
+export function heldCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
   const known = held.get(plan)
   if (known !== undefined) return known
   const made = holdsCondition(db, plan)

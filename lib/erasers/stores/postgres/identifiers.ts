@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { sqlColumn, sqlLiteral, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
 import type { Identifiers } from '../../identifiers.ts'
-import { givenIsRoot, givenKeys, keyArrays, rootKeyText, rootTable } from './root-sql.ts'
+import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from './root-sql.ts'
 import { expandSubjects } from './subjects.ts'
 
 export interface Wanted {
@@ -61,8 +61,11 @@ export async function collectIdentifiers(
   ])
   const rows = await db.query(
     row,
-    `SELECT given.ord AS place, jsonb_build_object(${texts.join(', ')}) AS found, (${wanted.contact ?? 'NULL'})::text AS contact
-     FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)} ORDER BY given.ord`,
+    plannedOnce(
+      members,
+      `SELECT given.ord AS place, jsonb_build_object(${texts.join(', ')}) AS found, (${wanted.contact ?? 'NULL'})::text AS contact
+       FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)} ORDER BY given.ord`,
+    ),
     keyArrays(
       plan,
       members.map(({ key }) => key),

@@ -1,6 +1,15 @@
 /** SQL over the root table of a plan: arrays of keys in, root rows (alias root) out. */
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
 import { sqlColumn, sqlLiteral, sqlTable } from '../../../datamap/index.ts'
+import { prepared, type Statement } from '../../../db/index.ts'
+
+/** Planning a statement over all of a plan's tables takes longer than running it for this many keys. */
+const FEW = 20
+
+/** For few keys a connection plans the statement once; for many, each time by their number. */
+export function plannedOnce(keys: readonly unknown[], sql: string): Statement {
+  return keys.length <= FEW ? prepared(sql) : sql
+}
 
 /** The keys as statement parameters: one text array a key column. */
 export function keyArrays(plan: DeletionPlan, keys: readonly RootKey[]): string[][] {

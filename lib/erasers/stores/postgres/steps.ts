@@ -11,7 +11,7 @@ import {
 import { databaseError, type Transaction } from '../../../db/index.ts'
 import type { RowCounts } from './batch.ts'
 import { finalGuard, type FullGuard } from './guard.ts'
-import { keyArrays, shiftParameters } from './root-sql.ts'
+import { keyArrays, plannedOnce, shiftParameters } from './root-sql.ts'
 
 export interface StepTotals {
   removed: RowCounts
@@ -66,7 +66,7 @@ export async function runSteps(
       else totals.keptRoots.push(...touched)
     } else {
       const { text, values } = statement(step.sql, [...arrays, ...arraysOf(step, collected)])
-      count(totals, step, await tx.execute(text, values))
+      count(totals, step, await tx.execute(plannedOnce(subjects.keys, text), values))
     }
   }
   return totals
@@ -120,7 +120,7 @@ async function runRootStep(
     plan.key.map((_, place) => found[`k${place + 1}`] ?? '')
   const run = async (sql: string, all: readonly unknown[]) => {
     const { text, values: sent } = statement(`${sql}\n RETURNING ${returning}`, all)
-    return (await tx.query(row, text, sent)).map(keyOf)
+    return (await tx.query(row, plannedOnce(subjects.keys, text), sent)).map(keyOf)
   }
   if (guard === null) return run(step.sql, values)
   const width = plan.key.length

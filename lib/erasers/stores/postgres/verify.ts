@@ -19,6 +19,7 @@ import {
   rootIsMissing,
   rootKeyText,
   rootTable,
+  plannedOnce,
 } from './root-sql.ts'
 
 const PAGE = 1000
@@ -104,10 +105,13 @@ export async function weighRoots(
     const page = keys.slice(from, from + PAGE)
     const rows = await db.query(
       z.object({ ord: z.number(), n: z.coerce.number() }),
-      `WITH ${roots(plan)}
+      plannedOnce(
+        page,
+        `WITH ${roots(plan)}
        SELECT lethe_ord AS ord, sum(n) AS n FROM (${members(plan)
          .map(({ sql }) => `SELECT root.lethe_ord, count(*) AS n FROM ${sql} GROUP BY root.lethe_ord`)
          .join(' UNION ALL ')}) AS counted GROUP BY lethe_ord`,
+      ),
       keyArrays(plan, page),
     )
     for (const row of rows) weights[from + row.ord - 1] = row.n
@@ -118,12 +122,15 @@ export async function weighRoots(
 function countRowsEach(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
   return db.query(
     z.object({ place: z.string(), ord: z.number(), n: z.coerce.number() }),
-    `WITH ${roots(plan)} ${members(plan)
-      .map(
-        ({ place, sql }) =>
-          `SELECT ${sqlLiteral(place)} AS place, root.lethe_ord AS ord, count(*) AS n FROM ${sql} GROUP BY root.lethe_ord`,
-      )
-      .join(' UNION ALL ')} ORDER BY place`,
+    plannedOnce(
+      keys,
+      `WITH ${roots(plan)} ${members(plan)
+        .map(
+          ({ place, sql }) =>
+            `SELECT ${sqlLiteral(place)} AS place, root.lethe_ord AS ord, count(*) AS n FROM ${sql} GROUP BY root.lethe_ord`,
+        )
+        .join(' UNION ALL ')} ORDER BY place`,
+    ),
     keyArrays(plan, keys),
   )
 }
