@@ -12,6 +12,8 @@ const SHORTEST = 6
 /** A scan of a large table takes as long as it takes; the lease is renewed meanwhile. */
 const SCAN_MS = 600_000
 
+const found = z.object({ place: z.coerce.number(), n: z.coerce.number() })
+
 export interface TextColumn {
   table: string
   column: string
@@ -53,8 +55,38 @@ export async function searchFreeText(
   return left.map((found) => ({ absent: Object.keys(found).length === 0, left: found, retained: [] }))
 }
 
-/** Rows in which each value stands, by its place from 1. Each statement has its own snapshot, so vacuum waits for one scan at most. */
-function scan(db: Database, columns: readonly TextColumn[], values: readonly string[], signal: AbortSignal) {
+/**
+ * Rows in which each value stands, by its place from 1. A value is looked for by its rarest word, which a hash finds however
+ * many values there are; only where that stands, the whole is compared. So a value is found where a word of the text begins
+ * and ends with that word of it, or where a number of it does, whatever letters surround it.
+ */
+const search = (table: string, text: string) => `WITH given AS MATERIALIZED (
+    SELECT lower(btrim(value)) AS value, place FROM unnest($1::text[]) WITH ORDINALITY AS g(value, place)
+  ), runs AS (
+    SELECT place, run FROM given CROSS JOIN LATERAL ${words('value')} AS w(run) WHERE run <> ''
+  ), rated AS (
+    SELECT place, run, count(*) OVER (PARTITION BY run) AS others FROM (SELECT DISTINCT place, run FROM runs) AS r
+  ), sought AS MATERIALIZED (
+    SELECT DISTINCT ON (place) place, run, value FROM rated JOIN given USING (place) ORDER BY place, others, length(run) DESC, run
+  )
+  SELECT s.place, count(DISTINCT t.n) AS n
+  FROM (SELECT row_number() OVER () AS n, lower(${text}) AS text FROM ${table} t WHERE ${text} IS NOT NULL) AS t
+    CROSS JOIN LATERAL ${words('t.text')} AS w(run) JOIN sought s ON s.run = w.run
+  WHERE position(s.value IN t.text) > 0 GROUP BY s.place`
+
+/** Its words, and its numbers by themselves: a number may have letters right before it. */
+function words(text: string): string {
+  const parts = (between: string) => `string_to_array(regexp_replace(${text}, '${between}', ' ', 'g'), ' ')`
+  return `unnest(${parts('[^[:alnum:]]+')} || ${parts('[^0-9]+')})`
+}
+
+/** Each statement has its own snapshot, so vacuum waits for one scan at most. */
+function scan(
+  db: Database,
+  columns: readonly TextColumn[],
+  values: readonly string[],
+  signal: AbortSignal,
+): Promise<{ name: string; place: number; n: number }[]> {
   return db.transaction(
     async (tx) => {
       const hits: { name: string; place: number; n: number }[] = []
@@ -62,25 +94,12 @@ function scan(db: Database, columns: readonly TextColumn[], values: readonly str
         signal.throwIfAborted()
         const name = parseTableName(table)
         if (name === null) continue
-        const text = `${sqlColumn('t', column)}::text`
-        // the scan looks for all at once; only what it finds is compared with each
-        const rows = await tx.query(
-          z.object({ place: z.coerce.number(), n: z.coerce.number() }),
-          `WITH hits AS MATERIALIZED (SELECT ${text} AS text FROM ${sqlTable(name)} t WHERE ${text} ~* $1)
-           SELECT v.place, count(*) AS n FROM hits
-           JOIN unnest($2::text[]) WITH ORDINALITY AS v(value, place) ON position(lower(v.value) IN lower(hits.text)) > 0
-           GROUP BY v.place`,
-          [`(?:${values.map(escaped).join('|')})`, values],
-        )
+        const sql = search(sqlTable(name), `${sqlColumn('t', column)}::text`)
+        const rows = await tx.query(found, sql, [values])
         hits.push(...rows.map((row) => ({ name: `${table}.${column}`, ...row })))
       }
       return hits
     },
     { readOnly: true, retry: true, statementTimeoutMs: SCAN_MS },
   )
-}
-
-/** As PostgreSQL's own regular expressions take it. */
-function escaped(value: string): string {
-  return value.replaceAll(/[\\^$.|?*+()[\]{}]/g, String.raw`\$&`)
 }
