@@ -12,7 +12,7 @@ import {
   type DeletionPlan,
   type KeyColumn,
 } from '../lib/datamap/index.ts'
-import { headOf, rootTable } from '../lib/erasers/index.ts'
+import { headsOf, rootTable } from '../lib/erasers/index.ts'
 import { LetheError } from '../lib/errors/index.ts'
 import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'
@@ -46,7 +46,8 @@ export async function canonicalSubject(
     given,
     (message) => new LetheError('E_IDENTIFIER', { message: `The key of a ${subject} ${message}.` }),
   )
-  return [...(await headOf(target, plan, key))]
+  const [head] = await headsOf(target, plan, [key])
+  return [...(head ?? key)]
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
 import { z } from 'zod'
 import { wallClock } from '../../lib/clock/index.ts'
-import { headOf } from '../../lib/erasers/index.ts'
+import { headsOf } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import {
@@ -74,11 +74,12 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
     await takeRequests(context, store, rows, taken, refused)
     for (const one of rows) if (one.verb !== 'request') await takeChange(context, store, one, taken, refused)
     taken.refused += refused.size
-    await target.execute(
-      `UPDATE lethe.intake i SET data = i.data || jsonb_build_object('refused', g.code)
+    if (refused.size > 0)
+      await target.execute(
+        `UPDATE lethe.intake i SET data = i.data || jsonb_build_object('refused', g.code)
        FROM unnest($1::uuid[], $2::text[]) AS g(id, code) WHERE i.id = g.id`,
-      [[...refused.keys()], [...refused.values()]],
-    )
+        [[...refused.keys()], [...refused.values()]],
+      )
     // The key goes with the mark: the record has it sealed.
     await target.execute(
       `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL, data = data - 'token' WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
@@ -149,10 +150,9 @@ async function keysOf(
     plan,
     rows.map(({ root_key: key }) => key ?? []),
   )
-  if (plan.alias === null) return keys
-  const heads: (string[] | LetheError)[] = []
-  for (const key of keys) heads.push(Array.isArray(key) ? [...(await headOf(target, plan, key))] : key)
-  return heads
+  const known = keys.filter((key) => Array.isArray(key))
+  const heads = (await headsOf(target, plan, known)).values()
+  return keys.map((key) => (Array.isArray(key) ? [...(heads.next().value ?? key)] : key))
 }
 
 /** Throws what can't be followed. */

@@ -85,18 +85,32 @@ const valuesOf: { [K in AnswerKind]: (facts: AnswerFacts[K], words: Words) => Va
   }),
 }
 
-function wordsOf(kind: AnswerKind, answers: Answers): Words {
+type Formats = Record<'day' | 'moment', Intl.DateTimeFormat>
+/** Making one takes as long as a hundred uses of it. */
+const formats = new WeakMap<Answers, Formats>()
+
+function formatsOf(answers: Answers): Formats {
+  const known = formats.get(answers)
+  if (known !== undefined) return known
   const { language, time_zone: timeZone } = answers
-  const day = new Intl.DateTimeFormat(language, { timeZone, dateStyle: 'long' })
-  const moment = new Intl.DateTimeFormat(language, {
-    timeZone,
-    day: 'numeric',
-    month: 'long',
-    year: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-    timeZoneName: 'short',
-  })
+  const made = {
+    day: new Intl.DateTimeFormat(language, { timeZone, dateStyle: 'long' }),
+    moment: new Intl.DateTimeFormat(language, {
+      timeZone,
+      day: 'numeric',
+      month: 'long',
+      year: 'numeric',
+      hour: '2-digit',
+      minute: '2-digit',
+      timeZoneName: 'short',
+    }),
+  }
+  formats.set(answers, made)
+  return made
+}
+
+function wordsOf(kind: AnswerKind, answers: Answers): Words {
+  const { day, moment } = formatsOf(answers)
   const own: Readonly<Record<string, string | undefined>> = answers[kind].lines ?? {}
   return {
     day: (at) => day.format(at),

@@ -42,7 +42,7 @@ export {
 export {
   collectIdentifiers,
   findByIdentifier,
-  headOf,
+  headsOf,
   type Collected,
   type Wanted,
 } from './stores/postgres/identifiers.ts'

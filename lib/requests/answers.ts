@@ -144,6 +144,7 @@ export async function answersOf(
 
 /** Nobody waits for an answer any more. */
 export async function markAnswered(db: Queryable, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
   await db.execute(
     prepared(`UPDATE lethe_control.erasure_requests SET answered_at = coalesce(answered_at, clock_timestamp()),
        next_at = CASE WHEN finished_at IS NULL THEN clock_timestamp() ELSE next_at END

@@ -56,6 +56,7 @@ export async function sealSecrets(
 
 /** A leg is open still, so what leads to the person is kept on. */
 export async function keepSealed(tx: Queryable, ids: readonly string[], keep: string): Promise<void> {
+  if (ids.length === 0) return
   await tx.execute(
     prepared(`UPDATE lethe_control.erasure_requests SET sealed_until = clock_timestamp() + $2::interval
      WHERE id = ANY ($1::uuid[]) AND sealed IS NOT NULL AND sealed_until < clock_timestamp() + $2::interval / 2`),

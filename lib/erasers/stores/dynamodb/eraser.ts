@@ -34,6 +34,7 @@ export function dynamodbEraser(options: DynamodbEraserOptions): Eraser<DynamodbP
     region,
     // We try again ourselves: the SDK knows neither our signal's reason nor what UnprocessedItems mean.
     maxAttempts: 1,
+    cacheMiddleware: true,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
   })

@@ -1,7 +1,7 @@
 /** What keeps subjects back before anything of a request begins: legal holds, and rows that the law keeps with the whole subject. */
 import { z } from 'zod'
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import { prepared, type Queryable } from '../../../db/index.ts'
 import { heldCondition } from './guard.ts'
 import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootTable } from './root-sql.ts'
 
@@ -14,8 +14,12 @@ export async function heldAmong(
 ): Promise<(string | null)[]> {
   const found = keys.map((): string | null => null)
   if (keys.length === 0) return found
+  const [lethe] = await db.query(
+    z.object({ any: z.boolean() }),
+    prepared('SELECT EXISTS (SELECT FROM lethe.holds) AS any'),
+  )
   const conditions = [
-    { word: 'held', sql: await heldCondition(db, plan) },
+    ...(lethe?.any === true ? [{ word: 'held', sql: await heldCondition(db, plan) }] : []),
     ...own.map((sql) => ({ word: 'held', sql })),
     ...plan.minimums.map(({ table, condition }) => ({ word: `minimum:${tableKey(table)}`, sql: condition })),
   ]

@@ -108,13 +108,29 @@ export async function findByIdentifier(
   return heads(db, plan, `(${sql})::text = $1`, [value])
 }
 
-/** The subject that a key is part of: its own, or the row that it was merged into. A row that isn't there stands for itself. */
-export async function headOf(db: Queryable, plan: DeletionPlan, key: RootKey): Promise<RootKey> {
+/** The subjects that keys are part of, in their order: each its own, or the row that it was merged into. A row that isn't there stands for itself. */
+export async function headsOf(
+  db: Queryable,
+  plan: DeletionPlan,
+  keys: readonly RootKey[],
+): Promise<RootKey[]> {
   const [column] = plan.key
-  if (plan.alias === null || column === undefined) return key
-  const own = `${sqlColumn('root', column.name)} = $1::text::${column.type}`
-  const [head] = await heads(db, plan, own, [key[0] ?? ''])
-  return head ?? key
+  if (plan.alias === null || column === undefined || keys.length === 0) return [...keys]
+  const [own, alias] = [sqlColumn('root', column.name), sqlColumn('root', plan.alias)]
+  const rows = await db.query(
+    z.object({ place: z.coerce.number(), key: z.array(z.string()) }),
+    // UNION ends a chain of merges that leads back to itself
+    `WITH RECURSIVE up(place, key, next) AS (
+       SELECT given.ord, ${own}, ${alias} FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
+       UNION
+       SELECT up.place, ${own}, ${alias} FROM up JOIN ${rootTable(plan)} root ON ${own} = up.next
+     ) SELECT up.place, ARRAY[up.key::text] AS key FROM up
+     WHERE NOT EXISTS (SELECT FROM ${rootTable(plan)} root WHERE ${own} = up.next)`,
+    keyArrays(plan, keys),
+  )
+  const heads = [...keys]
+  for (const { place, key } of rows) heads[place - 1] = key
+  return heads
 }
 
 async function heads(

@@ -28,6 +28,8 @@ export function s3Client(settings: S3Settings): S3Client {
   return new S3Client({
     region: settings.region,
     retryMode: 'adaptive',
+    // the few commands are put together once, not for each of thousands of calls
+    cacheMiddleware: true,
     maxAttempts: 5,
     // The newer checksums are unknown to many S3 servers.
     requestChecksumCalculation: 'WHEN_REQUIRED',
