@@ -4,7 +4,7 @@
  * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
  */
 import { monotonicMs } from '../../lib/clock/index.ts'
-import type { ErasePage, Verification } from '../../lib/erasers/index.ts'
+import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
@@ -96,6 +96,7 @@ interface Pair {
 async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
   const counts: Record<string, number> = {}
   const messages = new Set<string>()
+  const said = new Map<string, Retained>()
   const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
     group.map(({ leg }) => ({
       requestId: leg.requestId,
@@ -117,6 +118,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       )
       for (const [name, count] of Object.entries(page.removed)) counts[name] = (counts[name] ?? 0) + count
       for (const message of page.messages) messages.add(message)
+      for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)
@@ -134,7 +136,8 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
     return group.map(({ leg }) => failed(house, leg, error))
   }
   if (place.tells) return own({ state: 'told', shared: 1, job: null, errorCode: null, errorMessage: null })
-  if (!place.capabilities.verifiable)
+  const taken = takenAtItsWord(house, place)
+  if (!place.capabilities.verifiable && taken === undefined)
     return own({
       state: 'failed',
       after: null,
@@ -142,24 +145,40 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       errorCode: 'E_NOT_VERIFIABLE',
       errorMessage: `Store ${place.store} accepted the erasure and has no way to read it back.`,
     })
-  const { settleSeconds } = place.capabilities
+  const settleSeconds = taken === undefined ? place.capabilities.settleSeconds : 0
+  // what a call for several keeps is not told apart
+  const kept = group.length === 1 ? { retained: [...said.values()] } : {}
   const accepted = own({
     state: 'accepted',
+    ...kept,
     fresh: true,
     job: null,
     after: settleSeconds,
     errorCode: null,
     errorMessage: null,
   })
-  if (settleSeconds > 0) return accepted
+  if (settleSeconds > 0 || taken !== undefined) return accepted
+  const reported = group.map(({ leg, person }) => ({ leg: { ...leg, ...kept }, person }))
   const found = new Map(
-    (await readBack(house, place, group)).map((change) => [change.requestId, change] as const),
+    (await readBack(house, place, reported)).map((change) => [change.requestId, change] as const),
   )
   return accepted.map((change) => ({ ...change, ...found.get(change.requestId) }))
 }
 
+/** Why nothing is read back there, where the configuration answers for that. */
+function takenAtItsWord({ context }: House, { store, capabilities }: Place): string | undefined {
+  return capabilities.verifiable ? undefined : context.config.file.erasure.unverified[store]
+}
+
 async function readBack(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
-  if (group.length === 0) return []
+  const taken = takenAtItsWord(house, place)
+  if (taken !== undefined)
+    return group.map(({ leg: { requestId, store, messages } }) => ({
+      requestId,
+      store,
+      state: 'accepted-as-failed',
+      messages: [...messages, taken],
+    }))
   try {
     const found = await place.verify(
       group.map(({ person }) => person),
@@ -178,14 +197,15 @@ function verified(place: Place, leg: Leg, found: Verification | undefined): LegC
   const { requestId, store } = leg
   if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
   const clear = { errorCode: null, errorMessage: null }
+  const stays = together(found.retained, leg.retained)
   if (found.absent)
     return {
       requestId,
       store,
       ...clear,
-      state: found.retained.length > 0 ? 'retained' : 'verified',
+      state: stays.length > 0 ? 'retained' : 'verified',
       remains: {},
-      retained: [...found.retained],
+      retained: stays,
     }
   const lies = leg.reopened + 1
   return {
@@ -199,6 +219,11 @@ function verified(place: Place, leg: Leg, found: Verification | undefined): LegC
     errorCode: 'E_STILL_THERE',
     errorMessage: `Reading ${store} back found ${Object.values(found.left).reduce((a, b) => a + b, 0)} items: ${Object.keys(found.left).join(', ')}.`,
   }
+}
+
+/** What was read back, and what the erasure said of places that can't be: a customer's payments, once the customer is gone. */
+function together(read: readonly Retained[], said: readonly Retained[]): Retained[] {
+  return [...read, ...said.filter(({ place }) => !read.some((one) => one.place === place))]
 }
 
 function failed(house: House, leg: Leg, error: unknown): LegChange {

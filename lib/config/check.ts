@@ -300,7 +300,7 @@ function checkWindow(policy: PolicyEntry, path: PropertyKey[]): Problem[] {
 }
 
 function checkErasure({ erasure, stores }: ConfigFile): Problem[] {
-  return (['without', 'backups'] as const).flatMap((key) =>
+  return (['without', 'unverified', 'backups'] as const).flatMap((key) =>
     Object.keys(erasure[key])
       .filter((store) => !Object.hasOwn(stores, store))
       .map((store) => ({ path: ['erasure', key, store], message: `there is no store ${store}` })),

@@ -221,6 +221,12 @@ const erasure = z.strictObject({
     .describe(
       'stores that are not erased in for now, with the reason: the team answers for what stays there, and each receipt says so',
     ),
+  unverified: z
+    .record(nameSchema, z.string().min(10))
+    .default({})
+    .describe(
+      'stores whose word is taken because nothing there can be read back, with the reason: each receipt says so; without an entry a person accepts every such leg by name',
+    ),
   links: z
     .strictObject({ confirm: link.optional(), cancel: link.optional() })
     .default({})

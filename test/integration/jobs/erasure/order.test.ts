@@ -1,5 +1,5 @@
-/** What waits for what: rows for nobody, a cache for the store it is filled from. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+/** What waits for what: rows for nobody, a cache for the store it is filled from; and a cache whose word is taken. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { startCloudfront, type CloudfrontServer } from '../../../support/cloudfront.ts'
 import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 
@@ -11,30 +11,35 @@ beforeAll(async () => {
     CDN_KEY: cloudfront.credentials.accessKeyId,
     CDN_SECRET: cloudfront.credentials.secretAccessKey,
   })
-  await house.configure(
-    {},
-    { other_stores: [...Object.keys(otherStores), 'photos'] },
-    {
-      photos: {
-        kind: 'cloudfront',
-        distribution: cloudfront.distribution,
-        endpoint: cloudfront.url,
-        access_key_id: 'env:CDN_KEY',
-        secret_access_key: 'env:CDN_SECRET',
-        origin: 'letters',
-        places: [{ name: 'photos', path: '/photos/{id}.jpg' }],
-        verify_urls: cloudfront.url,
-      },
-    },
-  )
 })
+beforeEach(async () => {
+  await house.empty()
+  cloudfront.reset()
+  await house.people(1)
+})
+const subject = { other_stores: [...Object.keys(otherStores), 'photos'] }
+
+function photos(more: Readonly<Record<string, unknown>>) {
+  return {
+    kind: 'cloudfront',
+    distribution: cloudfront.distribution,
+    endpoint: cloudfront.url,
+    access_key_id: 'env:CDN_KEY',
+    secret_access_key: 'env:CDN_SECRET',
+    places: [{ name: 'photos', path: '/photos/{id}.jpg' }],
+    ...more,
+  }
+}
+
 afterAll(async () => {
   await house.close()
   await cloudfront.close()
 })
 
 test('a cache is purged once its origin is emptied, whoever else is down', async () => {
-  await house.people(1)
+  await house.configure({}, subject, {
+    photos: photos({ origin: 'letters', verify_urls: cloudfront.url }),
+  })
   house.letters.before = () => ({ status: 500 })
   house.parcels.before = () => ({ status: 500 })
   const { id } = await house.ask(1)
@@ -69,4 +74,31 @@ test('a cache that is filled from what no erasure empties is refused', async () 
     house.configure({}, { other_stores: ['photos', 'images'] }, { photos: cdn(origin), images: cdn('app') })
   await expect(configured('letters')).rejects.toThrow('filled from letters, which is not among other_stores')
   await expect(configured('images')).rejects.toThrow('filled from images, which is a cache itself')
+})
+
+test('where nothing can be read back a person is asked, or the configuration has answered', async () => {
+  const why = 'purged copies are not served; contract, section 4'
+  await house.configure({}, subject, { photos: photos({}) })
+  const asked = await house.ask(1)
+  await house.work()
+  cloudfront.settle()
+  await house.later()
+  await house.later()
+  expect(await house.legs(asked.id)).toMatchObject({
+    photos: { state: 'failed', errorCode: 'E_NOT_VERIFIABLE', nextAt: null },
+  })
+
+  await house.people(2)
+  await house.configure({ erasure: { unverified: { photos: why } } }, subject, { photos: photos({}) })
+  const { id } = await house.ask(2)
+  await house.work()
+  cloudfront.settle()
+  await house.later()
+  await house.later()
+  const { photos: leg } = await house.legs(id)
+  expect(leg).toMatchObject({ state: 'accepted-as-failed', verifiedAt: null })
+  expect(leg?.acceptedAt).not.toBeNull()
+  expect(leg?.messages).toContain(why)
+  expect(cloudfront.made).toEqual([['/photos/1.jpg'], ['/photos/2.jpg']])
+  expect(await house.request(id)).toMatchObject({ state: 'completed-with-left' })
 })
