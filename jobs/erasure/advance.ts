@@ -2,6 +2,7 @@
  * Brings due requests as far as they go without destroying anything: identity → assessment → access cut → grace → plan. A
  * thousand at a time; each change is one statement for all that make it.
  */
+import { databaseNow } from '../../lib/db/index.ts'
 import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
 import { monotonicMs } from '../../lib/clock/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
@@ -62,7 +63,7 @@ const order: readonly (readonly [RequestState, Act])[] = [
   ['confirmed', assessByPolicy],
   ['assessed', cut],
   ['access-cut', waitOrPlan],
-  ['grace', plan],
+  ['grace', endGrace],
   ['planned', begin],
 ]
 
@@ -141,7 +142,20 @@ async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise
   )
 }
 
-/** Collects and seals what leads to each person, and makes the legs. */
+/** One that is looked at before its end was woken for a hold: it is held at once, or its grace goes on. */
+async function endGrace(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
+  const { control } = house.context
+  const now = await databaseNow(control)
+  const over = due.filter(({ graceUntil }) => graceUntil === null || graceUntil <= now)
+  const running = await withoutHolds(
+    house,
+    due.filter((request) => !over.includes(request)),
+  )
+  await postpone(control, ids(running), house.claim, 'r.grace_until', 'grace')
+  return plan(house, over)
+}
+
+/** Collects and seals what leads to each person, and makes the legs. What led there before a hold or another map counts on. */
 async function plan(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   const free = await withoutHolds(house, due)
@@ -154,7 +168,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
     if (found === undefined) return
     if (found.present) present.push(request.id)
     secrets.keys = found.keys.map((key) => [...key])
-    secrets.identifiers = together(found.identifiers, secrets.ended ?? {})
+    secrets.identifiers = together(found.identifiers, secrets.identifiers ?? {}, secrets.ended ?? {})
     secrets.contact = found.contact
   })
   const planned: ErasureRequest[] = []
@@ -370,7 +384,13 @@ async function resumeReleased(
   const free = due.filter((request) => !held.includes(request))
   const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
   if (begun.length > 0) await enter(context, claim, () => goingOf(house, begun))
-  return moveRequests(context.control, 'resume', ids(free), mover(house))
+  // months may have passed: what leads to the person is collected anew
+  const planned = free.filter(({ resumeState }) => resumeState === 'planned')
+  const others = free.filter((request) => !planned.includes(request))
+  return [
+    ...(await moveRequests(context.control, 'replan', ids(planned), mover(house))),
+    ...(await moveRequests(context.control, 'resume', ids(others), mover(house))),
+  ]
 }
 
 export function mover(house: House) {

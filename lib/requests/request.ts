@@ -315,7 +315,7 @@ export async function countRequests(db: Queryable): Promise<{ state: RequestStat
 export async function wakeHeld(db: Queryable, store: string): Promise<void> {
   await db.execute(
     `UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()
-     WHERE store = $1 AND finished_at IS NULL AND state IN ('on-hold', 'erasing', 'verifying')
+     WHERE store = $1 AND finished_at IS NULL AND state IN ('grace', 'on-hold', 'erasing', 'verifying')
        AND next_at > clock_timestamp()`,
     [store],
   )

@@ -125,9 +125,9 @@ export const requestTransitions = {
     sentence: 'What stood in the way is gone; it goes on where it stopped.',
   },
   replan: {
-    from: ['needs-attention'],
+    from: ['needs-attention', 'on-hold'],
     to: 'access-cut',
-    sentence: 'Somebody looked at what changed; it is planned anew.',
+    sentence: 'The map or the rows may have changed since; it is planned anew.',
   },
   hold: {
     from: ['assessed', 'access-cut', 'grace', 'planned', ...working, 'needs-attention'],

@@ -219,6 +219,9 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
     },
     async later() {
       await base.control.execute('DELETE FROM lethe_control.paces')
+      await base.control.execute(
+        'UPDATE lethe_control.erasure_requests SET grace_until = least(grace_until, clock_timestamp())',
+      )
       for (const table of ['erasure_requests', 'erasure_legs'])
         await base.control.execute(
           `UPDATE lethe_control.${table} SET next_at = clock_timestamp() WHERE next_at BETWEEN clock_timestamp() AND '9999-01-01'`,

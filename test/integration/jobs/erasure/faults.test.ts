@@ -4,6 +4,7 @@ import { z } from 'zod'
 import {
   acceptLeg,
   cancelRequest,
+  ensureCascade,
   holdRequest,
   readReceipt,
   refuseRequest,
@@ -63,6 +64,12 @@ async function hold(id: string): Promise<void> {
     reviewAt: '2999-01-01',
   })
   await asked.add(await house.sign(holdStatement(house.context, asked.hold), 'desk'))
+}
+
+/** What is due by the clock, and nothing that is due later. */
+async function work(): Promise<void> {
+  await ensureCascade(house.context, 'person')
+  await house.work()
 }
 
 async function release(id: string): Promise<void> {
@@ -269,6 +276,49 @@ describe('a legal hold', () => {
     await release(id)
     await house.later()
     expect(await house.left(1)).toEqual(gone)
+  })
+
+  test('set in the grace period shows at once; released, the rest of the grace goes on', async () => {
+    await house.people(3)
+    const { id } = await house.ask(1, { kind: 'account-closure' })
+    const other = await house.ask(3, { kind: 'account-closure' })
+    await house.work()
+    const { graceUntil } = await house.request(id)
+    await hold(id)
+    await work()
+    expect(await house.request(id)).toMatchObject({ state: 'on-hold', waitingFor: 'legal-hold' })
+    expect(await house.request(other.id)).toMatchObject({ state: 'grace', waitingFor: 'grace' })
+    await release(id)
+    await work()
+    for (const one of [await house.request(id), await house.request(other.id)])
+      expect(one).toMatchObject({ state: 'grace', waitingFor: 'grace', nextAt: one.graceUntil })
+    expect((await house.request(id)).graceUntil).toEqual(graceUntil)
+    expect(await house.left(1)).toEqual({ ...whole, sessions: 0 })
+    await house.later()
+    expect(await house.left(1)).toEqual(gone)
+  })
+
+  test('that lasted: what leads to the person since then is looked for too, and what led before', async () => {
+    const { id } = await house.ask(1)
+    await house.configure({}, {}, { letters: { ...otherStores.letters, secret: 'env:NOT_THERE' } })
+    await house.work()
+    expect(await house.request(id)).toMatchObject({
+      state: 'needs-attention',
+      waitingFor: 'unusable:letters',
+      resumeState: 'planned',
+    })
+    await hold(id)
+    await house.configure()
+    await work()
+    await house.app.execute(`UPDATE people SET email = 'new@example.org' WHERE id = 1`)
+    house.letters.letters.set('new@example.org', 4)
+    await retryLeg(house.context, id, null, await house.by('erasure.retry', id, {}, 'desk'))
+    await work()
+    expect(await house.request(id)).toMatchObject({ state: 'on-hold', resumeState: 'planned' })
+    await release(id)
+    await house.later()
+    expect(await house.left(1)).toEqual(gone)
+    expect(house.letters.letters.has('new@example.org')).toBe(false)
   })
 
   test("of the application's own pauses and resumes the same way", async () => {
