@@ -5,11 +5,21 @@ import type { Database } from '../lib/db/index.ts'
 import { LetheError } from '../lib/errors/index.ts'
 import type { Context } from './context.ts'
 
-export async function withBucket<T>({ config }: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {
+export async function withBucket<T>(context: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {
+  const bucket = openLockedBucket(context)
+  try {
+    return await use(bucket)
+  } finally {
+    bucket.close()
+  }
+}
+
+/** Connects at its first call, and keeps the connection until it is closed. */
+export function openLockedBucket({ config }: Pick<Context, 'config'>): Bucket {
   const settings = config.file.evidence?.bucket
   if (settings === undefined) throw new LetheError('E_INTERNAL', { message: 'No bucket is configured.' })
   const { name, region, endpoint, prefix, access_key: access, secret_key: secret } = settings
-  const bucket = openBucket({
+  return openBucket({
     name,
     region,
     prefix,
@@ -18,11 +28,6 @@ export async function withBucket<T>({ config }: Context, use: (bucket: Bucket) =
       ? {}
       : { credentials: { accessKeyId: config.secret(access), secretAccessKey: config.secret(secret) } }),
   })
-  try {
-    return await use(bucket)
-  } finally {
-    bucket.close()
-  }
 }
 
 /** Null until a person has typed this period back: what is locked in compliance mode nobody can unlock. */

@@ -1,21 +1,20 @@
 /** Ledger before destruction: the entries are durable in the control database, and in the locked bucket where there is one. */
 import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
 import type { Transaction } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
 import {
   addJournal,
-  journalStatus,
   openScope,
   voidErasures,
   voidErasuresSince,
   writeErasures,
-  writeJournal,
   type Claim,
   type JournalEntry,
 } from '../../lib/ledger/index.ts'
 import { lastFinished, type ErasureRequest } from '../../lib/requests/index.ts'
-import { lockUntil, withBucket } from '../bucket.ts'
 import type { Context } from '../context.ts'
+import { copy } from '../journal.ts'
+
+export { copy }
 
 /** The kind of the runs that work requests off. */
 export const CASCADE = 'erasure.cascade'
@@ -98,24 +97,6 @@ export async function withhold(context: Context, claim: Claim, staying: readonly
     await addJournal(tx, claim.id, journal)
   })
   await copy(context)
-}
-
-/** Writes what the bucket doesn't have yet; nothing where none is configured. */
-export async function copy(context: Context): Promise<void> {
-  const settings = context.config.file.evidence?.bucket
-  if (settings === undefined || (await journalStatus(context.control)).waiting === 0) return
-  const lockedUntil = await lockUntil(context.control, settings.lock)
-  if (lockedUntil === null)
-    throw new LetheError('E_BUCKET_LOCK', {
-      message: `The erasure ledger can't be copied to bucket ${settings.name}: nobody has confirmed how long its objects are locked.`,
-      next: `Confirm it once: lethe evidence lock "${settings.lock}".`,
-      facts: { bucket: settings.name },
-    })
-  await withBucket(context, async (bucket) => {
-    await writeJournal(context.control, (key, body) =>
-      bucket.put(key, body, { contentType: 'application/json', lockedUntil }),
-    )
-  })
 }
 
 function scopeOf(claim: Claim, { store, plan }: Going) {

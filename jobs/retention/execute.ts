@@ -6,33 +6,22 @@
 import { monotonicMs, sleep } from '../../lib/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/db/index.ts'
-import type { RootKey } from '../../lib/datamap/index.ts'
 import {
   batchesAfter,
   batchSize,
   drainPopulation,
-  expandSubjects,
   raiseFence,
   readProgress,
-  remainingRoots,
   startThrottle,
   type BatchOutcome,
   type BatchSize,
   type Pass,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import {
-  copyBatches,
-  getRun,
-  lastBatchCopied,
-  openScope,
-  voidErasures,
-  writeErasures,
-  type Claim,
-  type Run,
-} from '../../lib/ledger/index.ts'
+import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { total } from './counts.ts'
+import { openLedger } from './ledger.ts'
 import type { PolicyPlan } from './plan.ts'
 import type { Proposal } from './proposal.ts'
 import { guardFor } from './rules.ts'
@@ -70,11 +59,11 @@ export interface Executed {
   indivisible: boolean
 }
 
-/** Throws E_FENCED, E_GROWTH, and what a batch throws; what was committed before stands and is recorded. */
+/** Throws E_FENCED, E_GROWTH, what the ledger and a batch throw; what was committed before stands and is recorded. */
 export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Promise<Executed> {
   const { context, run, target, plan, proposal, policy, signal } = work
   await raiseFence(target, run.id, run.fence)
-  const scope = await scopeOf(work)
+  const ledger = await openLedger(work)
   const { throttle: pace } = policy
   const throttle = await startThrottle(target, pace, policy.window ?? null)
   const until = monotonicMs() + STEP_MS
@@ -98,7 +87,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
       onlyBegun,
       throttle,
       size: sizeOf(run.id, pace),
-      hooks: { beforeDestruction: (keys) => enter(work, scope, keys) },
+      hooks: { beforeDestruction: (keys) => ledger.enter(keys) },
     })
     done.finished = true
     for await (const step of steps) {
@@ -109,7 +98,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
         }
         continue
       }
-      await voidErasures(context.control, work.claim, scope, hashes(work, step.outcome.notErased))
+      await ledger.withdraw(step.outcome.notErased)
       gone += goneNow(step.outcome)
       done.indivisible = step.outcome.more
       observe(work, step.outcome)
@@ -119,7 +108,10 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
         break
       }
     }
+    // the next step may be a night away
+    await ledger.catchUp()
   } finally {
+    ledger.close()
     await throttle.close()
     done.counters = await copyNewBatches(work)
   }
@@ -167,16 +159,6 @@ async function isAsked(work: Work): Promise<boolean> {
   return (await getRun(work.context.control, work.run.id)).request !== null
 }
 
-async function enter(work: Work, scope: string, keys: readonly RootKey[]): Promise<void> {
-  const keyId = work.context.vault.currentKeyId
-  await writeErasures(
-    work.context.control,
-    work.claim,
-    scope,
-    hashes(work, keys).map((hash) => ({ hash, keyId })),
-  )
-}
-
 function observe({ context, policy }: Work, outcome: BatchOutcome): void {
   context.metrics.rowsRemovedTotal.inc({ policy: policy.name }, outcome.rows)
   context.metrics.batchSeconds.observe(outcome.durationMs / 1000)
@@ -220,57 +202,6 @@ export async function copyNewBatches({
     if (newest === undefined) return counters
     last = newest.number
   }
-}
-
-/**
- * Voids the entries of whoever stayed: skipped, blocked, locked, or never reached. Those in state removing have lost rows
- * and keep theirs. Idempotent; a crash between an entry and its batch ends here.
- */
-export async function voidRemaining(work: Copying & Pick<Work, 'proposal'>): Promise<number> {
-  const { context, claim, target, plan, proposal } = work
-  const scope = await scopeOf(work)
-  let after = -1n
-  let voided = 0
-  for (;;) {
-    const page = await remainingRoots(target, proposal.id, after)
-    const newest = page.at(-1)
-    if (newest === undefined) return voided
-    after = newest.ordinal
-    const subjects = await expandSubjects(
-      target,
-      plan,
-      page.filter((root) => root.state !== 'removing'),
-    )
-    voided += await voidErasures(
-      context.control,
-      claim,
-      scope,
-      hashes(
-        work,
-        subjects.flatMap((subject) => [...subject.keys]),
-      ),
-    )
-  }
-}
-
-/** Under the map and plan that were approved: nothing executes under others, and what was written must be found again. */
-export async function scopeOf({
-  context,
-  run,
-  plan,
-  proposal,
-}: Pick<Work, 'context' | 'run' | 'plan' | 'proposal'>): Promise<string> {
-  return openScope(context.control, {
-    runId: run.id,
-    store: plan.store,
-    subjectKind: plan.subject,
-    mapVersion: proposal.mapVersion,
-    planHash: proposal.planHash,
-  })
-}
-
-function hashes({ context, plan }: Pick<Work, 'context' | 'plan'>, keys: readonly RootKey[]): Buffer[] {
-  return keys.map((key) => context.vault.subjectHash(plan.store, plan.subject, key))
 }
 
 /** Rows removed or pseudonymised, from a run's counters. A detached row is also counted when it goes. */

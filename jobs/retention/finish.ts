@@ -6,11 +6,13 @@ import { readBackErased } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { NewEvent } from '../../lib/evidence/index.ts'
 import { markVerified, recordStep } from '../../lib/ledger/index.ts'
+import { copy, isBucketAway } from '../journal.ts'
 import type { StepResult } from '../kind.ts'
 import { total } from './counts.ts'
 import type { Cursor } from './cursor.ts'
-import { catchUp, scopeOf, voidRemaining, type Work } from './execute.ts'
+import { catchUp, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
+import { openedScope, voidRemaining } from './ledger.ts'
 import { writeReport } from './outcome.ts'
 import { setProposalState, type Proposal } from './proposal.ts'
 
@@ -49,9 +51,12 @@ function page(cursor: Cursor): { after: bigint; limit: number } {
   return { after: BigInt(cursor.readTo), limit: VERIFY_PAGE }
 }
 
-/** A refusal or a failed verification is final: the runner ends the run with the error, no attempt follows. */
+/**
+ * A refusal or a failed verification is final: the runner ends the run with the error, no attempt follows. A bucket that takes
+ * nothing is waited for.
+ */
 export function endsRun(error: unknown): error is LetheError {
-  return error instanceof LetheError && error.code !== 'E_FENCED' && !error.retryable
+  return error instanceof LetheError && error.code !== 'E_FENCED' && !error.retryable && !isBucketAway(error)
 }
 
 /**
@@ -78,13 +83,14 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
 }
 
 /**
- * After everything that went was read back: the entries of those who stayed are voided, and what stands is marked verified
- * unless rows were still found. Idempotent.
+ * After everything that went was read back: the entries of those who stayed are voided, the bucket has all of them, and what
+ * stands is marked verified unless rows were still found. Idempotent. Throws E_BUCKET_UNAVAILABLE, E_BUCKET_LOCK.
  */
 export async function standVoided(work: Work, cursor: Cursor): Promise<void> {
   const { context, run, plan } = work
   await voidRemaining(work)
-  const scope = await scopeOf(work)
+  await copy(context)
+  const scope = await openedScope(work)
   const clean = total(cursor.left) === 0
   await recordStep(
     context.control,

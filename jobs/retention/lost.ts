@@ -7,8 +7,9 @@ import { readBackErased } from '../../lib/erasers/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
 import { getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'
 import { added, total } from './counts.ts'
-import { catchUp, scopeOf, voidRemaining, type Work } from './execute.ts'
+import { catchUp, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
+import { openedScope, voidRemaining } from './ledger.ts'
 import { lostProposals, setProposalState, type Proposal } from './proposal.ts'
 
 const PAGE = 2_000
@@ -29,7 +30,7 @@ async function settle(work: Work): Promise<void> {
   const left = await readBackAll(work)
   const began = proposal.state === 'approved'
   const voided = began ? await voidRemaining(work) : 0
-  const scope = began ? await scopeOf(work) : null
+  const scope = began ? await openedScope(work) : null
   await recordStep(context.control, claim, settled(claim, proposal), async (tx) => {
     await setProposalState(tx, proposal.id, 'cancelled')
     await appendEvent(tx, { runId: run.id, type: 'proposal.cancelled', data: { proposal: proposal.id } })

@@ -3,7 +3,8 @@ import { databaseNow } from '../../lib/db/index.ts'
 import { populationStates } from '../../lib/erasers/index.ts'
 import { batchCounters, countBatches, countLiveErasures } from '../../lib/ledger/index.ts'
 import type { Cursor } from './cursor.ts'
-import { scopeOf, type Work } from './execute.ts'
+import type { Work } from './execute.ts'
+import { openedScope } from './ledger.ts'
 import { effectivePeriod } from './policy.ts'
 import { approvalOf } from './proposal.ts'
 import { storeReport, type StoredReport } from './report.ts'
@@ -73,7 +74,7 @@ export async function writeReport(work: Work, cursor: Cursor, outcome: string): 
     throttledSeconds: cursor.throttled,
     verification: executed ? { checked: cursor.checked, left: cursor.left } : null,
     tidied: cursor.tidied,
-    ledgerEntries: executed ? await countLiveErasures(control, await scopeOf(work)) : 0,
+    ledgerEntries: executed ? await countLiveErasures(control, await openedScope(work)) : 0,
     startedAt: (run.startedAt ?? run.createdAt).toISOString(),
     finishedAt: (await databaseNow(control)).toISOString(),
     notCovered: [...plan.notCovered],

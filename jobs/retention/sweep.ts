@@ -9,6 +9,7 @@ import { populationStates, tidy, type Pass } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
+import { awaitBucket, copy } from '../journal.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { added, total } from './counts.ts'
@@ -42,8 +43,9 @@ export const sweep: JobKind = {
   payload,
   maxAttempts: 8,
   scope: (given) => payload.parse(given).policy,
-  step,
-  windUp,
+  step: async (context, run, signal) => awaitBucket(context, run.id, async () => step(context, run, signal)),
+  windUp: async (context, run, signal) =>
+    awaitBucket(context, run.id, async () => windUp(context, run, signal)),
   schedules: (config) =>
     Object.values(config.policies).flatMap(({ name, schedule }) =>
       schedule === undefined
@@ -111,6 +113,7 @@ async function proposing(
   await projectHolds(context, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
+  await copy(context)
   const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
   const mode = await policyMode(control, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
+import { journalSql, type JournalObject } from './journal.ts'
 import { fenced } from './move.ts'
 import type { Claim } from './run.ts'
 
@@ -16,6 +17,10 @@ export interface ErasureScope {
   planHash: string
   /** Where a run works under several plans at once: what tells them apart. */
   variant?: string
+}
+
+export interface OpenedScope extends ErasureScope {
+  id: string
 }
 
 /**
@@ -50,7 +55,20 @@ export async function openScope(control: Queryable, scope: ErasureScope): Promis
   })
 }
 
-const outcome = z.object({ held: z.boolean(), written: z.coerce.number() })
+/** `$3` is the scope; `given` are the hashes, each once; `held` is the run while the claim is still its newest. */
+const inserts = {
+  erase: `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
+     SELECT $3::bigint, 'erase', g.hash, g.key_id FROM held, given g
+     WHERE (SELECT e.entry FROM lethe_control.erasures e
+            WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1)
+       IS DISTINCT FROM 'erase'`,
+  void: `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
+     SELECT $3::bigint, 'void', g.hash, last.key_id FROM held, given g, LATERAL (
+       SELECT e.entry, e.key_id FROM lethe_control.erasures e
+       WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1
+     ) AS last
+     WHERE last.entry = 'erase'`,
+} as const
 
 /**
  * Writes one `erase` entry for each hash that has no live one in this scope; durable on return; idempotent. Returns how
@@ -63,17 +81,7 @@ export async function writeErasures(
   scopeId: string,
   entries: readonly { hash: Buffer; keyId: string }[],
 ): Promise<number> {
-  if (entries.length === 0) return 0
-  return write(
-    control,
-    run,
-    `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
-     SELECT $3::bigint, 'erase', g.hash, g.key_id FROM held, given g
-     WHERE (SELECT e.entry FROM lethe_control.erasures e
-            WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1)
-       IS DISTINCT FROM 'erase'`,
-    [scopeId, entries.map((entry) => entry.hash), entries.map((entry) => entry.keyId)],
-  )
+  return (await write(control, run, 'erase', scopeId, entries)).written
 }
 
 /** Voids the live entries of these hashes: they did not go. Idempotent. Returns how many. Throws E_FENCED. */
@@ -83,18 +91,89 @@ export async function voidErasures(
   scopeId: string,
   hashes: readonly Buffer[],
 ): Promise<number> {
-  if (hashes.length === 0) return 0
-  return write(
-    control,
-    run,
-    `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
-     SELECT $3::bigint, 'void', g.hash, last.key_id FROM held, given g, LATERAL (
-       SELECT e.entry, e.key_id FROM lethe_control.erasures e
-       WHERE e.scope_id = $3::bigint AND e.subject_hash = g.hash ORDER BY e.id DESC LIMIT 1
-     ) AS last
-     WHERE last.entry = 'erase'`,
-    [scopeId, hashes, hashes.map(() => '')],
+  return (await write(control, run, 'void', scopeId, withoutKey(hashes))).written
+}
+
+/** What became of entries whose object for the bucket was written by the same statement. */
+export interface Journalled {
+  /** Entries that were new. */
+  written: number
+  /** The object that holds them; null: nothing was new. */
+  object: JournalObject | null
+  /** Whatever stands before the object is in the bucket; where there is none, all that was written before this. */
+  complete: boolean
+}
+
+/** As `writeErasures` in a scope that is open, and their object of the journal with them: still one statement. */
+export async function journalErasures(
+  control: Queryable,
+  run: Claim,
+  scope: OpenedScope,
+  entries: readonly { hash: Buffer; keyId: string }[],
+): Promise<Journalled> {
+  return write(control, run, 'erase', scope.id, entries, scope)
+}
+
+/** As `voidErasures`, with their object of the journal. */
+export async function journalVoids(
+  control: Queryable,
+  run: Claim,
+  scope: OpenedScope,
+  hashes: readonly Buffer[],
+): Promise<Journalled> {
+  return write(control, run, 'void', scope.id, withoutKey(hashes), scope)
+}
+
+/** The key of a void is that of the entry it voids. */
+function withoutKey(hashes: readonly Buffer[]): { hash: Buffer; keyId: string }[] {
+  return hashes.map((hash) => ({ hash, keyId: '' }))
+}
+
+const outcome = z.object({
+  held: z.boolean(),
+  written: z.coerce.number(),
+  number: z.coerce.number().nullable().default(null),
+  body: z.string().nullable().default(null),
+  complete: z.boolean().default(true),
+})
+
+/** `journal`: what the entries' object says of their scope; absent: they get none. */
+async function write(
+  control: Queryable,
+  run: Claim,
+  entry: keyof typeof inserts,
+  scopeId: string,
+  entries: readonly { hash: Buffer; keyId: string }[],
+  journal?: ErasureScope,
+): Promise<Journalled> {
+  if (entries.length === 0) return { written: 0, object: null, complete: true }
+  const { parts, columns } = journal === undefined ? { parts: '', columns: '' } : journalSql('$6', '$7')
+  const [row] = await control.query(
+    outcome,
+    `WITH held AS (
+       SELECT id FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+     ), given AS (
+       SELECT DISTINCT ON (hash) hash, key_id FROM unnest($4::bytea[], $5::text[]) AS u(hash, key_id) ORDER BY hash
+     ), written AS (
+       ${inserts[entry]} RETURNING subject_hash, key_id
+     )${parts}
+     SELECT EXISTS (SELECT FROM held) AS held, (SELECT count(*) FROM written) AS written${columns}`,
+    [
+      run.id,
+      run.fence.toString(),
+      scopeId,
+      entries.map(({ hash }) => hash),
+      entries.map(({ keyId }) => keyId),
+      ...(journal === undefined ? [] : [journal.runId, JSON.stringify(aboutOf(entry, journal))]),
+    ],
   )
+  if (row?.held !== true) throw fenced(run)
+  const { written, number, body, complete } = row
+  return { written, object: number === null || body === null ? null : { number, body }, complete }
+}
+
+function aboutOf(entry: keyof typeof inserts, { store, subjectKind, mapVersion, planHash }: ErasureScope) {
+  return { entry, store, subjectKind, mapVersion, planHash }
 }
 
 const voided = z
@@ -141,28 +220,6 @@ export async function voidErasuresSince(
      FROM written w JOIN lethe_control.erasure_scopes s ON s.id = w.scope_id ORDER BY s.id, w.subject_hash`,
     [about.hashes, about.subjectKind, about.runKind, about.since],
   )
-}
-
-async function write(
-  control: Queryable,
-  run: Claim,
-  insert: string,
-  values: readonly unknown[],
-): Promise<number> {
-  const [row] = await control.query(
-    outcome,
-    `WITH held AS (
-       SELECT id FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
-     ), given AS (
-       SELECT DISTINCT ON (hash) hash, key_id FROM unnest($4::bytea[], $5::text[]) AS u(hash, key_id) ORDER BY hash
-     ), written AS (
-       ${insert} RETURNING 1
-     )
-     SELECT EXISTS (SELECT FROM held) AS held, (SELECT count(*) FROM written) AS written`,
-    [run.id, run.fence.toString(), ...values],
-  )
-  if (row?.held !== true) throw fenced(run)
-  return row.written
 }
 
 export interface LiveErasure {

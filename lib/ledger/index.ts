@@ -43,6 +43,8 @@ export {
 } from './batches.ts'
 export {
   countLiveErasures,
+  journalErasures,
+  journalVoids,
   liveErasures,
   markVerified,
   openScope,
@@ -50,10 +52,19 @@ export {
   voidErasuresSince,
   writeErasures,
   type ErasureScope,
+  type Journalled,
   type LiveErasure,
+  type OpenedScope,
   type VoidedErasure,
 } from './erasures.ts'
-export { addJournal, journalKey, journalStatus, writeJournal, type JournalEntry } from './journal.ts'
+export {
+  addJournal,
+  journalKey,
+  journalStatus,
+  writeJournal,
+  writeObject,
+  type JournalEntry,
+} from './journal.ts'
 export { fenced } from './move.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'

@@ -163,7 +163,6 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
     configure,
     async empty() {
       await base.empty()
-      await base.control.execute(`INSERT INTO lethe_control.ledger_head DEFAULT VALUES`)
       await sessions.flushall()
       letters.reset()
       parcels.reset()

@@ -228,6 +228,7 @@ export async function openRetentionHouse(
       await app.execute(`TRUNCATE ${tables.join(', ')}`)
       await truncate(app, 'lethe')
       await truncate(control, 'lethe_control')
+      await control.execute('INSERT INTO lethe_control.ledger_head DEFAULT VALUES')
       await configure()
     },
     async arm(policy) {

@@ -1,6 +1,6 @@
 /**
- * An HTTP proxy between a client and an S3 server that can answer in the server's place: it is busy, or it lies. Requests
- * go on as they came, signature and host included.
+ * An HTTP proxy between a client and an S3 server that can answer in the server's place: it is busy, or it lies; or lose the
+ * server's answer. Requests go on as they came, signature and host included.
  */
 import { createServer, request } from 'node:http'
 
@@ -23,6 +23,8 @@ export interface S3Between {
   seen: Seen[]
   /** Null: the server answers. Awaited, so that it can hold a request back. */
   answer: (seen: Seen) => Answer | null | Promise<Answer | null>
+  /** Asked once the server has answered. True: the client hears nothing of it. */
+  lose: (seen: Seen) => boolean
   close(): Promise<void>
 }
 
@@ -37,6 +39,11 @@ export async function startS3Between(endpoint: string): Promise<S3Between> {
       }
       const { method, url: path, headers } = seen
       const upstream = request({ host: hostname, port, method, path, headers }, (response) => {
+        if (between.lose(seen)) {
+          incoming.socket.resetAndDestroy()
+          response.resume()
+          return
+        }
         outgoing.writeHead(response.statusCode ?? 500, response.headers)
         response.pipe(outgoing)
       })
@@ -60,6 +67,7 @@ export async function startS3Between(endpoint: string): Promise<S3Between> {
     endpoint: `http://127.0.0.1:${address.port}`,
     seen: [],
     answer: () => null,
+    lose: () => false,
     async close() {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
