@@ -18,6 +18,8 @@ export interface BucketSettings {
   prefix?: string
   /** Absent: the SDK's own chain (environment, profile, instance role). */
   credentials?: { accessKeyId: string; secretAccessKey: string }
+  /** For one request's answer; three are sent. Default 15 000. */
+  attemptMs?: number
 }
 
 export interface Bucket {
@@ -32,10 +34,16 @@ export interface Bucket {
 }
 
 export function openBucket(settings: BucketSettings): Bucket {
-  const { name: Bucket, prefix = '' } = settings
+  const { name: Bucket, prefix = '', attemptMs = 15_000 } = settings
   const client = new S3Client({
     region: settings.region,
     maxAttempts: 3,
+    // A path that swallows bytes would otherwise hold whoever waits for the bucket for ever.
+    requestHandler: {
+      connectionTimeout: Math.min(5000, attemptMs),
+      requestTimeout: attemptMs,
+      throwOnRequestTimeout: true,
+    },
     // A locked object needs Content-MD5; the newer checksums are unknown to many S3 servers.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
