@@ -251,26 +251,22 @@ async function withdraw(house: House, requests: readonly ErasureRequest[]): Prom
       .filter(({ attempt, state }) => attempt > 0 || state !== 'pending')
       .map(({ requestId, store }) => `${requestId} ${store}`),
   )
-  await withhold(
-    house.context,
-    house.claim,
-    await goingOf(house, requests, (request, store) => !called.has(`${request.id} ${store}`)),
-  )
+  const stores = house.places.filter(erasesAt).map(({ store }) => store)
+  const staying = requests.map((request) => ({
+    request,
+    keys: keysOf(house, request),
+    stores: stores.filter((store) => !called.has(`${request.id} ${store}`)),
+  }))
+  await withhold(house.context, house.claim, staying)
 }
 
 /** Who goes from which place, under which plan; where nothing is erased, no entry is needed. */
-async function goingOf(
-  house: House,
-  requests: readonly ErasureRequest[],
-  which: (request: ErasureRequest, store: string) => boolean = () => true,
-): Promise<Going[]> {
+async function goingOf(house: House, requests: readonly ErasureRequest[]): Promise<Going[]> {
   const going: Going[] = []
   for (const [variant, some] of grouped(requests, variantOf)) {
     const plan = await house.plan(classesIn(variant))
     for (const { store } of house.places.filter(erasesAt)) {
-      const subjects = some
-        .filter((request) => which(request, store))
-        .flatMap((request) => keysOf(house, request))
+      const subjects = some.flatMap((request) => keysOf(house, request))
       if (subjects.length > 0) going.push({ store, plan, subjects })
     }
   }

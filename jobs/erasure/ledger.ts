@@ -3,8 +3,8 @@ import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
 import type { Transaction } from '../../lib/db/index.ts'
 import {
   addJournal,
+  holdClaim,
   openScope,
-  voidErasures,
   voidErasuresSince,
   writeErasures,
   type Claim,
@@ -49,7 +49,7 @@ export async function enter(
         scope,
         hashes.map((hash) => ({ hash, keyId })),
       )
-      if (written > 0) journal.push(entryOf('erase', part, keyId, hashes))
+      if (written > 0) journal.push(entryOf(part, keyId, hashes))
     }
     await addJournal(tx, claim.id, journal)
   })
@@ -57,14 +57,16 @@ export async function enter(
 }
 
 /**
- * Voids the entries of a person who stays after all, whichever run wrote them. In the transaction that cancels or refuses
- * their request, under the lock that keeps a worker from writing new ones; the copy in the bucket follows (`copy`).
+ * Voids the entries of a person who stays after all, whichever run wrote them: a request outlives its runs. `stores`: in these
+ * only. In a transaction that keeps a worker from writing new ones: under the request's lock, or the only worker's own; the
+ * copy in the bucket follows (`copy`).
  */
 export async function revoke(
   tx: Transaction,
   context: Context,
   request: ErasureRequest,
   keys: readonly RootKey[],
+  stores?: readonly string[],
 ): Promise<void> {
   const { vault } = context
   const { store, subjectKind } = request
@@ -77,24 +79,33 @@ export async function revoke(
     hashes,
     // what an earlier request of the same person erased stays erased
     since: await lastFinished(tx, request, hashes),
+    ...(stores === undefined ? {} : { stores }),
   })
-  for (const { runId, keyId, hash, ...scope } of voided)
-    await addJournal(tx, runId, [
-      { entry: 'void', subjectKind, keyId, subjects: [hash.toString('hex')], ...scope },
-    ])
+  for (const [runId, some] of Map.groupBy(voided, (one) => one.runId))
+    await addJournal(
+      tx,
+      runId,
+      some.map(({ runId: _run, hash, ...scope }) => ({
+        entry: 'void',
+        subjectKind,
+        subjects: [hash.toString('hex')],
+        ...scope,
+      })),
+    )
+}
+
+export interface Staying {
+  request: ErasureRequest
+  keys: readonly RootKey[]
+  /** Places that were not called yet. */
+  stores: readonly string[]
 }
 
 /** Voids the entries of who is held before a place was called. Durable, also in the bucket, on return. Throws E_FENCED. */
-export async function withhold(context: Context, claim: Claim, staying: readonly Going[]): Promise<void> {
-  const keyId = context.vault.currentKeyId
+export async function withhold(context: Context, claim: Claim, staying: readonly Staying[]): Promise<void> {
   await context.control.transaction(async (tx) => {
-    const journal: JournalEntry[] = []
-    for (const part of staying) {
-      const hashes = hashesOf(context, part)
-      const voided = await voidErasures(tx, claim, await openScope(tx, scopeOf(claim, part)), hashes)
-      if (voided > 0) journal.push(entryOf('void', part, keyId, hashes))
-    }
-    await addJournal(tx, claim.id, journal)
+    await holdClaim(tx, claim)
+    for (const { request, keys, stores } of staying) await revoke(tx, context, request, keys, stores)
   })
   await copy(context)
 }
@@ -116,14 +127,9 @@ function hashesOf({ vault }: Pick<Context, 'vault'>, { plan, subjects }: Going):
   return subjects.map((key) => vault.subjectHash(plan.store, plan.subject, key))
 }
 
-function entryOf(
-  entry: JournalEntry['entry'],
-  { store, plan }: Going,
-  keyId: string,
-  hashes: readonly Buffer[],
-): JournalEntry {
+function entryOf({ store, plan }: Going, keyId: string, hashes: readonly Buffer[]): JournalEntry {
   return {
-    entry,
+    entry: 'erase',
     store,
     subjectKind: plan.subject,
     mapVersion: plan.mapVersion,

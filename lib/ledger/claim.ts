@@ -7,7 +7,7 @@
  */
 import { z } from 'zod'
 import type { Queryable } from '../db/index.ts'
-import { move, noLease } from './move.ts'
+import { fenced, move, noLease } from './move.ts'
 import type { Claim, Run } from './run.ts'
 
 /**
@@ -47,6 +47,15 @@ export async function claimRun(
       noted: `'{"attempt":' || moved.attempt || ',"fence":"' || moved.fence || '",' || substr(e.data::text, 2)`,
     },
   )
+}
+
+/** A takeover waits until this transaction ends. Throws E_FENCED. */
+export async function holdClaim(tx: Queryable, claim: Claim): Promise<void> {
+  const held = await tx.execute(
+    `SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE`,
+    [claim.id, claim.fence.toString()],
+  )
+  if (held !== 1) throw fenced(claim)
 }
 
 /** False: the claim is lost; stop at once. */

@@ -201,7 +201,14 @@ export type VoidedErasure = z.infer<typeof voided>
  */
 export async function voidErasuresSince(
   tx: Queryable,
-  about: { runKind: string; subjectKind: string; hashes: readonly Buffer[]; since: Date },
+  about: {
+    runKind: string
+    subjectKind: string
+    hashes: readonly Buffer[]
+    since: Date
+    /** Absent: in every store. */
+    stores?: readonly string[]
+  },
 ): Promise<VoidedErasure[]> {
   return tx.query(
     voided,
@@ -210,6 +217,7 @@ export async function voidErasuresSince(
        FROM lethe_control.erasures e JOIN lethe_control.erasure_scopes s ON s.id = e.scope_id
          JOIN lethe_control.runs r ON r.id = s.run_id
        WHERE e.subject_hash = ANY ($1::bytea[]) AND s.subject_kind = $2 AND r.kind = $3
+         AND ($5::text[] IS NULL OR s.store = ANY ($5))
        ORDER BY e.scope_id, e.subject_hash, e.id DESC
      ), written AS (
        INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id)
@@ -218,7 +226,7 @@ export async function voidErasuresSince(
      )
      SELECT s.run_id, s.store, s.map_version, s.plan_hash, w.key_id, w.subject_hash AS hash
      FROM written w JOIN lethe_control.erasure_scopes s ON s.id = w.scope_id ORDER BY s.id, w.subject_hash`,
-    [about.hashes, about.subjectKind, about.runKind, about.since],
+    [about.hashes, about.subjectKind, about.runKind, about.since, about.stores ?? null],
   )
 }
 

@@ -10,7 +10,7 @@ export {
   type Run,
   type RunFilter,
 } from './run.ts'
-export { claimRun, freeExpiredLeases, renewLease } from './claim.ts'
+export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
 export {
   failAttempt,
   finishRun,

@@ -161,6 +161,22 @@ describe('the ledger', () => {
     )
   }, 90_000)
 
+  test('is voided for who is held before the first call, also by another run than the one that wrote it', async () => {
+    await withBucket()
+    proxy.cut()
+    const { id } = await house.ask(1)
+    await house.work()
+    expect(await house.ledger(1)).toEqual(everywhere(1))
+    await house.hold({ level: 'subject', subject: 'person', key: ['1'] })
+    proxy.heal()
+    await house.later()
+    expect(await house.request(id)).toMatchObject({ state: 'on-hold' })
+    expect(await house.ledger(1)).toEqual([])
+    expect([...new Set(await inBucket())].sort()).toEqual(
+      stores.flatMap((store) => [`erase ${store}`, `void ${store}`]).sort(),
+    )
+  }, 90_000)
+
   test('says nothing of who takes it back before the entries are written', async () => {
     await house.control.execute(
       `CREATE FUNCTION public.cancel_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
