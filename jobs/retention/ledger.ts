@@ -60,7 +60,8 @@ export async function openLedger(work: Entering): Promise<SweepLedger> {
       else await journal.bring(await journalErasures(control, claim, scope, entries))
     },
     async withdraw(keys) {
-      const given = hashes(keys, vault.currentKeyId)
+      // the entry may stand under a key from before a rotation
+      const given = vault.keyIds.flatMap((keyId) => hashes(keys, keyId))
       if (journal === null) return voidErasures(control, claim, scope.id, given)
       const entries = await journalVoids(control, claim, scope, given)
       journal.leave(entries)

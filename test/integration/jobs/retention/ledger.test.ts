@@ -5,6 +5,7 @@ import { requestRun, runStory, takeForEnqueue, type Run } from '../../../../lib/
 import { registry } from '../../../../jobs/registry.ts'
 import { decide, decisionStatement } from '../../../../jobs/retention/index.ts'
 import { runJob } from '../../../../jobs/runner.ts'
+import { openKeystore } from '../../../../lib/vault/index.ts'
 import { openContext } from '../../../../workers/context.ts'
 import {
   erasedIn,
@@ -288,6 +289,23 @@ describe('an entry of somebody who stays', () => {
     expect(persons(objects).length).toBeGreaterThan(0)
     expect(persons(objects, 'void')).toEqual(persons(objects))
     expect(erasedIn(lastWords(objects))).toEqual([])
+  })
+
+  test('is voided also where the keystore was rotated since', async () => {
+    const waiting = await dueSweep()
+    bucket.away = true
+    const stopped = await house.decide(waiting)
+    const entered = (await lastWordsOf(house.control)).size
+    expect(entered).toBeGreaterThan(0)
+    await (await openKeystore(house.env['LETHE_KEYSTORE'] ?? '')).rotate()
+    await house.configure({ evidence })
+    await requestRun(house.control, stopped.id, 'cancel', 'cto')
+    bucket.away = false
+    await later()
+    expect(await house.run(stopped)).toMatchObject({ state: 'cancelled' })
+    const words = lastWords(await expectSame())
+    expect(words.size).toBe(entered)
+    expect(erasedIn(words)).toEqual([])
   })
 
   test('is voided where the sweep ends by an error, once the bucket is back', async () => {
