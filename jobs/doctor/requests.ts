@@ -53,7 +53,7 @@ async function ledger(control: Database, bucket: string | null): Promise<Finding
       ? []
       : check.warning(
           'The erasure ledger stands in the control database only: a restore that takes it back too forgets whom to erase again.',
-          'Give evidence.bucket; entries of requests from before are written there too.',
+          'Give evidence.bucket; entries from before are written there too.',
         )
   return oldestSeconds > BEHIND_SECONDS
     ? check.error(

@@ -7,6 +7,7 @@ import type { Database } from '../../lib/db/index.ts'
 import { expandSubjects, remainingRoots } from '../../lib/erasers/index.ts'
 import {
   journalErasures,
+  journalOlder,
   journalVoids,
   openScope,
   voidErasures,
@@ -50,6 +51,7 @@ export async function openLedger(work: Entering): Promise<SweepLedger> {
   const { control, vault } = context
   const scope = { ...scopeOf(work), id: await openedScope(work) }
   const journal = openJournal(context)
+  if (journal !== null) await journalOlder(control, claim)
   const hashes = (keys: readonly RootKey[], keyId: string) =>
     keys.map((key) => vault.subjectHash(plan.store, plan.subject, key, keyId))
   return {

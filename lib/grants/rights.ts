@@ -20,7 +20,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   events: { worker: append, operator: append, auditor: read, retention: ['SELECT', 'DELETE'] },
   // whoever cancels a request voids its entries
   erasures: { worker: append, operator: append, auditor: read },
-  erasure_scopes: { worker: [...append, 'UPDATE (verified_at)'], operator: read, auditor: read },
+  erasure_scopes: { worker: [...append, 'UPDATE (verified_at, journalled)'], operator: read, auditor: read },
   evidence_log: {
     worker: [...read, 'UPDATE (size, seen, pass, pass_xact, pass_id, sequenced_at, verified)'],
     operator: [...read, 'UPDATE (locked_for)'],

@@ -66,6 +66,7 @@ export {
   type JournalEntry,
 } from './journal.ts'
 export { fenced } from './move.ts'
+export { journalOlder } from './older.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'

@@ -156,6 +156,8 @@ CREATE TABLE lethe_control.ledger_objects (
   written_at timestamptz
 );
 CREATE INDEX ledger_objects_open ON lethe_control.ledger_objects (number) WHERE written_at IS NULL;
+-- A sweep's entries get objects only where there is a bucket; what stood before has none until this is true.
+ALTER TABLE lethe_control.erasure_scopes ADD COLUMN journalled boolean NOT NULL DEFAULT false;
 -- One row, under whose lock objects get their numbers.
 CREATE TABLE lethe_control.ledger_head (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
