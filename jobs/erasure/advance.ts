@@ -3,9 +3,7 @@
  * thousand at a time; each change is one statement for all that make it.
  */
 import { databaseNow } from '../../lib/db/index.ts'
-import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
-import { monotonicMs } from '../../lib/clock/index.ts'
-import { heldAmong } from '../../lib/erasers/index.ts'
+import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import {
   dueRequests,
@@ -22,13 +20,13 @@ import {
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, together } from './collect.ts'
-import { erasesAt, type House } from './house.ts'
-import { enter, withhold, type Going } from './ledger.ts'
+import { classesIn, goingOf, ids, mover, variantOf } from './going.ts'
+import { resumeReleased, withoutHolds } from './held.ts'
+import type { House } from './house.ts'
+import { enter } from './ledger.ts'
 import { classesOf } from './plans.ts'
 
 const BULK = 1000
-/** A look at the holds is good for this long. */
-const FRESH_MS = 1_000
 const forever = `'infinity'`
 
 /** Returns how many requests moved. */
@@ -38,14 +36,14 @@ export async function advance(house: House): Promise<number> {
   for (;;) {
     house.signal.throwIfAborted()
     const due = await dueRequests(house.context.control, house.kind, states, BULK)
-    const standing = grouped(due, ({ state }) => state)
+    const standing = Map.groupBy(due, ({ state }) => state)
     let done = 0
     for (const [state, act] of order) {
       const some = standing.get(state) ?? []
       if (some.length === 0) continue
       house.signal.throwIfAborted()
       const on = await act(house, some)
-      for (const [next, more] of grouped(on, (request) => request.state))
+      for (const [next, more] of Map.groupBy(on, (request) => request.state))
         standing.set(next, [...(standing.get(next) ?? []), ...more])
       done += on.length
     }
@@ -172,7 +170,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
     secrets.contact = found.contact
   })
   const planned: ErasureRequest[] = []
-  for (const [variant, some] of grouped(opened, ({ request }) => variantOf(request))) {
+  for (const [variant, some] of Map.groupBy(opened, ({ request }) => variantOf(request))) {
     const deletion = await planOf(house, variant)
     const own = ids(some.map(({ request }) => request))
     if (deletion === null) {
@@ -214,7 +212,7 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<read
   const { context } = house
   const free = await callable(house, await withoutHolds(house, due))
   const ready: ErasureRequest[] = []
-  for (const [variant, some] of grouped(free, variantOf)) {
+  for (const [variant, some] of Map.groupBy(free, variantOf)) {
     const deletion = await planOf(house, variant)
     const same = some.filter(
       (request) => request.planHash === deletion?.hash && request.mapVersion === deletion.mapVersion,
@@ -243,50 +241,6 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<read
   })
 }
 
-/** Voids the entries for places that were not called yet. Where something was, the entry stands: a part is gone. */
-async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
-  if (requests.length === 0) return
-  const called = new Set(
-    (await legsOf(house.context.control, ids(requests)))
-      .filter(({ attempt, state }) => attempt > 0 || state !== 'pending')
-      .map(({ requestId, store }) => `${requestId} ${store}`),
-  )
-  const stores = house.places.filter(erasesAt).map(({ store }) => store)
-  const staying = requests.map((request) => ({
-    request,
-    keys: keysOf(house, request),
-    stores: stores.filter((store) => !called.has(`${request.id} ${store}`)),
-  }))
-  await withhold(house.context, house.claim, staying)
-}
-
-/** Who goes from which place, under which plan; where nothing is erased, no entry is needed. */
-async function goingOf(house: House, requests: readonly ErasureRequest[]): Promise<Going[]> {
-  const going: Going[] = []
-  for (const [variant, some] of grouped(requests, variantOf)) {
-    const plan = await house.plan(classesIn(variant))
-    for (const { store } of house.places.filter(erasesAt)) {
-      const subjects = some.flatMap((request) => keysOf(house, request))
-      if (subjects.length > 0) going.push({ store, plan, subjects })
-    }
-  }
-  return going
-}
-
-function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
-  if (request.sealed === null) return []
-  const secrets = openSecrets(context.vault, request)
-  return secrets.keys ?? [secrets.key]
-}
-
-function variantOf(request: ErasureRequest): string {
-  return (request.retainedClasses ?? []).join(' ')
-}
-
-function classesIn(variant: string): string[] {
-  return variant === '' ? [] : variant.split(' ')
-}
-
 /** Those whose every place can be called, but for what a named person accepted to leave; the others come before a person. */
 async function callable(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
   const broken = house.places.filter(({ problem }) => problem !== undefined).map(({ store }) => store)
@@ -295,7 +249,7 @@ async function callable(house: House, requests: readonly ErasureRequest[]): Prom
   const open = (await legsOf(control, ids(requests))).filter(
     ({ store, state }) => broken.includes(store) && state !== 'accepted-as-failed',
   )
-  for (const [store, legs] of grouped(open, (leg) => leg.store))
+  for (const [store, legs] of Map.groupBy(open, (leg) => leg.store))
     await moveRequests(
       control,
       'attend',
@@ -304,104 +258,4 @@ async function callable(house: House, requests: readonly ErasureRequest[]): Prom
       { next: forever, waitingFor: `unusable:${store}` },
     )
   return requests.filter(({ id }) => open.every(({ requestId }) => requestId !== id))
-}
-
-/** Those that nothing keeps; the others are put on hold, or before a person where the law keeps the whole subject. */
-export async function withoutHolds(
-  house: House,
-  requests: readonly ErasureRequest[],
-): Promise<ErasureRequest[]> {
-  const { context } = house
-  const words = await keptBack(
-    house,
-    requests.filter((request) => !isFree(house, request)),
-  )
-  const held = requests.filter((request) => words.get(request.id) === 'held')
-  // before the hold is told: a restore must not replay what the hold keeps
-  await withdraw(
-    house,
-    held.filter(({ planHash }) => planHash !== null),
-  )
-  await moveRequests(context.control, 'hold', ids(held), mover(house), {
-    next: `clock_timestamp() + interval '1 minute'`,
-    waitingFor: 'legal-hold',
-  })
-  for (const [word, some] of grouped(
-    requests.filter((request) => (words.get(request.id) ?? 'held') !== 'held'),
-    (request) => words.get(request.id) ?? '',
-  ))
-    await moveRequests(context.control, 'attend', ids(some), mover(house), {
-      next: forever,
-      waitingFor: word,
-    })
-  const free = requests.filter((request) => !words.has(request.id))
-  for (const request of free) if (!isFree(house, request)) house.seenFree.set(seenAs(request), monotonicMs())
-  return free
-}
-
-/** No hold was there a moment ago: nobody could have set one any sooner. Rows are guarded again by what deletes them. */
-function isFree(house: House, request: ErasureRequest): boolean {
-  return monotonicMs() - (house.seenFree.get(seenAs(request)) ?? -Infinity) < FRESH_MS
-}
-
-/** With rows that were merged into it, a person is another one to look for. */
-function seenAs(request: ErasureRequest): string {
-  return `${request.id} ${request.planHash === null ? 'itself' : 'with all that was merged'}`
-}
-
-/** The word that keeps each of them, where one does; a hold before anything else. */
-async function keptBack(house: House, requests: readonly ErasureRequest[]): Promise<Map<string, string>> {
-  const members = requests.flatMap((request) =>
-    keysOf(house, request).map((key) => ({ id: request.id, key })),
-  )
-  const found = await heldAmong(
-    house.target,
-    await house.plan([]),
-    members.map(({ key }) => key),
-    house.subject.holds.map(({ sql }) => sql),
-  )
-  const words = new Map<string, string>()
-  members.forEach(({ id }, place) => {
-    const word = found[place]
-    if (word !== null && word !== undefined && words.get(id) !== 'held') words.set(id, word)
-  })
-  return words
-}
-
-/** What was begun gets its ledger entries again before it goes on. */
-async function resumeReleased(
-  house: House,
-  due: readonly ErasureRequest[],
-): Promise<readonly ErasureRequest[]> {
-  const { context, claim } = house
-  const words = await keptBack(house, due)
-  const held = due.filter(({ id }) => words.get(id) === 'held')
-  await postpone(context.control, ids(held), claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
-  const free = due.filter((request) => !held.includes(request))
-  const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
-  if (begun.length > 0) await enter(context, claim, () => goingOf(house, begun))
-  // months may have passed: what leads to the person is collected anew
-  const planned = free.filter(({ resumeState }) => resumeState === 'planned')
-  const others = free.filter((request) => !planned.includes(request))
-  return [
-    ...(await moveRequests(context.control, 'replan', ids(planned), mover(house))),
-    ...(await moveRequests(context.control, 'resume', ids(others), mover(house))),
-  ]
-}
-
-export function mover(house: House) {
-  return { actor: 'lethe', claim: house.claim }
-}
-
-export function ids(requests: readonly ErasureRequest[]): string[] {
-  return requests.map(({ id }) => id)
-}
-
-export function grouped<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>()
-  for (const item of items) {
-    const name = nameOf(item)
-    groups.set(name, [...(groups.get(name) ?? []), item])
-  }
-  return groups
 }

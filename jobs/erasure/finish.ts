@@ -10,8 +10,8 @@ import {
   type Leg,
   type RequestVerb,
 } from '../../lib/requests/index.ts'
-import { grouped, ids, mover } from './advance.ts'
 import { answerCompletion } from './answers.ts'
+import { ids, mover } from './going.ts'
 import { storesOf, type House } from './house.ts'
 import { issueReceipts } from './receipt.ts'
 import { entomb } from './tombstones.ts'
@@ -48,7 +48,7 @@ export async function settle(house: House, requests: readonly ErasureRequest[]):
   await moveRequests(control, 'verify', reading, mover(house))
   await moveRequests(control, 'reopen', reopened, mover(house))
   await moveRequests(control, 'attend', stuck, mover(house), { next: `'infinity'`, waitingFor: 'failed-leg' })
-  for (const [at, some] of grouped(waiting, ({ next }) => next.toISOString()))
+  for (const [at, some] of Map.groupBy(waiting, ({ next }) => next.toISOString()))
     await postpone(
       control,
       some.map(({ id }) => id),
@@ -70,14 +70,14 @@ async function answerFirst(house: House, requests: readonly ErasureRequest[]): P
   if (requests.length === 0) return
   const { control } = house.context
   await postpone(control, ids(requests), house.claim, `clock_timestamp() + interval '1 hour'`, 'answer')
-  const legs = grouped(await legsOf(control, ids(requests)), (leg) => leg.requestId)
+  const legs = Map.groupBy(await legsOf(control, ids(requests)), (leg) => leg.requestId)
   await answerCompletion(house.context, await entomb(house, requests, legs), legs)
 }
 
 async function end(house: House, given: readonly ErasureRequest[]): Promise<number> {
   if (given.length === 0) return 0
   const { control } = house.context
-  const legs = grouped(await legsOf(control, ids(given)), (leg) => leg.requestId)
+  const legs = Map.groupBy(await legsOf(control, ids(given)), (leg) => leg.requestId)
   const requests = await entomb(house, given, legs)
   if (requests.length === 0) return 0
   await answerCompletion(
@@ -87,7 +87,7 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
   )
   await issueReceipts(house, requests, legs)
   let done = 0
-  for (const [verb, some] of grouped(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
+  for (const [verb, some] of Map.groupBy(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
     const moved = await control.transaction(async (tx) => {
       const ended = await moveRequests(tx, verb as EndVerb, ids(some), mover(house))
       await forgetSealed(tx, ids(ended))

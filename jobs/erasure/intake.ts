@@ -16,7 +16,6 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { canonicalSubjects } from '../hold-key.ts'
-import { grouped } from './advance.ts'
 import { isToken } from './answers.ts'
 import { planFor } from './plans.ts'
 import { cancelRequest, confirmRequest } from './support.ts'
@@ -109,7 +108,7 @@ async function takeRequests(
   refused: Refused,
 ): Promise<void> {
   const wanted: NewRequest[] = []
-  const kinds = grouped(
+  const kinds = Map.groupBy(
     rows.filter(({ verb }) => verb === 'request'),
     ({ subject_kind: kind }) => kind ?? '',
   )

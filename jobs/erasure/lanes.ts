@@ -8,7 +8,6 @@ import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
-import { grouped } from './advance.ts'
 import { storesOf, type House } from './house.ts'
 import type { Person, Place } from './place.ts'
 
@@ -40,7 +39,7 @@ export async function workLegs(house: House, persons: Persons): Promise<number> 
     for (;;) {
       const idle = house.places.filter(({ store }) => !busy.has(store))
       const due = inTime() ? await dueLegs(house.context.control, [...persons.keys()], storesOf(idle)) : []
-      const legs = grouped(due, ({ store }) => store)
+      const legs = Map.groupBy(due, ({ store }) => store)
       for (const place of idle) {
         const own = legs.get(place.store)
         if (own !== undefined) busy.set(place.store, work(place, own))
@@ -79,10 +78,10 @@ async function turn(house: House, place: Place, persons: Persons, legs: readonly
     else if (place.concerns(pair.person)) call.push(pair)
     else changes.push({ requestId, store, state: 'not-needed' })
   }
-  const shapes = grouped(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
+  const shapes = Map.groupBy(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
   for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
   // a place reads by one plan at a time, and what one person retains another does not
-  for (const group of grouped(read, ({ person }) => JSON.stringify(person.retained)).values())
+  for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
   await recordLegs(control, house.claim, changes)
   return pairs.length

@@ -14,7 +14,7 @@ import {
   type StoredDecision,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
-import { grouped, ids } from './advance.ts'
+import { ids } from './going.ts'
 import type { House } from './house.ts'
 import { isRecipient, recipientsOf } from './recipients.ts'
 
@@ -32,7 +32,7 @@ export async function issueReceipts(
   const [now, journal, made] = [
     await databaseNow(context.control),
     await journalStatus(context.control),
-    grouped(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),
+    Map.groupBy(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),
   ]
   const receipts = requests.map((request) => {
     const own = legs.get(request.id) ?? []

@@ -5,7 +5,7 @@ import { tryTombstone, writeTombstones } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { keepSealed, openSecrets, postpone, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
-import { ids } from './advance.ts'
+import { ids } from './going.ts'
 import type { House } from './house.ts'
 
 /** Those whose tombstones stand, or who need none. The others wait for a minute and are tried again. Idempotent. */

@@ -1,0 +1,40 @@
+/** Who goes: from which places, under which plan, and by which keys. */
+import type { RootKey } from '../../lib/datamap/index.ts'
+import { openSecrets, type ErasureRequest } from '../../lib/requests/index.ts'
+import { erasesAt, type House } from './house.ts'
+import type { Going } from './ledger.ts'
+
+/** Who goes from which place, under which plan; where nothing is erased, no entry is needed. */
+export async function goingOf(house: House, requests: readonly ErasureRequest[]): Promise<Going[]> {
+  const going: Going[] = []
+  for (const [variant, some] of Map.groupBy(requests, variantOf)) {
+    const plan = await house.plan(classesIn(variant))
+    for (const { store } of house.places.filter(erasesAt)) {
+      const subjects = some.flatMap((request) => keysOf(house, request))
+      if (subjects.length > 0) going.push({ store, plan, subjects })
+    }
+  }
+  return going
+}
+
+export function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
+  if (request.sealed === null) return []
+  const secrets = openSecrets(context.vault, request)
+  return secrets.keys ?? [secrets.key]
+}
+
+export function variantOf(request: ErasureRequest): string {
+  return (request.retainedClasses ?? []).join(' ')
+}
+
+export function classesIn(variant: string): string[] {
+  return variant === '' ? [] : variant.split(' ')
+}
+
+export function mover(house: House) {
+  return { actor: 'lethe', claim: house.claim }
+}
+
+export function ids(requests: readonly ErasureRequest[]): string[] {
+  return requests.map(({ id }) => id)
+}
