@@ -34,9 +34,11 @@ export function openJournal(context: Context): Journal | null {
     if (confirmed === null) throw unconfirmed(name, lock)
     await bucket.put(key, body, { contentType: 'application/json', lockedUntil: confirmed })
   }
-  /** What came before the first call nobody here knows. */
-  let behind = true
+  /** Nobody here knows yet whether anything was missing before. */
+  let unknown = true
+  /** Numbers: all to `last` are there, where that isn't 0; `left` may follow. */
   let last = 0
+  let left = 0
   let turn: Promise<void> = Promise.resolve()
   // Two batches side by side would otherwise write each other's object too.
   const inTurn = async (act: () => Promise<void>): Promise<void> => {
@@ -46,7 +48,7 @@ export function openJournal(context: Context): Journal | null {
   }
   const writeAll = async (): Promise<void> => {
     last = Math.max(last, await writeJournal(control, put))
-    behind = false
+    unknown = false
   }
   return {
     bring: async ({ object, complete }) =>
@@ -56,12 +58,12 @@ export function openJournal(context: Context): Journal | null {
         if (!next) return writeAll()
         await writeObject(control, put, object)
         last = object.number
-        if (complete) behind = false
+        if (complete) unknown = false
       }),
     leave({ object }) {
-      if (object !== null) behind = true
+      if (object !== null) left = object.number
     },
-    catchUp: async () => inTurn(async () => (behind ? writeAll() : undefined)),
+    catchUp: async () => inTurn(async () => (unknown || left > last ? writeAll() : undefined)),
     close: () => bucket.close(),
   }
 }
