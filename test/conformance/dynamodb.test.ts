@@ -4,12 +4,12 @@ import { dynamodbEraser } from '../../lib/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults } from '../support/dynamodb-faults.ts'
 import { createTable, dropTables, putItems } from '../support/dynamodb-tables.ts'
-import { startDynamodb } from '../support/servers.ts'
+import { startMinistack } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** A single-table design, a table of one item a person, and a table that is found by an index. */
 describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> => {
-  const server = await startDynamodb()
+  const server = await startMinistack('dynamodb')
   const faults = await startDynamodbFaults(server.endpoint)
   const client = new DynamoDBClient(server)
   const eraser = dynamodbEraser({

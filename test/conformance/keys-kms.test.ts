@@ -3,11 +3,11 @@ import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
-import { startKms } from '../support/kms.ts'
+import { startMinistack } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan>> => {
-  const server = await startKms()
+  const server = await startMinistack('kms')
   const between = await startHttpBetween(server.endpoint)
   const client = new KMSClient(server)
   /** Nothing is ever gone here: each test has aliases and ids of its own. */

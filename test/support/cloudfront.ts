@@ -1,14 +1,11 @@
 /**
  * CloudFront: MiniStack from PyPI answers for the API, and before it stand the caches and what the emulator does not do:
- * invalidations take a while, and some are refused. No container step: pip brings the same program in seconds.
+ * invalidations take a while, and some are refused.
  */
 import { CloudFrontClient, CreateDistributionCommand } from '@aws-sdk/client-cloudfront'
 import { makeEdge, type TestEdge } from './edge.ts'
 import { startHttp, type Asked, type HttpServer, type Reply } from './http-server.ts'
-import { findPythonPackage } from './install.ts'
-import { freePort, makeFolder, removeFolder, startProcess, untilReady } from './process.ts'
-
-const version = '1.5.33'
+import { startMinistack } from './ministack.ts'
 
 export interface CloudfrontServer extends HttpServer {
   distribution: string
@@ -27,7 +24,7 @@ export interface CloudfrontServer extends HttpServer {
 }
 
 export async function startCloudfront(): Promise<CloudfrontServer> {
-  const aws = await startMinistack()
+  const aws = await startMinistack('cloudfront')
   const client = new CloudFrontClient(aws)
   const created = await client.send(new CreateDistributionCommand({ DistributionConfig: distributionConfig }))
   client.destroy()
@@ -113,44 +110,4 @@ const distributionConfig = {
     ],
   },
   DefaultCacheBehavior: { TargetOriginId: 'files', ViewerProtocolPolicy: 'https-only' as const },
-}
-
-async function startMinistack() {
-  const python = await findPythonPackage('ministack', version)
-  const folder = makeFolder('cloudfront')
-  const port = await freePort()
-  // Only CloudFront, only here: it would offer all of AWS to the network, and look for containers of its own to remove.
-  const environment = {
-    SERVICES: 'cloudfront',
-    BIND_HOST: '127.0.0.1',
-    GATEWAY_PORT: String(port),
-    SFTP_ENABLED: '0',
-    IOT_MTLS_ENABLED: '0',
-    DOCKER_HOST: `unix://${folder}/none`,
-    LOG_LEVEL: 'WARNING',
-    TMPDIR: folder,
-  }
-  const settings = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
-  const process = startProcess('/usr/bin/env', [...settings, python, '-m', 'ministack'], folder)
-  const stop = async () => {
-    await process.end('SIGKILL')
-    await removeFolder(folder)
-  }
-  const endpoint = `http://127.0.0.1:${port}`
-  try {
-    await untilReady(process, folder, async () => {
-      const response = await fetch(`${endpoint}/_ministack/ready`, { signal: AbortSignal.timeout(5000) })
-      await response.arrayBuffer()
-      if (!response.ok) throw new Error(`it answers ${response.status}`)
-    })
-  } catch (error) {
-    await stop()
-    throw error
-  }
-  return {
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-    stop,
-  }
 }

@@ -4,10 +4,10 @@ import { type EraseRequest, type Identifiers, type SubjectRef } from '../../lib/
 import { dynamodbEraser, type DynamodbEraserOptions } from '../../lib/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlace, DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults, type DynamodbFaults } from './dynamodb-faults.ts'
-import { startDynamodb, type DynamodbServer } from './servers.ts'
+import { startMinistack, type MinistackServer } from './servers.ts'
 
 export interface DynamodbHouse {
-  server: DynamodbServer
+  server: MinistackServer
   faults: DynamodbFaults
   /** Speaks to the server itself. */
   client: DynamoDBClient
@@ -17,7 +17,7 @@ export interface DynamodbHouse {
 }
 
 export async function openDynamodbHouse(): Promise<DynamodbHouse> {
-  const server = await startDynamodb()
+  const server = await startMinistack('dynamodb')
   const faults = await startDynamodbFaults(server.endpoint)
   const client = new DynamoDBClient(server)
   const erasers: { close(): void }[] = []

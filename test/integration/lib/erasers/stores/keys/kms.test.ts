@@ -9,18 +9,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
 import { freePace, idOf, keysPlan, never, person, request } from '../../../../../support/keys-stage.ts'
-import { startKms, type KmsServer } from '../../../../../support/kms.ts'
-import { startProxy } from '../../../../../support/servers.ts'
+import { startMinistack, startProxy, type MinistackServer } from '../../../../../support/servers.ts'
 
 const plan = keysPlan([{ name: 'records', key: 'alias/patient-{id}' }])
 
 describe('keys in AWS KMS', () => {
-  let server: KmsServer
+  let server: MinistackServer
   let between: HttpBetween
   let client: KMSClient
   let next = 0
   beforeAll(async () => {
-    server = await startKms()
+    server = await startMinistack('kms')
     between = await startHttpBetween(server.endpoint)
     client = new KMSClient(server)
   })

@@ -1,9 +1,10 @@
 /**
- * DynamoDB, as an emulator speaks it: given by the environment, or MiniStack from PyPI in memory on a free loopback port.
- * It knows secondary indexes and is as strict as DynamoDB about keys and batches; it has no throttle, no lag and no limit
- * of 1 MB a page: dynamodb-faults.ts makes these.
+ * One service of AWS as an emulator speaks it: given by the environment, or MiniStack from PyPI in memory on a free
+ * loopback port. No container step: pip brings the same program in seconds.
  *
- * No container step: pip brings the same program in seconds.
+ * DynamoDB knows secondary indexes and is as strict as the real one about keys and batches; it has no throttle, no lag and
+ * no limit of 1 MB a page: dynamodb-faults.ts makes these. KMS knows aliases, states and the waiting period; time doesn't
+ * pass in it, and it has no throttle. CloudFront is the API alone: cloudfront.ts has the caches.
  */
 import { startFirst, type Source } from './containers.ts'
 import { findPythonPackage } from './install.ts'
@@ -11,36 +12,35 @@ import { freePort, makeFolder, removeFolder, startProcess, untilReady } from './
 
 const version = '1.5.33'
 
-/** What a client needs; any credentials do. */
-export interface DynamodbAddress {
-  endpoint: string
-  region: string
-  credentials: { accessKeyId: string; secretAccessKey: string }
-}
-
-export interface DynamodbServer extends DynamodbAddress {
+export interface MinistackServer {
   source: Source
+  endpoint: string
   host: string
   port: number
+  region: string
+  /** Any do. */
+  credentials: { accessKeyId: string; secretAccessKey: string }
   stop(): Promise<void>
 }
 
-export async function startDynamodb(): Promise<DynamodbServer> {
+export type MinistackService = 'dynamodb' | 'kms' | 'cloudfront'
+
+export async function startMinistack(service: MinistackService): Promise<MinistackServer> {
   return startFirst({
-    variable: 'LETHE_TEST_DYNAMODB_URL',
+    variable: `LETHE_TEST_${service.toUpperCase()}_URL`,
     own: false,
     environment: async (url) => server('environment', url, () => Promise.resolve()),
-    installed,
+    installed: () => installed(service),
   })
 }
 
-async function installed(): Promise<DynamodbServer> {
+async function installed(service: MinistackService): Promise<MinistackServer> {
   const python = await findPythonPackage('ministack', version)
-  const folder = makeFolder('dynamodb')
+  const folder = makeFolder(service)
   const port = await freePort()
-  // Only DynamoDB, only here: it would offer all of AWS to the network, and look for containers of its own to remove.
+  // One service, only here: it would offer all of AWS to the network, and look for containers of its own to remove.
   const environment = {
-    SERVICES: 'dynamodb',
+    SERVICES: service,
     BIND_HOST: '127.0.0.1',
     GATEWAY_PORT: String(port),
     SFTP_ENABLED: '0',
@@ -65,15 +65,15 @@ async function installed(): Promise<DynamodbServer> {
   }
 }
 
-function server(source: Source, endpoint: string, stop: () => Promise<void>): DynamodbServer {
+function server(source: Source, endpoint: string, stop: () => Promise<void>): MinistackServer {
   const { hostname, port, protocol } = new URL(endpoint)
   return {
     source,
     endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
     host: hostname,
     port: Number(port || (protocol === 'https:' ? 443 : 80)),
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
     stop,
   }
 }
