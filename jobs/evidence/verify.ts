@@ -3,6 +3,7 @@
  * every signed head, the bucket's among them.
  */
 import { z } from 'zod'
+import { tally } from '../../lib/counts/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { lastVerified, logStatus, markVerified, trustOf, verifyLog } from '../../lib/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
@@ -59,8 +60,7 @@ async function step(context: Context, run: Run): Promise<StepResult> {
     from: payload.parse(run.payload).whole ? 0 : await lastVerified(control),
     keep: keepFor(context),
   })
-  const kinds: Record<string, number> = {}
-  for (const { kind } of breaks) kinds[kind] = (kinds[kind] ?? 0) + 1
+  const kinds = tally(breaks.map(({ kind }) => kind))
   const [first] = breaks
   await recordStep(
     control,

@@ -5,6 +5,7 @@
  */
 import { monotonicMs, sleep } from '../../lib/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
+import { total } from '../../lib/counts/index.ts'
 import type { Database } from '../../lib/db/index.ts'
 import {
   batchesAfter,
@@ -20,7 +21,6 @@ import {
 import { LetheError } from '../../lib/errors/index.ts'
 import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
-import { total } from './counts.ts'
 import { openLedger } from './ledger.ts'
 import type { PolicyPlan } from './plan.ts'
 import type { Proposal } from './proposal.ts'

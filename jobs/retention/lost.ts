@@ -3,10 +3,10 @@
  * Its ledger may name subjects who never went, and its population's keys still stand in the target. The policy's next
  * sweep settles for it before it proposes.
  */
+import { summed, total } from '../../lib/counts/index.ts'
 import { readBackErased } from '../../lib/erasers/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
 import { getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'
-import { added, total } from './counts.ts'
 import { catchUp, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
@@ -54,7 +54,7 @@ async function readBackAll({ target, plan, proposal }: Work): Promise<Record<str
   for (;;) {
     const page = await readBackErased(target, plan, proposal.id, { after, limit: PAGE })
     if (page.checked === 0) return left
-    left = added(left, page.left)
+    left = summed([left, page.left])
     after = page.to
   }
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { newId } from '../../lib/clock/index.ts'
+import { summed, total } from '../../lib/counts/index.ts'
 import { databaseNow, openDatabase } from '../../lib/db/index.ts'
 import { populationStates, tidy, type Pass } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
@@ -12,7 +13,6 @@ import type { Context } from '../context.ts'
 import { awaitBucket, copy } from '../journal.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
-import { added, total } from './counts.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
 import { catchUp, executeSome, type Work } from './execute.ts'
@@ -255,7 +255,7 @@ async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepRe
     counters: done.counters,
     cursor: {
       ...cursor,
-      throttled: added(cursor.throttled, done.throttled),
+      throttled: summed([cursor.throttled, done.throttled]),
       heldBy,
       phase: done.finished ? nextPhase[pass] : pass,
     },

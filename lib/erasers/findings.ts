@@ -1,21 +1,7 @@
 /** What a call saw, by place and by subject: sums for a page of `erase`, and one finding a subject for `verify`. */
+import { Counts } from '../counts/index.ts'
 import type { LetheError } from '../errors/index.ts'
 import type { Retained, Verification } from './eraser.ts'
-
-export class Counts {
-  readonly #counts = new Map<string, number>()
-  total = 0
-
-  add(place: string, count = 1): void {
-    if (count <= 0) return
-    this.total += count
-    this.#counts.set(place, (this.#counts.get(place) ?? 0) + count)
-  }
-
-  plain(): Record<string, number> {
-    return Object.fromEntries(this.#counts)
-  }
-}
 
 /** What stays, summed where place, ground and end are the same. */
 export class Grounds {

@@ -2,7 +2,7 @@ export type * from './eraser.ts'
 export type { Pace } from './pace.ts'
 export { openStore, type OpenedStore } from './open.ts'
 export type { StoreTools } from './open-tools.ts'
-export { Counts, Findings, Grounds } from './findings.ts'
+export { Findings, Grounds } from './findings.ts'
 export {
   expand,
   isBounded,

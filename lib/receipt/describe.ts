@@ -1,6 +1,7 @@
 /** A receipt for a terminal: the same parts in the same order as the page. */
+import { total } from '../counts/index.ts'
 import { visible } from './atoms.ts'
-import { total, type Receipt, type ReceiptLeg } from './schema.ts'
+import type { Receipt, ReceiptLeg } from './schema.ts'
 import { receiptHash } from './sign.ts'
 import {
   bases,

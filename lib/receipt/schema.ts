@@ -4,6 +4,7 @@
  * that the configuration gives them.
  */
 import { z } from 'zod'
+import { total } from '../counts/index.ts'
 import { counts, hash, instant, line, token } from './atoms.ts'
 
 const retained = z.strictObject({
@@ -167,8 +168,4 @@ function legRules(leg: ReceiptLeg): [string, boolean][] {
 /** Items that were surely this subject's: a call for several doesn't say whose they were. */
 function ownItems({ counts, sharedWith }: ReceiptLeg): number {
   return sharedWith === 1 ? total(counts) : 0
-}
-
-export function total(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }

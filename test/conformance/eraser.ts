@@ -3,6 +3,7 @@
  * `describeEraser('name', () => openFixture())` in a test file next to this one.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { summed, total } from '../../lib/counts/index.ts'
 import type { Eraser, EraseRequest, ErasePage, SubjectRef, Verification } from '../../lib/erasers/index.ts'
 
 export interface EraserFixture<P> {
@@ -51,7 +52,7 @@ export function describeEraser<P>(name: string, makeFixture: () => Promise<Erase
       return together(found)
     }
     const locate = async (subjects: readonly SubjectRef[]) =>
-      sum((await fixture.eraser.locate(subjects, fixture.plan, never)).counts)
+      total((await fixture.eraser.locate(subjects, fixture.plan, never)).counts)
     const erase = async (subjects: readonly SubjectRef[], request: EraseRequest) =>
       fixture.eraser.erase(subjects, fixture.plan, request, never)
     const eraseAll = async (subjects: readonly SubjectRef[], request: EraseRequest): Promise<ErasePage[]> => {
@@ -131,7 +132,7 @@ export function describeEraser<P>(name: string, makeFixture: () => Promise<Erase
       await eraseAll([first, third], await fixture.request(1000))
       const found = await fixture.eraser.verify([first, second, fixture.stranger, third], fixture.plan, never)
       expect(found.map(({ absent }) => absent)).toEqual([true, false, true, true])
-      expect(sum(found[1]?.left ?? {})).toBeGreaterThanOrEqual(itemsEach())
+      expect(total(found[1]?.left ?? {})).toBeGreaterThanOrEqual(itemsEach())
     })
 
     test('does a bounded piece a call, and says whether there is more', async () => {
@@ -172,7 +173,7 @@ export function describeEraser<P>(name: string, makeFixture: () => Promise<Erase
       await erase([subject], await fixture.request(1000))
       const verification = await verify([subject])
       expect(verification.absent).toBe(false)
-      expect(sum(verification.left)).toBeGreaterThan(0)
+      expect(total(verification.left)).toBeGreaterThan(0)
     })
 
     test('reports what it keeps with ground and end, and keeps it once', async () => {
@@ -213,20 +214,13 @@ export function describeEraser<P>(name: string, makeFixture: () => Promise<Erase
 }
 
 function together(found: readonly Verification[]): Verification {
-  const left: Record<string, number> = {}
-  for (const subject of found)
-    for (const [place, count] of Object.entries(subject.left)) left[place] = (left[place] ?? 0) + count
   return {
     absent: found.every(({ absent }) => absent),
-    left,
+    left: summed(found.map(({ left }) => left)),
     retained: found.flatMap(({ retained }) => retained),
   }
 }
 
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((all, count) => all + count, 0)
-}
-
 function removed(pages: readonly ErasePage[]): number {
-  return pages.reduce((all, page) => all + sum(page.removed), 0)
+  return pages.reduce((all, page) => all + total(page.removed), 0)
 }

@@ -14,6 +14,7 @@ import {
   type Mode,
 } from '../../jobs/retention/index.ts'
 import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
+import { total } from '../../lib/counts/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { finalStates, requestRun, type Run } from '../../lib/ledger/index.ts'
 import { policyName, tables, type Incident, type SweepHouse } from '../support/sweep-house.ts'
@@ -205,10 +206,6 @@ async function checkRecord(model: Model): Promise<void> {
   const entries = await model.house.liveEntries([...model.people.keys()])
   const gone = [...model.people.values()].filter((one) => one.gone)
   expect([...entries].toSorted((a, b) => a[0] - b[0])).toEqual(gone.map((one) => [one.id, 1]))
-}
-
-function total(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((sum, n) => sum + n, 0)
 }
 
 /** The sweep under way ends without interruption, and one more finds and removes all that is due and free. */

@@ -1,4 +1,5 @@
 /** The addresses under which a network of caches may hold a subject's files. */
+import { tally } from '../../counts/index.ts'
 import { LetheError } from '../../errors/index.ts'
 import type { SubjectRef } from '../eraser.ts'
 import { expand, namesIn, type Identified, type Identifiers } from '../identifiers.ts'
@@ -45,9 +46,7 @@ export function addressesOf(subjects: readonly SubjectRef[], plan: CachedPlan): 
 
 /** Of many addresses, by place. */
 export function countByPlace(addresses: readonly Address[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { place } of addresses) counts[place] = (counts[place] ?? 0) + 1
-  return counts
+  return tally(addresses.map(({ place }) => place))
 }
 
 /** Halves what was refused as a whole until each that is refused stands alone: the others go. */

@@ -1,8 +1,8 @@
 /** PostHog: persons, with their events and recordings, which go in the days that follow. */
 import { z } from 'zod'
 import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
+import { Findings } from '../../findings.ts'
 import type { Identified } from '../../identifiers.ts'
-import { Counts } from '../counts.ts'
 import { refuseAstray, sentenceOf, valuesOf, type Values } from '../values.ts'
 import { posthogClient, query, type PosthogOptions, type Post } from './client.ts'
 import {
@@ -75,10 +75,10 @@ export function posthogEraser(options: PosthogOptions): Eraser<PosthogPlan> {
       refuseAstray(store, wanted.astray.size)
       const persons = await personsOf(post, wanted, signal)
       const events = await eventsOf(post, wanted, subjects.length, signal)
-      const left = subjects.map(() => new Counts())
-      for (const places of persons.values()) for (const place of places) left[place]?.add('persons')
-      for (const [place, count] of events.entries()) left[place]?.add('events', count)
-      return left.map((counts) => ({ absent: counts.total === 0, left: counts.plain(), retained: [] }))
+      const findings = new Findings(subjects.length)
+      for (const places of persons.values()) for (const place of places) findings.left(place, 'persons')
+      for (const [place, count] of events.entries()) findings.left(place, 'events', count)
+      return findings.each()
     },
   }
 }

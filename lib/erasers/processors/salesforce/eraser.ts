@@ -1,8 +1,8 @@
 /** Salesforce: records of any object, into the recycle bin that Salesforce empties after 15 days. */
 import { z } from 'zod'
+import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage, Eraser, Retained, SubjectRef, Verification } from '../../eraser.ts'
-import { Counts } from '../counts.ts'
 import { refuseAstray, sentenceOf } from '../values.ts'
 import { BASE, salesforceClient, VERSION, type Ask, type SalesforceOptions } from './client.ts'
 import { find, type Found } from './find.ts'

@@ -1,4 +1,5 @@
 /** One call of `erase`: a part of the addresses, or a look at what an earlier call started. */
+import { tally } from '../../../counts/index.ts'
 import type { ErasePage, EraseRequest, Pending, Retained } from '../../eraser.ts'
 import { readJob, writeJob, type Started } from '../resume.ts'
 import type { Addresses } from './addresses.ts'
@@ -148,9 +149,7 @@ export function retainedOf(kept: readonly Suppression[]): Retained[] {
 }
 
 export function counted(suppressions: readonly Suppression[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { kind } of suppressions) counts[kind] = (counts[kind] ?? 0) + 1
-  return counts
+  return tally(suppressions.map(({ kind }) => kind))
 }
 
 function isSame(one: Suppression, other: Suppression): boolean {

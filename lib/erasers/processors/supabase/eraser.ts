@@ -1,7 +1,8 @@
 /** Supabase Auth: users deleted for good, with their identities, sessions, refresh tokens and factors. */
+import { tally } from '../../../counts/index.ts'
 import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
+import { Findings } from '../../findings.ts'
 import type { Identified } from '../../identifiers.ts'
-import { Counts } from '../counts.ts'
 import { refuseAstray, sentenceOf, valuesOf } from '../values.ts'
 import { supabaseClient, type Supabase, type SupabaseOptions } from './client.ts'
 import { idsByEmail, isThere, readPage, removeUser } from './users.ts'
@@ -55,13 +56,9 @@ export function supabaseEraser(options: SupabaseOptions): Eraser<SupabasePlan> {
     },
     async verify(subjects, plan, signal) {
       const there = await present(supabase, subjects, plan, signal)
-      const left = subjects.map(() => 0)
-      for (const places of there.values()) for (const place of places) left[place] = (left[place] ?? 0) + 1
-      return left.map((count) => ({
-        absent: count === 0,
-        left: count === 0 ? {} : { [PLACE]: count },
-        retained: [],
-      }))
+      const findings = new Findings(subjects.length)
+      for (const places of there.values()) for (const place of places) findings.left(place, PLACE)
+      return findings.each()
     },
   }
 }
@@ -72,16 +69,16 @@ async function eraseUsers(
   limit: number,
   signal: AbortSignal,
 ): Promise<ErasePage> {
-  const outcomes = new Counts()
   let at = 0
   let removed = 0
+  let refused = 0
   while (at < ids.length && removed < limit) {
     const turn = ids.slice(at, at + Math.min(ABREAST, limit - removed))
     at += turn.length
-    for (const outcome of await abreast(turn, (id) => removeUser(supabase, id, signal))) outcomes.add(outcome)
-    removed = outcomes.plain()['removed'] ?? 0
+    const outcomes = tally(await abreast(turn, (id) => removeUser(supabase, id, signal)))
+    removed += outcomes['removed'] ?? 0
+    refused += outcomes['refused'] ?? 0
   }
-  const refused = outcomes.plain()['refused'] ?? 0
   return {
     removed: removed === 0 ? {} : { [PLACE]: removed },
     retained: [],

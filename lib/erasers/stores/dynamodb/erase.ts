@@ -1,4 +1,5 @@
 /** One call of `erase`: at most so many items, and whatever is refused or throttled holds up nothing else. */
+import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage } from '../../eraser.ts'
 import { throttledError, type Session } from './ask.ts'
@@ -21,9 +22,8 @@ const THROTTLED = 'throttled'
 
 export async function eraseItems(session: Session, wanted: Lookups, limit: number): Promise<ErasePage> {
   const state = { session, aside: new Map() as Aside }
-  const removed: Record<string, number> = {}
+  const removed = new Counts()
   const seen = new Set<string>()
-  let count = 0
   let batch: Item[] = []
   let unvisited = false
 
@@ -38,10 +38,7 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
     for (const call of ended) {
       if (call.status === 'rejected') throw call.reason
       setAside(state.aside, call.value)
-      for (const { lookup } of call.value.removed) {
-        removed[lookup.place.name] = (removed[lookup.place.name] ?? 0) + 1
-        count += 1
-      }
+      for (const { lookup } of call.value.removed) removed.add(lookup.place.name)
     }
     tire()
   }
@@ -66,8 +63,8 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
   search: for await (const page of findPages(wanted.lookups, read)) {
     for (const item of page.items) {
       if (seen.has(item.id) || isAside(state.aside, item.lookup, item.partition)) continue
-      if (count + batch.length >= limit) await flush()
-      if (count >= limit) {
+      if (removed.total + batch.length >= limit) await flush()
+      if (removed.total >= limit) {
         unvisited = true
         break search
       }
@@ -80,9 +77,9 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
   await flush()
   const busy = isBusy()
   // Whoever is told "more" comes back at once: only where this call got somewhere.
-  if (busy && count === 0) throw throttledError(session, 'all that was left to delete')
+  if (busy && removed.total === 0) throw throttledError(session, 'all that was left to delete')
   return {
-    removed,
+    removed: removed.plain(),
     retained: [],
     pending: [],
     messages: messagesOf(state.aside, wanted.unfit),
@@ -116,13 +113,10 @@ function reasonOf(error: unknown): string {
 }
 
 function messagesOf(aside: Aside, unfit: Lookups['unfit']): string[] {
-  const words = new Map<string, number>()
-  for (const { place, reason } of aside.values()) {
-    const word = `of ${place} left alone: ${reason}`
-    words.set(word, (words.get(word) ?? 0) + 1)
-  }
+  const alone = new Counts()
+  for (const { place, reason } of aside.values()) alone.add(`of ${place} left alone: ${reason}`)
   return [
-    ...[...words].map(([word, count]) => `${count} lookup${count === 1 ? '' : 's'} ${word}.`),
+    ...alone.sentences((count, what) => `${count} lookup${count === 1 ? '' : 's'} ${what}.`),
     ...[...unfit].map(
       ([place, { size }]) =>
         `${size} subject${size === 1 ? ' has' : 's have'} a value that can't be a key of ${place}.`,

@@ -2,7 +2,9 @@
  * Per-subject keys: with a subject's key, all that was encrypted under it goes, backups included (crypto-shredding). What
  * was ever written in the clear, or under another key, does not.
  */
-import type { ErasePage, Eraser, Retained, Verification } from '../../eraser.ts'
+import { Counts } from '../../../counts/index.ts'
+import type { ErasePage, Eraser } from '../../eraser.ts'
+import { Findings, Grounds } from '../../findings.ts'
 import { akeylessVault, type AkeylessOptions } from './akeyless.ts'
 import { kmsVault, type KmsOptions } from './kms.ts'
 import { openbaoVault, type OpenbaoOptions } from './openbao.ts'
@@ -35,10 +37,10 @@ export function keysEraser(options: KeysEraserOptions): Eraser<KeysPlan> {
     async locate(subjects, plan, signal) {
       await open(plan, signal)
       const { targets } = targetsOf(plan, subjects, vault)
-      const counts: Record<string, number> = {}
-      for (const [target, found] of await readAll(vault, targets, signal))
-        if (found.is === 'present') add(counts, target)
-      return { counts }
+      const counts = new Counts()
+      for (const [{ place }, found] of await readAll(vault, targets, signal))
+        if (found.is === 'present') counts.add(place.name)
+      return { counts: counts.plain() }
     },
     async erase(subjects, plan, { limit }, signal) {
       await open(plan, signal)
@@ -58,18 +60,14 @@ export function keysEraser(options: KeysEraserOptions): Eraser<KeysPlan> {
     async verify(subjects, plan, signal) {
       await open(plan, signal)
       const { targets, unfit } = targetsOf(plan, subjects, vault)
-      const findings = subjects.map(() => ({ left: {} as Record<string, number>, retained: new Grounds() }))
-      for (const [target, found] of await readAll(vault, targets, signal)) {
-        const finding = findings[target.subject]
-        if (found.is === 'present' && finding !== undefined) add(finding.left, target)
-        if (found.is === 'waiting') finding?.retained.add(target, found)
+      const findings = new Findings(subjects.length)
+      // Whoever can't be looked for is not absent.
+      for (const subject of unfit) findings.left(subject, 'not looked for')
+      for (const [{ subject, place }, found] of await readAll(vault, targets, signal)) {
+        if (found.is === 'present') findings.left(subject, place.name)
+        if (found.is === 'waiting') findings.keep(subject, place.name, found)
       }
-      return findings.map(({ left, retained }, subject): Verification => ({
-        // Whoever can't be looked for is not absent.
-        absent: Object.keys(left).length === 0 && !unfit.has(subject),
-        left: unfit.has(subject) ? { 'not looked for': 1, ...left } : left,
-        retained: retained.plain(),
-      }))
+      return findings.each()
     },
   }
 }
@@ -96,12 +94,11 @@ async function readAll(
 
 /** One call of `erase`. */
 class Work {
-  private readonly removed: Record<string, number> = {}
+  private readonly removed = new Counts()
   private readonly retained = new Grounds()
-  private readonly refused = new Map<string, number>()
+  private readonly refused = new Counts()
   private readonly messages: string[] = []
   private away: Error | null = null
-  private count = 0
   private readonly vault: KeyVault
 
   constructor(vault: KeyVault) {
@@ -116,22 +113,22 @@ class Work {
       const found = await this.vault.read(piece, signal)
       let there = piece.filter((target, turn) => this.note(target, found[turn], false))
       // What is refused takes no room from what may go.
-      while (there.length > 0 && this.count < limit && this.away === null) {
-        const now = there.slice(0, limit - this.count)
+      while (there.length > 0 && this.removed.total < limit && this.away === null) {
+        const now = there.slice(0, limit - this.removed.total)
         there = there.slice(now.length)
         const outcomes = await this.vault.destroy(now, signal)
         for (const [turn, target] of now.entries()) this.note(target, outcomes[turn], true)
       }
       more = there.length > 0
     }
-    if (this.away !== null && this.count === 0) throw this.away
+    if (this.away !== null && this.removed.total === 0) throw this.away
     return {
-      removed: this.removed,
+      removed: this.removed.plain(),
       retained: this.retained.plain(),
       pending: [],
       messages: [
         ...this.messages,
-        ...[...this.refused].map(([what, count]) => `${count} of the keys were left: ${what}`),
+        ...this.refused.sentences((count, what) => `${count} of the keys were left: ${what}`),
       ],
       more: more || this.away !== null,
     }
@@ -142,35 +139,15 @@ class Work {
   }
 
   /** Whether the key is still there to be destroyed. */
-  private note(target: Target, found: Found | undefined, destroyed: boolean): boolean {
+  private note({ place }: Target, found: Found | undefined, destroyed: boolean): boolean {
     if (found === undefined) return false
     if (found.is === 'failed') {
       if (found.error.retryable) this.away ??= found.error
-      else this.refused.set(found.error.message, (this.refused.get(found.error.message) ?? 0) + 1)
+      else this.refused.add(found.error.message)
       return false
     }
-    if (found.is === 'waiting') this.retained.add(target, found)
-    if (destroyed && found.is !== 'present') {
-      add(this.removed, target)
-      this.count += 1
-    }
+    if (found.is === 'waiting') this.retained.add(place.name, found)
+    if (destroyed && found.is !== 'present') this.removed.add(place.name)
     return found.is === 'present'
   }
-}
-
-class Grounds {
-  private readonly all = new Map<string, Retained>()
-
-  add({ place: { name: place } }: Target, { ground, until }: { ground: string; until: string }): void {
-    const name = JSON.stringify([place, ground, until])
-    this.all.set(name, { place, ground, until, count: (this.all.get(name)?.count ?? 0) + 1 })
-  }
-
-  plain(): Retained[] {
-    return [...this.all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, retained]) => retained)
-  }
-}
-
-function add(counts: Record<string, number>, { place: { name } }: Target): void {
-  counts[name] = (counts[name] ?? 0) + 1
 }

@@ -1,6 +1,8 @@
 /** Documents of OpenSearch, found by an exact value of a keyword field and deleted by tasks of the cluster's own. */
+import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
+import { Findings } from '../../findings.ts'
 import { openClient, type OpensearchOptions } from './client.ts'
 import { countEach, countPiece, piecesOf, refresh, type Piece } from './count.ts'
 import { readFields } from './mapping.ts'
@@ -84,10 +86,9 @@ export function opensearchEraser(options: OpensearchOptions): Eraser<OpensearchP
     },
     async locate(subjects, plan, signal) {
       const { wanted } = searchOf(plan, subjects, await open(plan, signal))
-      const counts: Record<string, number> = {}
-      for (const { piece, count } of await countAll(piecesOf(wanted), signal))
-        counts[piece.place] = (counts[piece.place] ?? 0) + count
-      return { counts }
+      const counts = new Counts()
+      for (const { piece, count } of await countAll(piecesOf(wanted), signal)) counts.add(piece.place, count)
+      return { counts: counts.plain() }
     },
     async erase(subjects, plan, { limit, jobs = [] }, signal) {
       const { wanted, unfit } = searchOf(plan, subjects, await open(plan, signal))
@@ -99,38 +100,38 @@ export function opensearchEraser(options: OpensearchOptions): Eraser<OpensearchP
       if (page.pending > 0 || running.length === 0) return page.plain(page.pending > 0)
       const left = await countAll(pieces, signal)
       if (left.length > 0) return page.plain(page.progress)
-      if (expungeDeletes && page.deleted > 0)
+      if (expungeDeletes && page.deleted)
         for (const index of new Set(pieces.map(({ index }) => index)))
           page.wait(await startExpunging(client, index, signal))
       return page.plain(page.pending > 0)
     },
     async verify(subjects, plan, signal) {
       const { wanted, unfit } = searchOf(plan, subjects, await open(plan, signal))
-      const findings = subjects.map((_, subject): Record<string, number> =>
-        // Whoever can't be searched for is not absent.
-        unfit.has(subject) ? { 'not searched for': 1 } : {},
-      )
+      const findings = new Findings(subjects.length)
+      // Whoever can't be searched for is not absent.
+      for (const subject of unfit) findings.left(subject, 'not searched for')
       for (const want of wanted) {
         const { name } = want.field.place
         if (want.values.size > 0) await refresh(client, want.field.indices, signal)
-        for (const [subject, count] of await countEach(client, want, signal)) {
-          const left = findings[subject]
-          if (left !== undefined && count > 0) left[name] = (left[name] ?? 0) + count
-        }
+        for (const [subject, count] of await countEach(client, want, signal))
+          findings.left(subject, name, count)
       }
-      return findings.map((left) => ({ absent: Object.keys(left).length === 0, left, retained: [] }))
+      return findings.each()
     },
   }
 }
 
 /** What one call of `erase` has to say. */
 class Page {
-  private readonly removed: Record<string, number> = {}
+  private readonly removed = new Counts()
   private readonly jobs: string[] = []
   private readonly messages = new Set<string>()
-  deleted = 0
   /** Whether another round may do what this one didn't. */
   progress = false
+
+  get deleted(): boolean {
+    return this.removed.total > 0
+  }
 
   get pending(): number {
     return this.jobs.length
@@ -151,8 +152,7 @@ class Page {
       return this.say('A task was lost with its node: what it had not done is done again.')
     }
     const { place, deleted, conflicts, faults } = ended
-    if (deleted > 0) this.removed[place] = (this.removed[place] ?? 0) + deleted
-    this.deleted += deleted
+    this.removed.add(place, deleted)
     if (deleted > 0 || conflicts > 0) this.progress = true
     if (conflicts > 0)
       this.say(`${conflicts} documents of ${place} changed while they were deleted, and are tried again.`)
@@ -161,7 +161,7 @@ class Page {
 
   plain(more: boolean): ErasePage {
     return {
-      removed: this.removed,
+      removed: this.removed.plain(),
       retained: [],
       pending: this.jobs.map((job) => ({ job, pollAfterSeconds: 10 })),
       messages: [...this.messages],

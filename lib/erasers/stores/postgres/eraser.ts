@@ -1,4 +1,5 @@
 /** PostgreSQL behind the one interface of everything that holds data: erasure requests and replay come through here. */
+import { Counts, summed } from '../../../counts/index.ts'
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
 import { LetheError } from '../../../errors/index.ts'
@@ -125,13 +126,12 @@ function pageOf(
 ): ErasePage {
   const gone = summed(outcomes.flatMap((outcome) => [outcome.removed, outcome.pseudonymised]))
   const detached = summed(outcomes.map((outcome) => outcome.detached))
-  const words = new Map<string, number>()
-  const say = (word: string) => words.set(word, (words.get(word) ?? 0) + 1)
+  const left = new Counts()
   for (const outcome of outcomes) {
     // a kept root is reported by `retained`, with its ground and end
-    for (const { reason } of outcome.skipped) if (reason !== 'kept') say(`left alone: ${reason}`)
-    for (const { constraint } of outcome.blocked) say(`refused by ${constraint}`)
-    if (outcome.locked.length > 0) say('waiting for a lock of another session')
+    for (const { reason } of outcome.skipped) if (reason !== 'kept') left.add(`left alone: ${reason}`)
+    for (const { constraint } of outcome.blocked) left.add(`refused by ${constraint}`)
+    if (outcome.locked.length > 0) left.add('waiting for a lock of another session')
   }
   const unfinished = (outcome: BatchOutcome) =>
     outcome.more || outcome.locked.length + outcome.deferred.length + outcome.removing.length > 0
@@ -145,16 +145,9 @@ function pageOf(
     },
     retained,
     pending: [],
-    messages: [...words].map(([word, count]) => `${count} ${word}.`),
+    messages: left.sentences((count, why) => `${count} ${why}.`),
     more: unvisited || outcomes.some(unfinished),
   }
-}
-
-function summed(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sums: Record<string, number> = {}
-  for (const counts of all)
-    for (const [place, count] of Object.entries(counts)) sums[place] = (sums[place] ?? 0) + count
-  return sums
 }
 
 /** Of all subjects together: the later end where they differ. */

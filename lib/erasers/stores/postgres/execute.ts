@@ -4,6 +4,7 @@
  * Killed anywhere, nothing of it happened; the ledger entries written before are voided or used by whoever goes on.
  */
 import { monotonicMs } from '../../../clock/index.ts'
+import { tally } from '../../../counts/index.ts'
 import type { DeletionPlan } from '../../../datamap/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { Database, Transaction } from '../../../db/index.ts'
@@ -17,7 +18,7 @@ import { settlePopulation } from './population.ts'
 import { holdProgress, recordBatch, type BatchRecord } from './progress.ts'
 import { keyId } from './root-sql.ts'
 import { searchSubjects, type SearchResult } from './search.ts'
-import type { StepTotals } from './steps.ts'
+import { addRows } from './steps.ts'
 import { prepareSubjects } from './subjects.ts'
 
 const LOCK_TIMEOUT_MS = 200
@@ -139,7 +140,7 @@ async function removeOversized(
   if (piece.kind === 'blocked') return settle(outcome, subject, begun, 'blocked', piece.constraint)
   if (!piece.finished) {
     if (!begun) await beginRemoval(tx, plan, batch.runId, subject)
-    addTotals(outcome, piece.totals)
+    addRows(outcome, piece.totals)
     outcome.removing.push(...subject.ordinals)
     outcome.more = true
     return
@@ -149,7 +150,7 @@ async function removeOversized(
   const done = found.done.length > 0
   // It went in one piece after all and its guard turned, or something refused: then nothing of it goes.
   if (!done && !begun) await undoPiece(tx)
-  else addTotals(outcome, piece.totals)
+  else addRows(outcome, piece.totals)
   await settleFound(tx, run, outcome, found, begun)
   if (done) await endRemoval(tx, plan, [subject])
 }
@@ -162,7 +163,7 @@ async function settleFound(
   begun: boolean,
 ): Promise<void> {
   const { plan, batch } = run
-  addTotals(outcome, found.totals)
+  addRows(outcome, found.totals)
   const stayed = new Set(found.totals.keptRoots.map(keyId))
   for (const candidate of found.done) {
     outcome.done.push(...candidate.subject.ordinals)
@@ -234,22 +235,10 @@ function emptyOutcome(number: bigint): BatchOutcome {
   }
 }
 
-function addTotals(outcome: BatchOutcome, totals: StepTotals): void {
-  for (const bucket of ['removed', 'pseudonymised', 'detached'] as const)
-    for (const [table, count] of Object.entries(totals[bucket]))
-      outcome[bucket][table] = (outcome[bucket][table] ?? 0) + count
-  outcome.rows += totals.rows
-}
-
 /** Counts by table and reason, no keys: what the control ledger copies. */
 function batchEvent(outcome: BatchOutcome): BatchRecord {
   const named = (prefix: string, counts: Readonly<Record<string, number>>) =>
     Object.fromEntries(Object.entries(counts).map(([name, count]) => [`${prefix}.${name}`, count]))
-  const tally = (words: readonly string[]) => {
-    const counts: Record<string, number> = {}
-    for (const word of words) counts[word] = (counts[word] ?? 0) + 1
-    return counts
-  }
   const skipped = tally(outcome.skipped.map((entry) => entry.reason))
   const blocked = tally(outcome.blocked.map((entry) => entry.constraint))
   return {

@@ -3,6 +3,7 @@
  * all persons of a batch; who is meant by a hit a person has to judge, so nothing is erased here.
  */
 import { z } from 'zod'
+import { Counts } from '../../../counts/index.ts'
 import { parseTableName, sqlColumn, sqlTable, type DataMap } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
 import type { Verification } from '../../eraser.ts'
@@ -37,7 +38,7 @@ export async function searchFreeText(
   persons: readonly (readonly string[])[],
   signal: AbortSignal,
 ): Promise<Verification[]> {
-  const left = persons.map((): Record<string, number> => ({}))
+  const left = persons.map(() => new Counts())
   const values = persons.flatMap((own, person) => searchable(own).map((value) => ({ person, value })))
   const hits =
     values.length === 0
@@ -48,11 +49,8 @@ export async function searchFreeText(
           values.map(({ value }) => value),
           signal,
         )
-  for (const { name, place, n } of hits) {
-    const own = left[values[place - 1]?.person ?? -1]
-    if (own !== undefined) own[name] = (own[name] ?? 0) + n
-  }
-  return left.map((found) => ({ absent: Object.keys(found).length === 0, left: found, retained: [] }))
+  for (const { name, place, n } of hits) left[values[place - 1]?.person ?? -1]?.add(name, n)
+  return left.map((found) => ({ absent: found.total === 0, left: found.plain(), retained: [] }))
 }
 
 /**

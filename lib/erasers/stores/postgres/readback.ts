@@ -4,6 +4,7 @@
  * target. A crash loses no check and counts none twice.
  */
 import { z } from 'zod'
+import { summed } from '../../../counts/index.ts'
 import type { DeletionPlan } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
 import { verifyKeys } from './verify.ts'
@@ -47,8 +48,6 @@ export async function readBackErased(
     },
     { readOnly: true, retry: true },
   )
-  const left: Record<string, number> = {}
-  for (const subject of found)
-    for (const [place, count] of Object.entries(subject.left)) left[place] = (left[place] ?? 0) + count
+  const left = summed(found.map((subject) => subject.left))
   return { checked: page.length, left, to: page.at(-1)?.ordinal ?? after }
 }

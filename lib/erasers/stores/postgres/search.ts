@@ -9,7 +9,7 @@ import { LetheError } from '../../../errors/index.ts'
 import { decide, type Candidate } from './candidates.ts'
 import type { FullGuard } from './guard.ts'
 import { keyId } from './root-sql.ts'
-import { noTotals, runSteps, type StepTotals } from './steps.ts'
+import { addRows, noTotals, runSteps, type StepTotals } from './steps.ts'
 
 export interface SearchResult {
   totals: StepTotals
@@ -145,10 +145,7 @@ function decidedAny(result: SearchResult): boolean {
 }
 
 function merge(into: StepTotals, from: StepTotals): void {
-  for (const bucket of ['removed', 'pseudonymised', 'detached'] as const)
-    for (const [table, count] of Object.entries(from[bucket]))
-      into[bucket][table] = (into[bucket][table] ?? 0) + count
-  into.rows += from.rows
+  addRows(into, from)
   into.deletedRoots.push(...from.deletedRoots)
   into.keptRoots.push(...from.keptRoots)
 }

@@ -1,6 +1,7 @@
 /** Runs a plan's statements over the keys of some subjects, inside the batch's transaction. */
 import pg from 'pg'
 import { z } from 'zod'
+import { summed } from '../../../counts/index.ts'
 import {
   sqlColumn,
   tableKey,
@@ -13,11 +14,15 @@ import type { RowCounts } from './batch.ts'
 import { finalGuard, type FullGuard } from './guard.ts'
 import { keyArrays, plannedOnce, shiftParameters } from './root-sql.ts'
 
-export interface StepTotals {
+/** Rows by table, and how many in all. */
+export interface RowTotals {
   removed: RowCounts
   pseudonymised: RowCounts
   detached: RowCounts
   rows: number
+}
+
+export interface StepTotals extends RowTotals {
   deletedRoots: RootKey[]
   keptRoots: RootKey[]
 }
@@ -39,6 +44,12 @@ export const noTotals = (): StepTotals => ({
   deletedRoots: [],
   keptRoots: [],
 })
+
+export function addRows(into: RowTotals, more: RowTotals): void {
+  for (const bucket of ['removed', 'pseudonymised', 'detached'] as const)
+    into[bucket] = summed([into[bucket], more[bucket]])
+  into.rows += more.rows
+}
 
 /**
  * Every step in order. The root's statements carry the guard (null: the decision is final) and report the keys they

@@ -1,5 +1,6 @@
 /** Counts of what belongs to some roots: before an erasure to weigh it, afterwards to read it back. Reads only. */
 import { z } from 'zod'
+import { Counts } from '../../../counts/index.ts'
 import {
   sqlLiteral,
   sqlTable,
@@ -30,11 +31,10 @@ export async function locateRows(
   plan: DeletionPlan,
   keys: readonly RootKey[],
 ): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {}
+  const counts = new Counts()
   for (let from = 0; from < keys.length; from += PAGE)
-    for (const row of await countRows(db, plan, keys.slice(from, from + PAGE)))
-      if (row.n > 0) counts[row.place] = (counts[row.place] ?? 0) + row.n
-  return counts
+    for (const row of await countRows(db, plan, keys.slice(from, from + PAGE))) counts.add(row.place, row.n)
+  return counts.plain()
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Looks for all that a plan leads to: in one pass over the keyspace, however many subjects there are. */
+import { Counts } from '../../../counts/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { Counts, Findings } from '../../findings.ts'
+import { Findings } from '../../findings.ts'
 import { storeError, type Failure } from './failure.ts'
 import { countMembers, typeMembers } from './members.ts'
 import { openNodes, type Nodes, type RedisEraserSettings } from './nodes.ts'

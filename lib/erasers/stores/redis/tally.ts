@@ -1,12 +1,11 @@
 /** What a call removed, and what it couldn't: by place, never by key. */
-import { Counts } from '../../findings.ts'
-import type { Failure } from './failure.ts'
-import { storeError } from './failure.ts'
+import { Counts } from '../../../counts/index.ts'
+import { storeError, type Failure } from './failure.ts'
 import type { Targets } from './targets.ts'
 
 export class Tally {
   readonly counts = new Counts()
-  readonly #refused = new Map<string, number>()
+  readonly #refused = new Counts()
   readonly #refusedItems = new Set<string>()
   #lost: Failure | null = null
   #passing: Failure | null = null
@@ -19,8 +18,7 @@ export class Tally {
     }
     if (this.#refusedItems.has(item)) return
     this.#refusedItems.add(item)
-    const word = `of ${place} left alone: ${failure.word}`
-    this.#refused.set(word, (this.#refused.get(word) ?? 0) + 1)
+    this.#refused.add(`${place} left alone: ${failure.word}`)
   }
 
   lost(failure: Failure | null): void {
@@ -31,7 +29,7 @@ export class Tally {
     const unusable = [...targets.unusable].map(
       ([place, { size }]) => `${size} of ${place} left alone: an identifier can't be used there.`,
     )
-    return [...[...this.#refused].map(([word, count]) => `${count} ${word}.`), ...unusable]
+    return [...this.#refused.sentences(), ...unusable]
   }
 
   /** Throws where a node, or an item for the moment, was out of reach; items refused for good stand in the messages. */

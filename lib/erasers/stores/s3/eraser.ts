@@ -1,7 +1,8 @@
 /** Buckets of S3: every version of every object, every delete marker, every upload in progress. */
+import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
-import { Counts, Findings, Grounds } from '../../findings.ts'
+import { Findings, Grounds } from '../../findings.ts'
 import { isTransient, orRefused, s3Client, unavailable, type S3Server, type S3Settings } from './client.ts'
 import { LIST, uploadPages, versionPages } from './list.ts'
 import { keepServerTime, lockingBuckets } from './lock.ts'
@@ -106,7 +107,7 @@ async function lookBack(
 class Work {
   private readonly removed = new Counts()
   private readonly kept = new Grounds()
-  private readonly refused = new Map<string, number>()
+  private readonly refused = new Counts()
   private readonly messages: string[] = []
   private readonly waiting: { bucket: string; reason: string }[] = []
   private open: Item[] = []
@@ -125,7 +126,8 @@ class Work {
     try {
       for await (const finding of survey(this.server, targets, locking, this.signal)) {
         if (finding.kind === 'kept') this.kept.add(finding.item.target.place, finding.kept)
-        else if (finding.kind === 'unknown') this.refuse(finding.item.target.place, finding.code)
+        else if (finding.kind === 'unknown')
+          this.refused.add(`${finding.item.target.place} refused: ${finding.code}`)
         else if (finding.kind === 'unread') {
           const { error, target } = finding
           if (error.retryable) away ??= error
@@ -153,23 +155,17 @@ class Work {
   }
 
   page(more: boolean): ErasePage {
-    const refusals = [...this.refused].map(([what, count]) => `${count} in ${what}.`)
     return {
       removed: this.removed.plain(),
       retained: this.kept.plain(),
       pending: [],
-      messages: [...this.messages, ...refusals],
+      messages: [...this.messages, ...this.refused.sentences((count, what) => `${count} in ${what}.`)],
       more,
     }
   }
 
   say(sentence: string): void {
     if (!this.messages.includes(sentence)) this.messages.push(sentence)
-  }
-
-  private refuse(place: string, code: string): void {
-    const what = `${place} refused: ${code}`
-    this.refused.set(what, (this.refused.get(what) ?? 0) + 1)
   }
 
   private async flush(): Promise<void> {
@@ -181,7 +177,7 @@ class Work {
       const outcome = outcomes[turn] ?? null
       if (outcome === null) this.removed.add(target.place)
       else if (isTransient(outcome)) this.waiting.push({ bucket: target.bucket, reason: outcome })
-      else this.refuse(target.place, outcome)
+      else this.refused.add(`${target.place} refused: ${outcome}`)
     }
   }
 
