@@ -23,83 +23,19 @@ export interface Upload {
   uploadId: string
 }
 
-type Listed = Pick<ObjectVersion, 'Key' | 'VersionId' | 'IsLatest'>
-
 export const LIST = 'list what it holds'
 
-/**
- * In order of key. Keys come as they are and not URL-encoded: some servers encode them without saying so, or don't
- * encode the markers that go with them.
- */
-export async function* versionPages(
+/** In order of key. */
+export function versionPages(
   server: S3Server,
   target: Target,
   signal: AbortSignal,
 ): AsyncGenerator<Version[]> {
-  let from: { KeyMarker?: string; VersionIdMarker?: string } = {}
-  for (;;) {
-    const input = { Bucket: target.bucket, Prefix: target.text, ...from }
-    const answer = await ask(
-      server,
-      target.bucket,
-      LIST,
-      (client, options) => client.send(new ListObjectVersionsCommand(input), options),
-      signal,
-    )
-    const read = (marker: boolean) => (entry: Listed) => ({
-      target,
-      key: entry.Key ?? '',
-      versionId: entry.VersionId ?? 'null',
-      marker,
-      latest: entry.IsLatest ?? false,
-    })
-    const found = [
-      ...(answer.Versions ?? []).map(read(false)),
-      ...(answer.DeleteMarkers ?? []).map(read(true)),
-    ]
-    const wanted = within(server, target, found)
-    if (wanted.length > 0) yield wanted
-    // A key comes before all longer ones that begin with it.
-    if (answer.IsTruncated !== true || wanted.length < found.length) return
-    const next = {
-      ...marked('KeyMarker', answer.NextKeyMarker),
-      ...marked('VersionIdMarker', answer.NextVersionIdMarker),
-    }
-    if (isStuck(from, next)) throw unavailable(server, target.bucket, LIST, 'the list goes in a circle')
-    from = next
-  }
+  return pages(server, target, listVersions, signal)
 }
 
-export async function* uploadPages(
-  server: S3Server,
-  target: Target,
-  signal: AbortSignal,
-): AsyncGenerator<Upload[]> {
-  let from: { KeyMarker?: string; UploadIdMarker?: string } = {}
-  for (;;) {
-    const input = { Bucket: target.bucket, Prefix: target.text, ...from }
-    const answer = await ask(
-      server,
-      target.bucket,
-      LIST,
-      (client, options) => client.send(new ListMultipartUploadsCommand(input), options),
-      signal,
-    )
-    const found = (answer.Uploads ?? []).map(({ Key = '', UploadId = '' }) => ({
-      target,
-      key: Key,
-      uploadId: UploadId,
-    }))
-    const wanted = within(server, target, found)
-    if (wanted.length > 0) yield wanted
-    if (answer.IsTruncated !== true || wanted.length < found.length) return
-    const next = {
-      ...marked('KeyMarker', answer.NextKeyMarker),
-      ...marked('UploadIdMarker', answer.NextUploadIdMarker),
-    }
-    if (isStuck(from, next)) throw unavailable(server, target.bucket, LIST, 'the list goes in a circle')
-    from = next
-  }
+export function uploadPages(server: S3Server, target: Target, signal: AbortSignal): AsyncGenerator<Upload[]> {
+  return pages(server, target, listUploads, signal)
 }
 
 /**
@@ -115,18 +51,8 @@ export async function uploadsTogether(
 ): Promise<ReadonlyMap<Target, Upload[]> | null> {
   const Prefix = commonStart(targets.map(({ text }) => text))
   try {
-    const answer = await ask(
-      server,
-      bucket,
-      LIST,
-      (client, options) => client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix }), options),
-      signal,
-    )
-    if (answer.IsTruncated === true) return null
-    const found = (answer.Uploads ?? []).map(({ Key = '', UploadId = '' }) => ({
-      key: Key,
-      uploadId: UploadId,
-    }))
+    const { found, whole } = await listUploads(server, { Bucket: bucket, Prefix }, signal)
+    if (!whole) return null
     if (found.some(({ key }) => !key.startsWith(Prefix)))
       throw unavailable(server, bucket, LIST, 'it listed another prefix')
     return new Map(
@@ -138,6 +64,87 @@ export async function uploadsTogether(
   } catch (error) {
     if (error instanceof Refusal) return null
     throw error
+  }
+}
+
+/** Behind which entry a list goes on. */
+interface Mark {
+  KeyMarker?: string | undefined
+  VersionIdMarker?: string | undefined
+  UploadIdMarker?: string | undefined
+}
+
+type Asked = Mark & { Bucket: string; Prefix: string }
+
+interface Listing<T> {
+  found: T[]
+  whole: boolean
+  next: Mark
+}
+
+async function* pages<T extends { key: string }>(
+  server: S3Server,
+  target: Target,
+  list: (server: S3Server, asked: Asked, signal: AbortSignal) => Promise<Listing<T>>,
+  signal: AbortSignal,
+): AsyncGenerator<(T & { target: Target })[]> {
+  const { bucket, text } = target
+  let from: Mark = {}
+  for (;;) {
+    const { found, whole, next } = await list(server, { Bucket: bucket, Prefix: text, ...from }, signal)
+    const wanted = within(server, target, found)
+    if (wanted.length > 0) yield wanted.map((entry) => ({ ...entry, target }))
+    // A key comes before all longer ones that begin with it.
+    if (whole || wanted.length < found.length) return
+    const marked = Object.entries(next).filter(([, mark]) => mark !== undefined && mark !== '')
+    if (marked.length === 0 || JSON.stringify(marked) === JSON.stringify(Object.entries(from)))
+      throw unavailable(server, bucket, LIST, 'the list goes in a circle')
+    from = Object.fromEntries(marked)
+  }
+}
+
+/** Keys come as they are and not URL-encoded: some servers encode them without saying so, or don't encode the markers. */
+async function listVersions(
+  server: S3Server,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<Listing<Omit<Version, 'target'>>> {
+  const answer = await ask(
+    server,
+    asked.Bucket,
+    LIST,
+    (client, options) => client.send(new ListObjectVersionsCommand(asked), options),
+    signal,
+  )
+  const read = (marker: boolean) => (entry: Pick<ObjectVersion, 'Key' | 'VersionId' | 'IsLatest'>) => ({
+    key: entry.Key ?? '',
+    versionId: entry.VersionId ?? 'null',
+    marker,
+    latest: entry.IsLatest ?? false,
+  })
+  return {
+    found: [...(answer.Versions ?? []).map(read(false)), ...(answer.DeleteMarkers ?? []).map(read(true))],
+    whole: answer.IsTruncated !== true,
+    next: { KeyMarker: answer.NextKeyMarker, VersionIdMarker: answer.NextVersionIdMarker },
+  }
+}
+
+async function listUploads(
+  server: S3Server,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<Listing<Omit<Upload, 'target'>>> {
+  const answer = await ask(
+    server,
+    asked.Bucket,
+    LIST,
+    (client, options) => client.send(new ListMultipartUploadsCommand(asked), options),
+    signal,
+  )
+  return {
+    found: (answer.Uploads ?? []).map(({ Key = '', UploadId = '' }) => ({ key: Key, uploadId: UploadId })),
+    whole: answer.IsTruncated !== true,
+    next: { KeyMarker: answer.NextKeyMarker, UploadIdMarker: answer.NextUploadIdMarker },
   }
 }
 
@@ -157,12 +164,4 @@ function within<T extends { key: string }>(server: S3Server, target: Target, fou
   if (found.some(({ key }) => !key.startsWith(target.text)))
     throw unavailable(server, target.bucket, LIST, 'it listed another prefix')
   return target.exact ? found.filter(({ key }) => key === target.text) : [...found]
-}
-
-function marked<K extends string>(name: K, value: string | undefined): Partial<Record<K, string>> {
-  return value === undefined || value === '' ? {} : ({ [name]: value } as Record<K, string>)
-}
-
-function isStuck(from: object, next: object): boolean {
-  return Object.keys(next).length === 0 || JSON.stringify(from) === JSON.stringify(next)
 }
