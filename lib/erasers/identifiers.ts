@@ -19,20 +19,30 @@ const placeholder = /\{([a-z][a-z0-9_]*)\}/g
 
 /**
  * Every text that a template such as `patients/{id}/{upload}.pdf` stands for, one for each combination of values; none
- * where a name has no value. Throws E_IDENTIFIER for a value that is empty or holds a control character: it would lead
- * elsewhere.
+ * where a name has no value. Throws E_IDENTIFIER for a stray value.
  */
 export function expand(template: string, identifiers: Identifiers): string[] {
   let texts = ['']
   let end = 0
   for (const { 0: whole, 1: name = '', index } of template.matchAll(placeholder)) {
     const before = template.slice(end, index)
-    const values = Object.hasOwn(identifiers, name) ? (identifiers[name] ?? []) : []
+    const values = valuesIn(identifiers, name)
     for (const value of values) refuseStray(name, value)
     texts = texts.flatMap((text) => values.map((value) => `${text}${before}${value}`))
     end = index + whole.length
   }
   return [...new Set(texts.map((text) => text + template.slice(end)))]
+}
+
+/** Of one name; none where nothing is known by it. */
+export function valuesIn(identifiers: Identifiers, name: string): readonly string[] {
+  return Object.hasOwn(identifiers, name) ? (identifiers[name] ?? []) : []
+}
+
+/** Whether a value leads elsewhere, wherever it is put: it is empty or holds a control character. */
+export function isStray(value: string): boolean {
+  // oxlint-disable-next-line eslint/no-control-regex
+  return value === '' || /[\u0000-\u001f\u007f]/.test(value)
 }
 
 /** Fixed texts and names in turn: `['patients/', 'id', '/', 'upload', '.pdf']`. */
@@ -57,8 +67,7 @@ export function ofNobody(templates: readonly string[]): Identifiers {
 }
 
 function refuseStray(name: string, value: string): void {
-  // oxlint-disable-next-line eslint/no-control-regex
-  if (value === '' || /[\u0000-\u001f\u007f]/.test(value))
+  if (isStray(value))
     throw new LetheError('E_IDENTIFIER', {
       message: `A value of identifier ${name} is empty or holds a control character.`,
       facts: { name },

@@ -2,7 +2,7 @@
 import { wallClock } from '../../clock/index.ts'
 import { webhookHeaders, webhookKey } from '../../webhooks/index.ts'
 import type { SubjectRef } from '../eraser.ts'
-import type { Identified } from '../identifiers.ts'
+import { valuesIn, type Identified } from '../identifiers.ts'
 import type { Side } from './call.ts'
 import { checkAddress, guardedSend } from './guarded.ts'
 import { requestVendor, type HttpAnswer } from './http.ts'
@@ -65,7 +65,7 @@ export function sentOf(subject: SubjectRef, plan: Sending): SentSubject | null {
   const known = plan.identifiers(subject)
   const identifiers = Object.fromEntries(
     plan.sends.flatMap((name) => {
-      const values = Object.hasOwn(known, name) ? (known[name] ?? []) : []
+      const values = valuesIn(known, name)
       return values.length === 0 ? [] : [[name, [...values]] as const]
     }),
   )

@@ -2,7 +2,7 @@
 import { tally } from '../../counts/index.ts'
 import { LetheError } from '../../errors/index.ts'
 import type { SubjectRef } from '../eraser.ts'
-import { expand, namesIn, type Identified, type Identifiers } from '../identifiers.ts'
+import { expand, isStray, namesIn, valuesIn, type Identified, type Identifiers } from '../identifiers.ts'
 
 export interface CachedPlace {
   /** For reports: "photos". */
@@ -87,10 +87,7 @@ function addressesOfOne(identifiers: Identifiers, places: readonly CachedPlace[]
 
 function encoded(identifiers: Identifiers, names: readonly string[]): Identifiers {
   return Object.fromEntries(
-    names.map((name) => {
-      const values = Object.hasOwn(identifiers, name) ? (identifiers[name] ?? []) : []
-      return [name, values.map((value) => encode(name, value))]
-    }),
+    names.map((name) => [name, valuesIn(identifiers, name).map((value) => encode(name, value))]),
   )
 }
 
@@ -100,9 +97,7 @@ function encoded(identifiers: Identifiers, names: readonly string[]): Identifier
  */
 function encode(name: string, value: string): string {
   const parts = value.split('/')
-  // oxlint-disable-next-line eslint/no-control-regex
-  const stray = value === '' || /[\u0000-\u001f\u007f]/.test(value) || !value.isWellFormed()
-  if (stray || parts.some((part) => part === '.' || part === '..'))
+  if (isStray(value) || !value.isWellFormed() || parts.some((part) => part === '.' || part === '..'))
     throw new LetheError('E_IDENTIFIER', {
       message: `A value of identifier ${name} can't stand in an address.`,
       facts: { name },

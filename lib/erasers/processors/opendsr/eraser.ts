@@ -5,7 +5,7 @@
 import { wallClock } from '../../../clock/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { Eraser, ErasePage, Pending, SubjectRef, Verification } from '../../eraser.ts'
-import { expand, namesIn } from '../../identifiers.ts'
+import { expand, namesIn, valuesIn } from '../../identifiers.ts'
 import type { Side } from '../call.ts'
 import { checkAddress, guardedSend } from '../guarded.ts'
 import { requestVendor, type HttpSide } from '../http.ts'
@@ -253,9 +253,7 @@ async function isThere(
   const encoded = Object.fromEntries(
     namesIn(template).map((name) => [
       name,
-      (Object.hasOwn(known, name) ? (known[name] ?? []) : []).map((value) =>
-        encodeURIComponent(value.toWellFormed()),
-      ),
+      valuesIn(known, name).map((value) => encodeURIComponent(value.toWellFormed())),
     ]),
   )
   const paths = expand(template, encoded)

@@ -2,7 +2,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { canonicalJson } from '../../../canonical/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import type { Identified } from '../../identifiers.ts'
+import { valuesIn, type Identified } from '../../identifiers.ts'
 
 export interface OpendsrPlan extends Identified {
   /** What is sent of a subject; one who has none of these is not sent. */
@@ -25,14 +25,13 @@ export interface Identity {
 
 export function identitiesOf(subject: SubjectRef, plan: OpendsrPlan): Identity[] {
   const identifiers = plan.identifiers(subject)
-  return plan.identities.flatMap(({ type, format, from }) => {
-    const values = Object.hasOwn(identifiers, from) ? (identifiers[from] ?? []) : []
-    return values.map((value) => ({
+  return plan.identities.flatMap(({ type, format, from }) =>
+    valuesIn(identifiers, from).map((value) => ({
       identity_type: type,
       identity_value: format === 'raw' ? value : createHash('sha256').update(value).digest('hex'),
       identity_format: format,
-    }))
-  })
+    })),
+  )
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The subjects' addresses, as SendGrid may spell them. */
 import type { SubjectRef } from '../../eraser.ts'
+import { isStray, valuesIn } from '../../identifiers.ts'
 import type { SendgridPlan } from './plan.ts'
 
 export interface Addresses {
@@ -16,12 +17,9 @@ export function addressesOf(subjects: readonly SubjectRef[], plan: SendgridPlan)
   const all = new Set<string>()
   let unfit = 0
   for (const subject of subjects) {
-    const identifiers = plan.identifiers(subject)
-    const values = Object.hasOwn(identifiers, plan.email) ? (identifiers[plan.email] ?? []) : []
-    for (const value of values) {
+    for (const value of valuesIn(plan.identifiers(subject), plan.email)) {
       const trimmed = value.trim()
-      // oxlint-disable-next-line eslint/no-control-regex
-      if (trimmed.length > 254 || !address.test(trimmed) || /[\u0000-\u001f\u007f]/.test(trimmed)) {
+      if (trimmed.length > 254 || !address.test(trimmed) || isStray(trimmed)) {
         unfit += 1
         continue
       }

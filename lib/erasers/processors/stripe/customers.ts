@@ -1,6 +1,7 @@
 /** Customers: found by id and by address, deleted one by one (docs.stripe.com/api/customers). */
 import { z } from 'zod'
 import type { SubjectRef } from '../../eraser.ts'
+import { valuesIn } from '../../identifiers.ts'
 import { inPieces } from '../split.ts'
 import { askStripe, PREVIEW, type StripeSide } from './client.ts'
 import type { StripePlan } from './plan.ts'
@@ -149,8 +150,7 @@ export async function searchByAddress(side: StripeSide, addresses: readonly stri
 
 function wantedOf(subject: SubjectRef, plan: StripePlan) {
   const identifiers = plan.identifiers(subject)
-  const valuesOf = (name: string | undefined) =>
-    name !== undefined && Object.hasOwn(identifiers, name) ? (identifiers[name] ?? []) : []
+  const valuesOf = (name: string | undefined) => (name === undefined ? [] : valuesIn(identifiers, name))
   const ids = valuesOf(plan.customer).map((value) => value.trim())
   const addresses = valuesOf(plan.email)
     .map((value) => value.trim())
