@@ -49,25 +49,6 @@ export function countByPlace(addresses: readonly Address[]): Record<string, numb
   return tally(addresses.map(({ place }) => place))
 }
 
-/** Halves what was refused as a whole until each that is refused stands alone: the others go. */
-export async function withoutRefused<T, R>(
-  items: readonly T[],
-  send: (items: readonly T[]) => Promise<R>,
-): Promise<{ done: R[]; refused: T[] }> {
-  if (items.length === 0) return { done: [], refused: [] }
-  try {
-    return { done: [await send(items)], refused: [] }
-  } catch (error) {
-    if (!(error instanceof LetheError && error.code === 'E_STORE_REFUSED' && error.facts['status'] === 400))
-      throw error
-    if (items.length === 1) return { done: [], refused: [...items] }
-    const middle = Math.ceil(items.length / 2)
-    const first = await withoutRefused(items.slice(0, middle), send)
-    const second = await withoutRefused(items.slice(middle), send)
-    return { done: [...first.done, ...second.done], refused: [...first.refused, ...second.refused] }
-  }
-}
-
 export function refusedMessages(vendor: string, refused: readonly Address[]): string[] {
   return Object.entries(countByPlace(refused)).map(
     ([place, count]) => `${count} address${count === 1 ? '' : 'es'} of ${place} refused by ${vendor}.`,

@@ -3,14 +3,8 @@ import { LetheError } from '../../../errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
 import type { Side } from '../call.ts'
 import { stillServed, usuallyGone, type Edge } from '../edge.ts'
-import {
-  addressesOf,
-  countByPlace,
-  refusedMessages,
-  withoutRefused,
-  type Address,
-  type CachedPlan,
-} from '../urls.ts'
+import { sendSplit } from '../split.ts'
+import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'
 import { openCloudflare } from './client.ts'
 
 export interface CloudflareEraserOptions extends Pick<Side, 'pace' | 'patience'> {
@@ -87,7 +81,7 @@ export function cloudflareEraser(options: CloudflareEraserOptions): Eraser<Cloud
             part.map(({ text }) => text),
             signal,
           )
-        refused.push(...(await withoutRefused(some, send)).refused)
+        refused.push(...(await sendSplit(some, send)))
       }
       const end = start + wanted.length
       const more = end < all.length

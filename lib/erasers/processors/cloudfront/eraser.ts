@@ -2,14 +2,8 @@
 import type { Eraser, ErasePage, EraseRequest, Verification } from '../../eraser.ts'
 import type { Side } from '../call.ts'
 import { stillServed, usuallyGone, type Edge } from '../edge.ts'
-import {
-  addressesOf,
-  countByPlace,
-  refusedMessages,
-  withoutRefused,
-  type Address,
-  type CachedPlan,
-} from '../urls.ts'
+import { sendSplit } from '../split.ts'
+import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'
 import { openCloudfront, type CloudfrontAccess, type Invalidation } from './client.ts'
 import { batchesOf, isWildcard, referenceOf } from './batches.ts'
 import { LetheError } from '../../../errors/index.ts'
@@ -77,13 +71,13 @@ export function cloudfrontEraser(options: CloudfrontEraserOptions): Eraser<Cloud
   ): Promise<Pick<ErasePage, 'removed' | 'pending' | 'more' | 'messages'>> {
     const refused: Address[] = []
     for (const batch of batches) {
-      const begin = (some: readonly Address[]) => {
+      const begun: Invalidation[] = []
+      const bad = await sendSplit(batch, async (some) => {
         const paths = some.map(({ text }) => text)
-        return api.create(referenceOf(page.runId, paths), paths, signal)
-      }
-      const outcome = await withoutRefused(batch, begin)
-      refused.push(...outcome.refused)
-      const pending = pendingOf(outcome.done)
+        begun.push(await api.create(referenceOf(page.runId, paths), paths, signal))
+      })
+      refused.push(...bad)
+      const pending = pendingOf(begun)
       if (pending.length > 0)
         return { removed: {}, pending, more: true, messages: refusedMessages('CloudFront', refused) }
     }
