@@ -2,6 +2,7 @@
  * Asks a network of caches for an address as any visitor would. That is the only proof there is, and it has its price: what
  * the origin still has is in the cache again afterwards. So whatever is served counts as left, from wherever it came.
  */
+import { abreast } from '../slices.ts'
 import { Answered, callVendor, type Side } from './call.ts'
 import type { Address } from './urls.ts'
 
@@ -25,13 +26,8 @@ export async function stillServed(
   addresses: readonly Address[],
   signal: AbortSignal,
 ): Promise<Set<Address>> {
-  const served = new Set<Address>()
-  for (let start = 0; start < addresses.length; start += ABREAST) {
-    const some = addresses.slice(start, start + ABREAST)
-    const found = await Promise.all(some.map((address) => isServed(edge, address, signal)))
-    for (const [place, address] of some.entries()) if (found[place] === true) served.add(address)
-  }
-  return served
+  const served = await abreast(addresses, ABREAST, (address) => isServed(edge, address, signal))
+  return new Set(addresses.filter((_, place) => served[place] === true))
 }
 
 async function isServed(edge: Edge, { text }: Address, signal: AbortSignal): Promise<boolean> {

@@ -33,8 +33,8 @@ export function isAboutItems(error: unknown): error is LetheError {
   )
 }
 
-/** In pieces of at most `size` items, and at most `bytes` bytes of JSON where a vendor limits these too. */
-export function inPieces(items: readonly string[], size: number, bytes = Infinity): string[][] {
+/** In pieces of at most `size` items and at most `bytes` bytes of JSON. */
+export function inPieces(items: readonly string[], size: number, bytes: number): string[][] {
   const pieces: string[][] = []
   let weight = 0
   for (const item of items) {

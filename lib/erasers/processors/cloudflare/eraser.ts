@@ -1,6 +1,7 @@
 /** Files in Cloudflare's caches, purged by their address. */
 import { LetheError } from '../../../errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
+import { slices } from '../../slices.ts'
 import type { Side } from '../call.ts'
 import { stillServed, usuallyGone, type Edge } from '../edge.ts'
 import { sendSplit } from '../split.ts'
@@ -74,8 +75,7 @@ export function cloudflareEraser(options: CloudflareEraserOptions): Eraser<Cloud
       const wanted = all.slice(start, start + page.limit)
       const served = edge === null ? new Set<Address>() : await stillServed(edge, wanted, signal)
       const refused: Address[] = []
-      for (let place = 0; place < wanted.length; place += most) {
-        const some = wanted.slice(place, place + most)
+      for (const some of slices(wanted, most)) {
         const send = (part: readonly Address[]) =>
           client.purge(
             part.map(({ text }) => text),

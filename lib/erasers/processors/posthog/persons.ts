@@ -1,5 +1,6 @@
 /** Persons: found by what the team knows of them, deleted with their events and recordings. */
 import { z } from 'zod'
+import { slices } from '../../slices.ts'
 import { query, type Post } from './client.ts'
 
 /** Distinct ids that one look-up takes; PostHog silently drops more. */
@@ -139,10 +140,4 @@ async function countEvents(
     ))
       counts.set(value, count)
   return counts
-}
-
-function slices<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, turn) =>
-    items.slice(turn * size, (turn + 1) * size),
-  )
 }

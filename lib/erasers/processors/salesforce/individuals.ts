@@ -1,5 +1,6 @@
 /** The Individual that a contact or lead names: told to be forgotten, and kept, since it holds that wish. */
 import { z } from 'zod'
+import { slices } from '../../slices.ts'
 import { BASE, type Ask } from './client.ts'
 import { recordId, type Found } from './find.ts'
 import { outcomes, PER_CALL } from './remove.ts'
@@ -31,8 +32,7 @@ export async function forget(
   signal: AbortSignal,
 ): Promise<Map<string, string | null>> {
   const result = new Map<string, string | null>()
-  for (let from = 0; from < ids.length; from += PER_CALL) {
-    const piece = ids.slice(from, from + PER_CALL)
+  for (const piece of slices(ids, PER_CALL)) {
     const records = piece.map((id) => ({ attributes: { type: INDIVIDUAL }, id, ShouldForget: true }))
     const body = { allOrNone: false, records }
     const path = `${BASE}/composite/sobjects`

@@ -1,6 +1,7 @@
 /** Marketing contacts: found by address, deleted by id in a job on SendGrid's side (Marketing Campaigns API, Contacts). */
 import { z } from 'zod'
-import { inPieces, sendSplit } from '../split.ts'
+import { slices } from '../../slices.ts'
+import { sendSplit } from '../split.ts'
 import { jobId } from '../resume.ts'
 import { askSendgrid, type SendgridSide } from './client.ts'
 
@@ -42,7 +43,7 @@ export async function searchContacts(
   const refused = new Set<string>()
   // These endpoints don't know on-behalf-of: they would answer for the account above, as if the subuser had nobody.
   if (side.options.subuser !== undefined) return { found, refused }
-  for (const piece of inPieces([...asked], ADDRESSES)) {
+  for (const piece of slices([...asked], ADDRESSES)) {
     const bad = await sendSplit(piece, async (emails) => {
       const ask = { method: 'POST', path: '/v3/marketing/contacts/search/emails', body: { emails } } as const
       const answer = await askSendgrid(side, 'search contacts', ask, searched, signal)
@@ -74,7 +75,7 @@ export async function deleteContacts(
   signal: AbortSignal,
 ): Promise<Deletion> {
   const deletion: Deletion = { jobs: [], accepted: 0, refused: 0 }
-  for (const piece of inPieces(ids, IDS)) {
+  for (const piece of slices(ids, IDS)) {
     const bad = await sendSplit(piece, async (some) => {
       const ask = {
         method: 'DELETE',

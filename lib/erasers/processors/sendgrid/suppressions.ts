@@ -1,6 +1,7 @@
 /** Lists of addresses that get no mail: looked up address by address, since a listing by pages shifts while it is read. */
 import { z } from 'zod'
-import { inPieces, sendSplit } from '../split.ts'
+import { slices } from '../../slices.ts'
+import { sendSplit } from '../split.ts'
 import { askSendgrid, type Ask, type SendgridSide } from './client.ts'
 import type { SuppressionKind } from './plan.ts'
 
@@ -55,7 +56,7 @@ export async function deleteSuppressions(
   const refused: Suppression[] = []
   for (const kind of lists) {
     const some = suppressions.filter((one) => one.kind === kind).map(({ address }) => address)
-    for (const piece of inPieces(some, ADDRESSES)) {
+    for (const piece of slices(some, ADDRESSES)) {
       const bad = await sendSplit(piece, async (emails) => {
         await send({ method: 'DELETE', path: `/v3/suppression/${kind}`, body: { emails } })
       })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { SubjectRef } from '../../eraser.ts'
 import { valuesIn } from '../../identifiers.ts'
-import { inPieces } from '../split.ts'
+import { slices } from '../../slices.ts'
 import { askStripe, PREVIEW, type StripeSide } from './client.ts'
 import type { StripePlan } from './plan.ts'
 
@@ -127,7 +127,7 @@ export async function listByAddress(side: StripeSide, email: string, signal: Abo
 export async function searchByAddress(side: StripeSide, addresses: readonly string[], signal: AbortSignal) {
   const found: z.infer<typeof customer>[] = []
   const asked = [...new Set(addresses.map((address) => address.toLowerCase()))]
-  for (const piece of inPieces(asked, CLAUSES)) {
+  for (const piece of slices(asked, CLAUSES)) {
     const query = piece
       .map((address) => `email:'${address.replaceAll(/['\\]/g, String.raw`\$&`)}'`)
       .join(' OR ')

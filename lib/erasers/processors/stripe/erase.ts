@@ -1,6 +1,7 @@
 /** One call of `erase`: customers are deleted, or redacted by jobs that later calls look at. */
 import type { ErasePage, EraseRequest, Retained, SubjectRef } from '../../eraser.ts'
-import { isAboutItems, inPieces, sendSplit } from '../split.ts'
+import { slices } from '../../slices.ts'
+import { isAboutItems, sendSplit } from '../split.ts'
 import { readJob, writeJob, type Started } from '../resume.ts'
 import type { StripeSide } from './client.ts'
 import { deleteCustomer, findCustomers, type Known, type State } from './customers.ts'
@@ -85,7 +86,7 @@ async function redactFrom(
   }
   const started: string[] = []
   let refused = 0
-  for (const piece of inPieces([...ids], OBJECTS)) {
+  for (const piece of slices([...ids], OBJECTS)) {
     const bad = await sendSplit(piece, async (some) => {
       started.push(await startRedaction(side, request.runId, some, signal))
     })

@@ -3,6 +3,7 @@ import { tally } from '../../../counts/index.ts'
 import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import type { Identified } from '../../identifiers.ts'
+import { abreast } from '../../slices.ts'
 import { refuseAstray, sentenceOf, valuesOf } from '../values.ts'
 import { supabaseClient, type Supabase, type SupabaseOptions } from './client.ts'
 import { idsByEmail, isThere, readPage, removeUser } from './users.ts'
@@ -75,7 +76,7 @@ async function eraseUsers(
   while (at < ids.length && removed < limit) {
     const turn = ids.slice(at, at + Math.min(ABREAST, limit - removed))
     at += turn.length
-    const outcomes = tally(await abreast(turn, (id) => removeUser(supabase, id, signal)))
+    const outcomes = tally(await abreast(turn, ABREAST, (id) => removeUser(supabase, id, signal)))
     removed += outcomes['removed'] ?? 0
     refused += outcomes['refused'] ?? 0
   }
@@ -134,16 +135,9 @@ async function present(
   const { users, listed, astray } = await candidates(supabase, subjects, plan, signal)
   refuseAstray(supabase.side.store, astray.size)
   const unsure = [...users.keys()].filter((id) => !listed.has(id))
-  const found = await abreast(unsure, (id) => isThere(supabase, id, signal))
+  const found = await abreast(unsure, ABREAST, (id) => isThere(supabase, id, signal))
   for (const [turn, id] of unsure.entries()) if (found[turn] === false) users.delete(id)
   return users
-}
-
-async function abreast<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let from = 0; from < items.length; from += ABREAST)
-    results.push(...(await Promise.all(items.slice(from, from + ABREAST).map(work))))
-  return results
 }
 
 /** Auth answers 404 to what is no UUID: it would pass for absent. */

@@ -2,6 +2,7 @@
 import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage } from '../../eraser.ts'
+import { slices } from '../../slices.ts'
 import { throttledError, type Session } from './ask.ts'
 import { findPages, readPage, type Item, type Page } from './find.ts'
 import type { Lookup, Lookups } from './lookups.ts'
@@ -30,9 +31,7 @@ export async function eraseItems(session: Session, wanted: Lookups, limit: numbe
   const flush = async () => {
     const some = batch.filter(({ lookup, partition }) => !isAside(state.aside, lookup, partition))
     batch = []
-    const calls = Array.from({ length: Math.ceil(some.length / BATCH) }, (_, call) =>
-      removeItems(state.session, some.slice(call * BATCH, (call + 1) * BATCH)),
-    )
+    const calls = slices(some, BATCH).map((items) => removeItems(state.session, items))
     // All are waited for, also where one of them fails: nothing goes on behind the caller's back.
     const ended = await Promise.allSettled(calls)
     for (const call of ended) {

@@ -8,6 +8,7 @@ import {
   type AttributeValue,
   type KeysAndAttributes,
 } from '@aws-sdk/client-dynamodb'
+import { slices } from '../../slices.ts'
 import { ask, pause, throttledError, type Session } from './ask.ts'
 import { idOf, type Attributes, type Lookup } from './lookups.ts'
 import { keysOf } from './schema.ts'
@@ -68,8 +69,7 @@ export type ReadPage = (lookup: Lookup, next?: Page['next']) => Promise<Page | n
 
 /** All items of all lookups, page by page; several first pages are read at once. `null` from `read` ends a lookup. */
 export async function* findPages(lookups: readonly Lookup[], read: ReadPage): AsyncGenerator<Page> {
-  for (let at = 0; at < lookups.length; at += TOGETHER) {
-    const some = lookups.slice(at, at + TOGETHER)
+  for (const some of slices(lookups, TOGETHER)) {
     const first = await Promise.all(some.map((lookup) => read(lookup)))
     for (const [place, lookup] of some.entries()) {
       let page = first[place] ?? null

@@ -1,5 +1,6 @@
 /** Counts documents, of the primary copies and after a refresh: what is left out would pass for gone. */
 import { z } from 'zod'
+import { slices } from '../../slices.ts'
 import type { Client } from './client.ts'
 import type { Wanted } from './plan.ts'
 
@@ -30,7 +31,7 @@ const searched = z.looseObject({
 export function piecesOf(wanted: readonly Wanted[]): Piece[] {
   return wanted.flatMap(({ field: { place, indices }, values }) => {
     const all = [...new Set([...values.values()].flat())]
-    const queries = chunks(all, VALUES).map((part) => ({ terms: { [place.field]: part } }))
+    const queries = slices(all, VALUES).map((part) => ({ terms: { [place.field]: part } }))
     return indices.flatMap((index) => queries.map((query) => ({ place: place.name, index, query })))
   })
 }
@@ -64,7 +65,7 @@ export async function countEach(
 ): Promise<Map<number, number>> {
   const what = 'count documents by subject'
   const counts = new Map<number, number>()
-  for (const part of chunks([...values], SUBJECTS)) {
+  for (const part of slices([...values], SUBJECTS)) {
     const filters = Object.fromEntries(
       part.map(([subject, texts]) => [`s${subject}`, { terms: { [place.field]: texts } }]),
     )
@@ -83,10 +84,4 @@ export async function countEach(
     }
   }
   return counts
-}
-
-function chunks<T>(all: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, at) =>
-    all.slice(at * size, (at + 1) * size),
-  )
 }

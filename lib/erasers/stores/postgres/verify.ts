@@ -11,6 +11,7 @@ import {
 } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
 import type { Retained, Verification } from '../../eraser.ts'
+import { slices } from '../../slices.ts'
 import { keptGround } from './kept.ts'
 import {
   givenIsRoot,
@@ -32,8 +33,8 @@ export async function locateRows(
   keys: readonly RootKey[],
 ): Promise<Record<string, number>> {
   const counts = new Counts()
-  for (let from = 0; from < keys.length; from += PAGE)
-    for (const row of await countRows(db, plan, keys.slice(from, from + PAGE))) counts.add(row.place, row.n)
+  for (const page of slices(keys, PAGE))
+    for (const row of await countRows(db, plan, page)) counts.add(row.place, row.n)
   return counts.plain()
 }
 

@@ -3,13 +3,14 @@ import { Counts } from '../../../counts/index.ts'
 import { LetheError } from '../../../errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
 import { Findings, Grounds } from '../../findings.ts'
+import { abreast } from '../../slices.ts'
 import { isTransient, orRefused, s3Client, unavailable, type S3Server, type S3Settings } from './client.ts'
 import { LIST, uploadPages, versionPages } from './list.ts'
 import { keepServerTime, lockingBuckets } from './lock.ts'
 import { aimsAt, requireBounded, targetsOf, type S3Plan, type Target } from './plan.ts'
 import { probe } from './probe.ts'
 import { BATCH, remove } from './remove.ts'
-import { inParallel, survey, type Item } from './survey.ts'
+import { AT_ONCE, survey, type Item } from './survey.ts'
 
 export interface S3Eraser extends Eraser<S3Plan> {
   /** Ends the connections that wait for the next call. */
@@ -57,7 +58,7 @@ export function s3Eraser(settings: S3Settings): S3Eraser {
       const { targets, astray } = targetsOf(plan, subjects)
       for (const error of astray.values()) throw error
       const counts = new Counts()
-      await inParallel(targets, (target) => count(server, target, counts, signal))
+      await abreast(targets, AT_ONCE, (target) => count(server, target, counts, signal))
       return { counts: counts.plain() }
     },
     async erase(subjects, plan, page, signal) {

@@ -6,9 +6,10 @@ import {
   type ObjectIdentifier,
 } from '@aws-sdk/client-s3'
 import { randomFraction, sleep } from '../../../clock/index.ts'
+import { abreast } from '../../slices.ts'
 import { ask, isTransient, Refusal, safeCode, type S3Server } from './client.ts'
 import type { Upload, Version } from './list.ts'
-import { inParallel, type Item } from './survey.ts'
+import { AT_ONCE, type Item } from './survey.ts'
 
 /** Keys that one DeleteObjects takes. */
 export const BATCH = 1000
@@ -45,7 +46,7 @@ async function removeOnce(server: S3Server, items: readonly Item[]): Promise<Out
   const outcomes = new Map<Item, Outcome>()
   const uploads = items.filter(isUpload)
   const versions = items.filter((item): item is Version => !isUpload(item))
-  const aborted = await inParallel(uploads, (upload) => abort(server, upload))
+  const aborted = await abreast(uploads, AT_ONCE, (upload) => abort(server, upload))
   for (const [place, upload] of uploads.entries()) outcomes.set(upload, aborted[place] ?? null)
   for (const [bucket, some] of Map.groupBy(versions, ({ target }) => target.bucket)) {
     const deleted = await deleteAll(server, bucket, some)
@@ -72,7 +73,7 @@ async function deleteAll(server: S3Server, bucket: string, versions: readonly Ve
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     // One key that XML can't carry has the whole list refused: the others don't wait for it.
-    if (error.status === 400) return inParallel(versions, (version) => deleteOne(server, version))
+    if (error.status === 400) return abreast(versions, AT_ONCE, (version) => deleteOne(server, version))
     return versions.map(() => error.code)
   }
 }

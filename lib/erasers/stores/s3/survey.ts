@@ -1,5 +1,6 @@
 /** What is there for a list of targets, and what of it may go. */
 import { LetheError } from '../../../errors/index.ts'
+import { abreast, slices } from '../../slices.ts'
 import { Refusal, refusal, type S3Server } from './client.ts'
 import { LIST, uploadPages, uploadsTogether, versionPages, type Upload, type Version } from './list.ts'
 import { lockOf, type Kept, type LockState } from './lock.ts'
@@ -16,7 +17,7 @@ export type Finding =
   | { kind: 'unread'; target: Target; error: LetheError }
 
 /** Targets that are read at once, and locks that are asked for at once. */
-const AT_ONCE = 8
+export const AT_ONCE = 8
 
 /** In the order of the targets; a target that can't be read doesn't hold up the others. */
 export async function* survey(
@@ -26,8 +27,7 @@ export async function* survey(
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   const uploads = await uploadsOf(server, targets, signal)
-  for (let start = 0; start < targets.length; start += AT_ONCE) {
-    const group = targets.slice(start, start + AT_ONCE)
+  for (const group of slices(targets, AT_ONCE)) {
     const readers = group.map((target) =>
       findings(server, target, uploads.get(target), locking.has(target.bucket), signal),
     )
@@ -151,13 +151,5 @@ async function locksOf(
   page: readonly Version[],
   signal: AbortSignal,
 ): Promise<LockState[]> {
-  return inParallel(page, (version) => (version.marker ? 'free' : lockOf(server, version, signal)))
-}
-
-/** The results in the order of the items, `AT_ONCE` of them asked for at a time. */
-export async function inParallel<T, R>(items: readonly T[], work: (item: T) => R | Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let start = 0; start < items.length; start += AT_ONCE)
-    results.push(...(await Promise.all(items.slice(start, start + AT_ONCE).map(work))))
-  return results
+  return abreast(page, AT_ONCE, (version) => (version.marker ? 'free' : lockOf(server, version, signal)))
 }
