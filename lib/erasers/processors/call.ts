@@ -9,7 +9,7 @@ export interface Side {
   /** Who answers, for messages: "SendGrid". */
   vendor: string
   pace: Pace
-  patience?: Partial<Patience>
+  patience?: Partial<Patience> | undefined
 }
 
 export interface Patience {

@@ -11,11 +11,15 @@ export interface Edge extends Side {
   origin: string
   /** Statuses that say there is nothing. 403 only where the origin says so of what is missing and nothing needs a sign-in. */
   gone: readonly number[]
-  /** Headers without which the answer would be of nobody's copy. */
-  headers?: Readonly<Record<string, string>>
 }
 
-export const usuallyGone = [404, 410] as const
+/** `gone`: 404 and 410 by default. */
+export function edgeOf(side: Side, origin: string, gone: readonly number[] = [404, 410]): Edge {
+  return { ...side, pace: unpaced, origin, gone }
+}
+
+/** Visitors' answers are no calls of the API. */
+const unpaced = { turn: async () => undefined, rest: async () => undefined }
 
 /** Addresses asked at a time. */
 const ABREAST = 8
@@ -38,7 +42,6 @@ async function isServed(edge: Edge, { text }: Address, signal: AbortSignal): Pro
       const response = await fetch(text.startsWith('/') ? `${edge.origin}${text}` : text, {
         redirect: 'manual',
         signal,
-        headers: { ...edge.headers },
       })
       // The first bytes say enough; a film needn't come.
       await response.body?.cancel()

@@ -32,7 +32,7 @@ export function signedPosts(vendor: string, options: SignedOptions): Post {
   const baseUrl = checkAddress(url, guard).href
   const key = webhookKey(options.secret, `The secret of ${store}`)
   const plainSend = guardedSend(guard)
-  const side = { store, vendor, pace, baseUrl, headers: {}, ...(patience ? { patience } : {}) }
+  const side = { store, vendor, pace, baseUrl, headers: {}, patience }
   return (id, what, { type, data }, signal) =>
     requestVendor(
       {

@@ -3,7 +3,7 @@ import { LetheError } from '../../../errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
 import { slices } from '../../slices.ts'
 import type { Side } from '../call.ts'
-import { stillServed, usuallyGone, type Edge } from '../edge.ts'
+import { edgeOf, stillServed } from '../edge.ts'
 import { sendSplit } from '../split.ts'
 import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'
 import { openCloudflare } from './client.ts'
@@ -32,13 +32,10 @@ const CALLS_A_MINUTE = 240
 
 export function cloudflareEraser(options: CloudflareEraserOptions): Eraser<CloudflarePlan> {
   const { name: store, token, zone, baseUrl, pace, patience, verifyUrls } = options
-  const side: Side = { store, vendor: 'Cloudflare', pace, ...(patience === undefined ? {} : { patience }) }
+  const side: Side = { store, vendor: 'Cloudflare', pace, patience }
   const client = openCloudflare(side, { token, zone, baseUrl })
   const most = filesPerCall[options.plan ?? 'free']
-  const edge: Edge | null =
-    verifyUrls === undefined
-      ? null
-      : { ...side, pace: unpaced, origin: '', gone: verifyUrls.gone ?? usuallyGone }
+  const edge = verifyUrls === undefined ? null : edgeOf(side, '', verifyUrls.gone)
 
   return {
     store,
@@ -126,9 +123,6 @@ function startOf(jobs: readonly string[] = []): number {
     ? 0
     : Math.max(...ends)
 }
-
-/** Visitors' answers are no calls of the API. */
-const unpaced = { turn: async () => undefined, rest: async () => undefined }
 
 function requireInZone(name: string, template: string, zone: string): void {
   const { hostname } = new URL(template.replaceAll(/\{[^}]*\}/g, 'x'), 'https://.invalid')

@@ -1,7 +1,7 @@
 /** Files in the caches of a CloudFront distribution, invalidated by their path. */
 import type { Eraser, ErasePage, EraseRequest, Verification } from '../../eraser.ts'
 import type { Side } from '../call.ts'
-import { stillServed, usuallyGone, type Edge } from '../edge.ts'
+import { edgeOf, stillServed } from '../edge.ts'
 import { sendSplit } from '../split.ts'
 import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'
 import { openCloudfront, type CloudfrontAccess, type Invalidation } from './client.ts'
@@ -29,17 +29,14 @@ const POLL_SECONDS = 30
 export function cloudfrontEraser(options: CloudfrontEraserOptions): Eraser<CloudfrontPlan> {
   const { name: store, region = 'us-east-1', pace, patience, verifyUrls } = options
   const { distribution, endpoint, credentials } = options
-  const side: Side = { store, vendor: 'CloudFront', pace, ...(patience === undefined ? {} : { patience }) }
+  const side: Side = { store, vendor: 'CloudFront', pace, patience }
   const api = openCloudfront(side, {
     distribution,
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
   })
-  const edge: Edge | null =
-    verifyUrls === undefined
-      ? null
-      : { ...side, pace: unpaced, origin: verifyUrls.origin, gone: verifyUrls.gone ?? usuallyGone }
+  const edge = verifyUrls === undefined ? null : edgeOf(side, verifyUrls.origin, verifyUrls.gone)
 
   /** What an earlier call began; nothing new is begun. */
   async function lookAt(
@@ -149,9 +146,6 @@ export function cloudfrontEraser(options: CloudfrontEraserOptions): Eraser<Cloud
     return left
   }
 }
-
-/** Visitors' answers are no calls of the API. */
-const unpaced = { turn: async () => undefined, rest: async () => undefined }
 
 function pendingOf(invalidations: readonly Invalidation[]): ErasePage['pending'] {
   return invalidations

@@ -52,7 +52,7 @@ export function opendsrEraser(options: OpendsrEraserOptions): Eraser<OpendsrPlan
     baseUrl: url.replace(/\/$/, ''),
     headers: { authorization },
     send: guardedSend(guard),
-    ...(patience === undefined ? {} : { patience }),
+    patience,
   }
   const processor: Processor = {
     store,

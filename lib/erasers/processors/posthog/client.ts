@@ -1,20 +1,15 @@
 /** Calls of one PostHog project. https://posthog.com/docs/api */
 import { z } from 'zod'
-import type { Pace } from '../../pace.ts'
 import { readAnswer } from '../answer.ts'
-import { Answered, type Patience } from '../call.ts'
+import { Answered, type Side } from '../call.ts'
 import { requestVendor, type HttpSide } from '../http.ts'
 
-export interface PosthogOptions {
-  /** The store's name in the map. */
-  store: string
+export interface PosthogOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** `https://eu.posthog.com`, `https://us.posthog.com` or one's own. */
   url: string
   project: string
   /** A personal API key with `person:read`, `person:write` and `query:read`. */
   apiKey: string
-  pace: Pace
-  patience?: Partial<Patience>
 }
 
 /** POST for reading too: no identifier stands in an address. Throws as requestVendor does. */

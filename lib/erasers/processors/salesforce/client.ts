@@ -1,19 +1,14 @@
 /** Calls of Salesforce's REST API, with an OAuth token that is fetched when needed and renewed when it has run out. */
 import { z } from 'zod'
 import { readAnswer } from '../answer.ts'
-import { Answered, type Patience } from '../call.ts'
+import { Answered, type Side } from '../call.ts'
 import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../http.ts'
-import type { Pace } from '../../pace.ts'
 
-export interface SalesforceOptions {
-  /** The store's name in the map. */
-  store: string
+export interface SalesforceOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** My Domain, `https://NAME.my.salesforce.com`: secrets and identifiers go nowhere else, whatever a token's answer names. */
   url: string
   clientId: string
   clientSecret: string
-  pace: Pace
-  patience?: Partial<Patience>
 }
 
 /** Spring '26. */
@@ -38,7 +33,7 @@ export function salesforceClient(options: SalesforceOptions): Ask {
     store,
     vendor: 'Salesforce',
     pace,
-    ...(patience === undefined ? {} : { patience }),
+    patience,
     baseUrl: url.replace(/\/+$/, ''),
     headers: {},
     failed: (status, headers, body) => {

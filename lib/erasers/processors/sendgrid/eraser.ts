@@ -28,7 +28,7 @@ export function sendgridEraser(options: SendgridEraserOptions): Eraser<SendgridP
     vendor: 'SendGrid',
     pace,
     options,
-    ...(patience === undefined ? {} : { patience }),
+    patience,
   }
   return {
     store: name,

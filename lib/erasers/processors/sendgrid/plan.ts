@@ -1,7 +1,6 @@
 /** What is erased at SendGrid, and how it is reached. */
 import type { Identified } from '../../identifiers.ts'
-import type { Pace } from '../../pace.ts'
-import type { Patience } from '../call.ts'
+import type { Side } from '../call.ts'
 
 export interface SendgridPlan extends Identified {
   /** The identifier that holds the subject's addresses: "email". */
@@ -19,7 +18,7 @@ export const suppressionKinds = [
 ] as const
 export type SuppressionKind = (typeof suppressionKinds)[number]
 
-export interface SendgridEraserOptions {
+export interface SendgridEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
   name: string
   apiKey: string
@@ -29,8 +28,6 @@ export interface SendgridEraserOptions {
   subuser?: string
   /** Lists from which an address is deleted. All others keep it, since without it mail would go out again. */
   deleteSuppressions?: readonly SuppressionKind[]
-  pace: Pace
-  patience?: Partial<Patience>
   /** In place of SendGrid's own, without a slash at its end. */
   baseUrl?: string
 }

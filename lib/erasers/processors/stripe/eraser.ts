@@ -18,7 +18,7 @@ export function stripeEraser(options: StripeEraserOptions): Eraser<StripePlan> {
     vendor: 'Stripe',
     pace,
     options,
-    ...(patience === undefined ? {} : { patience }),
+    patience,
   }
   return {
     store: name,

@@ -1,7 +1,6 @@
 /** What is erased at Stripe, and how it is reached. */
 import type { Identified } from '../../identifiers.ts'
-import type { Pace } from '../../pace.ts'
-import type { Patience } from '../call.ts'
+import type { Side } from '../call.ts'
 
 /** At least one of them; a customer that both lead to is one. */
 export interface StripePlan extends Identified {
@@ -11,7 +10,7 @@ export interface StripePlan extends Identified {
   email?: string
 }
 
-export interface StripeEraserOptions {
+export interface StripeEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
   name: string
   apiKey: string
@@ -29,8 +28,6 @@ export interface StripeEraserOptions {
    * accounts that have no search (India).
    */
   search?: boolean
-  pace: Pace
-  patience?: Partial<Patience>
   /** In place of Stripe's own: "http://127.0.0.1:12111". */
   baseUrl?: string
 }

@@ -1,17 +1,12 @@
 /** Supabase Auth's admin interface by its own client, whose errors quote and whose retries, if any, are not ours. */
 import { GoTrueAdminApi, type AuthError } from '@supabase/auth-js'
-import type { Pace } from '../../pace.ts'
-import { Answered, callVendor, type Patience, type Side } from '../call.ts'
+import { Answered, callVendor, type Side } from '../call.ts'
 
-export interface SupabaseOptions {
-  /** The store's name in the map. */
-  store: string
+export interface SupabaseOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** Of the Auth server: `https://PROJECT.supabase.co/auth/v1`. */
   url: string
   /** A secret key (`sb_secret_…`) or the older service_role key. */
   secretKey: string
-  pace: Pace
-  patience?: Partial<Patience>
 }
 
 export type Reply<T> = { data: T; error: null } | { data: unknown; error: AuthError }
@@ -27,7 +22,7 @@ export interface Supabase {
 }
 
 export function supabaseClient({ store, url, secretKey, pace, patience }: SupabaseOptions): Supabase {
-  const side: Side = { store, vendor: 'Supabase', pace, ...(patience === undefined ? {} : { patience }) }
+  const side: Side = { store, vendor: 'Supabase', pace, patience }
   const headers = { apikey: secretKey, authorization: `Bearer ${secretKey}` }
   return {
     side,

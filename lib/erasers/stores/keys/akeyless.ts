@@ -6,21 +6,16 @@
 import { z } from 'zod'
 import { monotonicMs } from '../../../clock/index.ts'
 import { LetheError } from '../../../errors/index.ts'
-import type { Pace } from '../../pace.ts'
-import type { Patience } from '../../processors/call.ts'
+import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpSide } from '../../processors/http.ts'
 import { sameDepth, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'
 
-export interface AkeylessOptions {
-  /** The store's name in the map. */
-  store: string
-  pace: Pace
+export interface AkeylessOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** `https://api.akeyless.io`, or a gateway's own address. */
   baseUrl: string
   accessId: string
   accessKey: string
-  patience?: Partial<Patience>
 }
 
 /** A token lives for an hour at least, unless the account says otherwise. */
@@ -115,7 +110,7 @@ function poster(options: AkeylessOptions): Post {
     pace,
     baseUrl: options.baseUrl.replace(/\/+$/, ''),
     headers: {},
-    ...(patience === undefined ? {} : { patience }),
+    patience,
   }
   let current: { token: string; untilMs: number } | null = null
   const tokenOf = async (signal: AbortSignal): Promise<string> => {

@@ -13,15 +13,11 @@ import {
   type KeyMetadata,
 } from '@aws-sdk/client-kms'
 import { LetheError } from '../../../errors/index.ts'
-import type { Pace } from '../../pace.ts'
-import { Answered, callVendor, type Patience, type Side } from '../../processors/call.ts'
+import { Answered, callVendor, type Side } from '../../processors/call.ts'
 import { sameDepth, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'
 
-export interface KmsOptions {
-  /** The store's name in the map. */
-  store: string
-  pace: Pace
+export interface KmsOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   region: string
   /** Of a server that isn't AWS's. */
   endpoint?: string
@@ -29,7 +25,6 @@ export interface KmsOptions {
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
   /** Days until a key is destroyed, 7 to 30. */
   waitingDays: number
-  patience?: Partial<Patience>
 }
 
 type Send = <T>(
@@ -162,7 +157,7 @@ function waiting(date: Date): Found {
 /** Null where KMS says that there is no such key. Its errors quote the key: only their names are passed on. */
 function sender(options: KmsOptions): Send {
   const { store, pace, region, endpoint, credentials, patience } = options
-  const side: Side = { store, vendor: 'AWS KMS', pace, ...(patience === undefined ? {} : { patience }) }
+  const side: Side = { store, vendor: 'AWS KMS', pace, patience }
   const client = new KMSClient({
     region,
     // We try again ourselves.

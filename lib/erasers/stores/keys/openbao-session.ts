@@ -2,19 +2,14 @@
 import { z } from 'zod'
 import { monotonicMs } from '../../../clock/index.ts'
 import { LetheError } from '../../../errors/index.ts'
-import type { Pace } from '../../pace.ts'
-import type { Patience } from '../../processors/call.ts'
+import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
 
-export interface OpenbaoOptions {
-  /** The store's name in the map. */
-  store: string
-  pace: Pace
+export interface OpenbaoOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** As `https://vault.example.org:8200`, of the active node or of an address that leads there. */
   baseUrl: string
   namespace?: string
   auth: { token: string } | { roleId: string; secretId: string; mount?: string }
-  patience?: Partial<Patience>
 }
 
 export interface OpenbaoSession {
@@ -39,7 +34,7 @@ export function openbaoSession(options: OpenbaoOptions): OpenbaoSession {
       'x-vault-request': 'true',
       ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
     },
-    ...(options.patience === undefined ? {} : { patience: options.patience }),
+    patience: options.patience,
   }
   let current: { token: string; untilMs: number } | null = null
 

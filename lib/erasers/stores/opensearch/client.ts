@@ -3,14 +3,10 @@
  * in its errors.
  */
 import { LetheError } from '../../../errors/index.ts'
-import type { Pace } from '../../pace.ts'
-import type { Patience } from '../../processors/call.ts'
+import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
 
-export interface OpensearchOptions {
-  /** The store's name in the map. */
-  store: string
-  pace: Pace
+export interface OpensearchOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** As `https://search.example.org:9200`. */
   baseUrl: string
   /** Absent: nobody is asked who they are. `authorization` is the whole header, as `ApiKey …`. */
@@ -21,7 +17,6 @@ export interface OpensearchOptions {
   waitSeconds?: number
   /** Whether segments with many deleted documents are rewritten at the end, which is heavy; default false. */
   expungeDeletes?: boolean
-  patience?: Partial<Patience>
 }
 
 export interface Client {
@@ -45,7 +40,7 @@ export function openClient(options: OpensearchOptions): Client {
     pace,
     baseUrl: options.baseUrl.replace(/\/+$/, ''),
     headers: authorization === undefined ? {} : { authorization },
-    ...(patience === undefined ? {} : { patience }),
+    patience,
   }
   return {
     store,
