@@ -1,10 +1,11 @@
 /** Receipts: what each request asked for, what was accepted, read back, kept and left; signed with the evidence log's key. */
 import { logKeys } from '../../lib/evidence/index.ts'
 import { canonicalHash } from '../../lib/canonical/index.ts'
+import { summed } from '../../lib/counts/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { databaseNow } from '../../lib/db/index.ts'
 import { journalStatus } from '../../lib/ledger/index.ts'
-import { signReceipt, type Receipt, type ReceiptLeg } from '../../lib/receipt/index.ts'
+import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/receipt/index.ts'
 import {
   decisionsOf,
   receiptOf,
@@ -91,7 +92,7 @@ function receiptFor(
     type: 'erasure-receipt',
     request: request.id,
     kind: request.kind,
-    ground: request.ground,
+    ground: toLine(request.ground),
     requester: request.requester,
     subject: {
       kind: request.subjectKind,
@@ -115,10 +116,11 @@ function receiptFor(
     plan: request.planHash ?? 'unknown',
     decisions: (request.retainedClasses ?? []).map((name) => {
       const by = decisions.findLast(({ verb, data }) => verb === 'assess' && data[name] === 'retain')
+      const ground = file.erasure.classes[name]?.ground
       return {
         class: name,
         decision: 'retain' as const,
-        ground: file.erasure.classes[name]?.ground ?? null,
+        ground: ground === undefined ? null : toLine(ground),
         until: null,
         by: by?.actor ?? 'policy',
       }
@@ -146,15 +148,17 @@ function receiptLeg(
   return {
     store: leg.store,
     kind: leg.kind,
-    location: store?.location ?? null,
+    location: store?.location === undefined ? null : toLine(store.location),
     requested: (leg.requestedAt ?? request.receivedAt).toISOString(),
     accepted: leg.acceptedAt?.toISOString() ?? null,
     verified: leg.verifiedAt?.toISOString() ?? null,
     state,
-    counts: state === 'not-needed' ? {} : leg.counts,
+    counts: state === 'not-needed' ? {} : inLines(leg.counts),
     sharedWith: leg.shared,
-    retained: leg.retained.filter(({ count }) => count > 0),
-    left: state === 'accepted-as-failed' ? leg.remains : {},
+    retained: leg.retained
+      .filter(({ count }) => count > 0)
+      .map((kept) => ({ ...kept, place: toLine(kept.place), ground: toLine(kept.ground) })),
+    left: state === 'accepted-as-failed' ? inLines(leg.remains) : {},
     acceptedBy:
       state === 'accepted-as-failed'
         ? {
@@ -167,10 +171,12 @@ function receiptLeg(
         ? null
         : { until: plusDays(from, keeps).toISOString(), basis: 'declared' },
     sideEffects:
-      house.places
-        .find((place) => place.store === leg.store)
-        ?.capabilities.sideEffects.map((text) => text.slice(0, 500)) ?? [],
+      house.places.find((place) => place.store === leg.store)?.capabilities.sideEffects.map(toLine) ?? [],
   }
+}
+
+function inLines(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return summed(Object.entries(counts).map(([place, count]) => ({ [toLine(place)]: count })))
 }
 
 function plusDays(from: Date, days: number): Date {

@@ -23,6 +23,16 @@ export const counts = z.record(line, z.int().nonnegative())
 const UNSEEN = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]/u
 const ADDRESS = /[^\s@]@[^\s@]|%40/iu
 
+/**
+ * A text that somebody typed, as a line: without it one address in a ground would keep a request, and all that end with it,
+ * from ever having a receipt.
+ */
+export function toLine(text: string): string {
+  const seen = text.replaceAll(new RegExp(UNSEEN, 'gu'), ' ')
+  const bare = seen.replaceAll(/\S+/gu, (word) => (ADDRESS.test(word) ? '[address]' : word))
+  return bare.slice(0, 500).toWellFormed().trim() || 'not said'
+}
+
 /** For a page or a terminal: what nobody sees becomes a mark that everybody sees. */
 export function visible(text: string): string {
   return text.replaceAll(new RegExp(UNSEEN, 'gu'), '\uFFFD')

@@ -1,4 +1,5 @@
 export { receiptSchema, type Outcome, type Receipt, type ReceiptLeg } from './schema.ts'
 export { receiptHash, signReceipt, verifyReceipt, type VerifiedReceipt } from './sign.ts'
+export { toLine } from './atoms.ts'
 export { renderReceipt } from './page.ts'
 export { describeReceipt } from './describe.ts'

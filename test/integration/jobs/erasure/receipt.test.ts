@@ -8,7 +8,7 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
-import { verifyReceipt } from '../../../../lib/receipt/index.ts'
+import { verifyReceipt, type Receipt } from '../../../../lib/receipt/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { startWebhookProcessor, type WebhookProcessor } from '../../../support/webhook-processor.ts'
 
@@ -27,6 +27,8 @@ beforeAll(async () => {
         secret: 'env:LETTERS_SECRET',
         sends: ['email'],
         places: ['letters'],
+        location: 'Leeds, ask dpo@example.org',
+        side_effects: ['a page\nis printed'],
         allow_private: true,
       },
     },
@@ -60,18 +62,17 @@ afterAll(async () => {
   await letters.close()
 })
 
-const asked: Asked = {
-  subject: 'person',
-  who: { identifier: 'email', value: 'p1@example.org' },
-  kind: 'article-17',
-  requester: 'subject',
-  immediate: false,
-  identity: 'staff-check',
-}
-
-test('counts what went, not what a lie said; names the ground that the map names; claims no bucket that is not there', async () => {
-  letters.letters.set('p1@example.org', 3)
-  letters.lied.add('p1@example.org')
+/** Of a request that is carried through, the letters' lie included. */
+async function receiptFor(value: string, ground: string | null): Promise<Receipt> {
+  const asked: Asked = {
+    subject: 'person',
+    who: { identifier: 'email', value },
+    kind: 'article-17',
+    requester: 'subject',
+    immediate: false,
+    identity: 'staff-check',
+    ...(ground === null ? {} : { ground }),
+  }
   const key = await resolveSubject(house.context, asked)
   const by = await house.sign(askedStatement(house.context, asked, key, 'ticket 7'), 'desk')
   const { id } = await requestErasure(house.context, asked, key, by)
@@ -84,7 +85,23 @@ test('counts what went, not what a lie said; names the ground that the map names
   )
   await house.work()
   const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
-  const { receipt } = verifyReceipt(await readReceipt(house.context, id), keys)
+  return verifyReceipt(await readReceipt(house.context, id), keys).receipt
+}
+
+test('is issued whatever the map and the asker wrote, and names nobody', async () => {
+  await house.app.execute(`INSERT INTO people (id, email) VALUES (2, 'p2@example.org')`)
+  const receipt = await receiptFor('p2@example.org', 'a letter\nof p2@example.org')
+  expect(receipt.ground).toBe('a letter of [address]')
+  expect(receipt.legs.find(({ store }) => store === 'letters')).toMatchObject({
+    location: 'Leeds, ask [address]',
+    sideEffects: expect.arrayContaining(['a page is printed']),
+  })
+})
+
+test('counts what went, not what a lie said; names the ground that the map names; claims no bucket that is not there', async () => {
+  letters.letters.set('p1@example.org', 3)
+  letters.lied.add('p1@example.org')
+  const receipt = await receiptFor('p1@example.org', null)
   expect(receipt.legs.find(({ store }) => store === 'letters')?.counts).toEqual({ letters: 3 })
   expect(receipt.legs.find(({ store }) => store === 'app')?.retained).toMatchObject([
     { place: 'public.people', ground: 'The records act, ten years' },
