@@ -3,7 +3,7 @@
  * to a reader stands in its description, which the published JSON Schema (lethe.schema.json) carries to editors.
  */
 import { z } from 'zod'
-import { column, name, period, secret, sql, table } from './atoms.ts'
+import { about, column, name, period, secret, sql, table } from './atoms.ts'
 import { cloudflareStore } from './stores/cloudflare.ts'
 import { cloudfrontStore } from './stores/cloudfront.ts'
 import { dynamodbStore } from './stores/dynamodb.ts'
@@ -54,13 +54,13 @@ const postgresStore = z.strictObject({
     .positive()
     .default(100_000)
     .describe('from this estimate on, a foreign key on the path needs an index'),
-  location: z.string().optional(),
+  location: about.location,
 })
 /** Data that no interface reaches: log archives, training sets. Somebody answers for it, and says when it is gone. */
 const declaredStore = z.strictObject({
   kind: z.literal('declared'),
   owner: z.string().min(2).describe('who answers for it and attests that it is gone'),
-  location: z.string().optional(),
+  location: about.location,
   holds: z.string().min(3).describe('what is there of a subject, in words'),
   gone_after: period.describe('how long after the request nothing of the subject is there any more'),
 })

@@ -1,11 +1,10 @@
 /** How lethe.yaml declares a zone whose caches hold subjects' files. */
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, goneStatuses, name, secret } from '../atoms.ts'
 
 export const cloudflareStore = z.strictObject({
   kind: z.literal('cloudflare'),
-  owner: z.string().max(200).optional().describe('Who answers for it.'),
-  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  ...about,
   zone: z
     .string()
     .regex(/^[0-9a-f]{32}$/, '32 hexadecimal digits')
@@ -40,9 +39,5 @@ export const cloudflareStore = z.strictObject({
     .boolean()
     .default(false)
     .describe('Asks for each address after the purge; without it nothing is verified, only accepted.'),
-  gone_statuses: z
-    .array(z.int().min(300).max(499))
-    .min(1)
-    .default([404, 410])
-    .describe('Statuses that say there is nothing at an address.'),
+  gone_statuses: goneStatuses,
 })

@@ -1,11 +1,10 @@
 /** How lethe.yaml declares a distribution whose caches hold subjects' files. */
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, goneStatuses, name, secret } from '../atoms.ts'
 
 export const cloudfrontStore = z.strictObject({
   kind: z.literal('cloudfront'),
-  owner: z.string().max(200).optional().describe('Who answers for it.'),
-  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  ...about,
   distribution: z
     .string()
     .regex(/^[A-Z0-9]{8,20}$/, 'an id of a distribution')
@@ -42,11 +41,5 @@ export const cloudfrontStore = z.strictObject({
     .describe(
       'Where visitors ask: https://cdn.example.org. Each path is asked for afterwards; without it nothing is verified, only completed.',
     ),
-  gone_statuses: z
-    .array(z.int().min(300).max(499))
-    .min(1)
-    .default([404, 410])
-    .describe(
-      'Statuses that say there is nothing at a path; 403 where the origin answers so for what is missing.',
-    ),
+  gone_statuses: goneStatuses,
 })

@@ -1,6 +1,6 @@
 /** Tables of DynamoDB in one region, as lethe.yaml declares them. */
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, httpUrl, name, secret } from '../atoms.ts'
 
 const place = z.strictObject({
   name: name.describe('in counts and reports'),
@@ -17,13 +17,9 @@ const place = z.strictObject({
 export const dynamodbStore = z
   .strictObject({
     kind: z.literal('dynamodb'),
-    owner: z.string().optional().describe('who answers for it'),
-    location: z.string().optional().describe('where it lies, for reports'),
+    ...about,
     region: z.string().min(1).describe('of the tables; replicas of a global table follow by themselves'),
-    endpoint: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe('of a server that is not AWS'),
+    endpoint: httpUrl.optional().describe('of a server that is not AWS'),
     access_key: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
     secret_key: secret.optional(),
     places: z

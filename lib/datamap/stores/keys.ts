@@ -1,11 +1,10 @@
 /** How the map declares keys that are shredded with their subject. */
 import { z } from 'zod'
-import { secret } from '../atoms.ts'
+import { about, httpUrl, secret } from '../atoms.ts'
 
 const common = {
   kind: z.literal('keys'),
-  owner: z.string().min(1).optional().describe('Who answers for the store: a team or a person.'),
-  location: z.string().min(1).optional().describe('Where it is: a region, a data centre.'),
+  ...about,
 }
 const placeName = z.string().min(1).max(100).describe('The name of the place in reports.')
 const key = z
@@ -14,12 +13,11 @@ const key = z
   .max(2000)
   .describe("The key's name as the vault spells it, with the identifiers that lead to it: patient-{id}.")
 const place = z.strictObject({ name: placeName, key })
-const baseUrl = z.url({ protocol: /^https?$/ })
 
 const openbao = z.strictObject({
   ...common,
   backend: z.literal('openbao').describe('OpenBao or HashiCorp Vault.'),
-  url: baseUrl.describe('The address of the active node, or of a balancer: https://vault.example.org:8200.'),
+  url: httpUrl.describe('The address of the active node, or of a balancer: https://vault.example.org:8200.'),
   namespace: z.string().min(1).optional().describe('The namespace, where the server has several.'),
   auth: z
     .union([
@@ -52,7 +50,7 @@ const kms = z.strictObject({
   ...common,
   backend: z.literal('kms').describe('AWS KMS.'),
   region: z.string().min(1).describe('The region of the keys: eu-central-1.'),
-  endpoint: baseUrl.optional().describe("The address of a server that isn't AWS's."),
+  endpoint: httpUrl.optional().describe("The address of a server that isn't AWS's."),
   access_key_id: secret.optional().describe("Absent: the environment's own credentials (profile, role)."),
   secret_access_key: secret.optional().describe('Belongs to access_key_id.'),
   waiting_days: z
@@ -72,7 +70,7 @@ const kms = z.strictObject({
 const akeyless = z.strictObject({
   ...common,
   backend: z.literal('akeyless').describe('Akeyless.'),
-  url: baseUrl.default('https://api.akeyless.io').describe("The interface's address, or a gateway's."),
+  url: httpUrl.default('https://api.akeyless.io').describe("The interface's address, or a gateway's."),
   access_id: secret.describe('The access id of an API key.'),
   access_key: secret.describe('Its access key.'),
   places: z.array(place).min(1).describe('Where a subject has items: /patients/{id}.'),

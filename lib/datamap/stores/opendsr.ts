@@ -1,11 +1,10 @@
 /** How lethe.yaml declares a processor that speaks OpenDSR. */
 import { z } from 'zod'
-import { column, secret } from '../atoms.ts'
+import { about, allowPrivate, column, secret } from '../atoms.ts'
 
 export const opendsrStore = z.strictObject({
   kind: z.literal('opendsr'),
-  owner: z.string().max(200).optional().describe('Who answers for it.'),
-  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  ...about,
   url: z.url().describe('The address with its major version: https://opendsr.example.com/v3.'),
   authorization: secret.describe('Where the value of the header Authorization stands.'),
   certificate: secret.describe(
@@ -47,8 +46,5 @@ export const opendsrStore = z.strictObject({
     .describe(
       'Answers 404 for a subject who is not there; without it a completed request is accepted, not verified.',
     ),
-  allow_private: z
-    .boolean()
-    .default(false)
-    .describe('Allows plain http and addresses of this machine and of private networks.'),
+  allow_private: allowPrivate,
 })

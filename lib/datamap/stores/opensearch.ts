@@ -1,14 +1,11 @@
 /** How the map declares an OpenSearch cluster. */
 import { z } from 'zod'
-import { secret } from '../atoms.ts'
+import { about, httpUrl, secret } from '../atoms.ts'
 
 export const opensearchStore = z.strictObject({
   kind: z.literal('opensearch'),
-  owner: z.string().min(1).optional().describe('Who answers for the store: a team or a person.'),
-  location: z.string().min(1).optional().describe('Where it is: a region, a data centre.'),
-  url: z
-    .url({ protocol: /^https?$/ })
-    .describe('The address of the cluster: https://search.example.org:9200.'),
+  ...about,
+  url: httpUrl.describe('The address of the cluster: https://search.example.org:9200.'),
   auth: z
     .union([
       z.strictObject({

@@ -1,16 +1,13 @@
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, httpUrl, name, secret } from '../atoms.ts'
 
 export const posthogStore = z
   .strictObject({
     kind: z.literal('posthog'),
-    owner: z.string().optional().describe('Who answers for it: a team or a role.'),
-    location: z.string().optional().describe('Where the data stands: a country or a region.'),
-    url: z
-      .url({ protocol: /^https?$/ })
-      .describe(
-        'https://eu.posthog.com, https://us.posthog.com or your own; not the address for capture (i.posthog.com).',
-      ),
+    ...about,
+    url: httpUrl.describe(
+      'https://eu.posthog.com, https://us.posthog.com or your own; not the address for capture (i.posthog.com).',
+    ),
     project: z.string().regex(/^\d+$/).describe("The project's number."),
     api_key: secret.describe('Personal API key with person:read, person:write and query:read.'),
     distinct_id: name

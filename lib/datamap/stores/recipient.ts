@@ -1,6 +1,6 @@
 /** How lethe.yaml declares someone the data was disclosed to, who is told of each erasure (Art. 19 GDPR). */
 import { z } from 'zod'
-import { column, secret } from '../atoms.ts'
+import { about, allowPrivate, column, secret } from '../atoms.ts'
 
 export const recipientStore = z.strictObject({
   kind: z.literal('recipient'),
@@ -10,7 +10,7 @@ export const recipientStore = z.strictObject({
     .regex(/^(?!.*%40)[^@\p{C}\p{Zl}\p{Zp}]+$/u, 'a name in one line, without an address')
     .optional()
     .describe("What receipts and answers call it; the store's name by default."),
-  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  location: about.location,
   url: secret.describe(
     'Where the address stands that notices are posted to: https, and no redirect is followed.',
   ),
@@ -18,10 +18,7 @@ export const recipientStore = z.strictObject({
     'Where the secret stands that signs each notice: base64 of 24 to 64 bytes, with or without whsec_.',
   ),
   sends: z.array(column).min(1).describe('The identifiers that the recipient gets, by name, and no others.'),
-  allow_private: z
-    .boolean()
-    .default(false)
-    .describe('Allows plain http and addresses of this machine and of private networks.'),
+  allow_private: allowPrivate,
   rate_per_minute: z
     .int()
     .min(1)

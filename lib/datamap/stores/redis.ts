@@ -1,14 +1,13 @@
 /** A team's own Redis, one node or a cluster, as lethe.yaml declares it. */
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, name, secret } from '../atoms.ts'
 
 const place = { name: name.describe('in counts and reports') }
 const template = z.string().min(1).max(1000)
 
 export const redisStore = z.strictObject({
   kind: z.literal('redis'),
-  owner: z.string().optional().describe('who answers for it'),
-  location: z.string().optional().describe('where it lies, for reports'),
+  ...about,
   url: secret.describe(
     'where the address stands: redis:// or rediss://, with /N for a database; any node of a cluster',
   ),

@@ -1,6 +1,6 @@
 /** Buckets of one S3 server, as lethe.yaml declares them. */
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, httpUrl, name, secret } from '../atoms.ts'
 
 const place = {
   name: name.describe('in counts and reports'),
@@ -10,13 +10,9 @@ const place = {
 export const s3Store = z
   .strictObject({
     kind: z.literal('s3'),
-    owner: z.string().optional().describe('who answers for it'),
-    location: z.string().optional().describe('where it lies, for reports'),
+    ...about,
     region: z.string().min(1).describe('of every bucket here; buckets elsewhere are another store'),
-    endpoint: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe('of an S3 server that is not AWS'),
+    endpoint: httpUrl.optional().describe('of an S3 server that is not AWS'),
     access_key: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
     secret_key: secret.optional(),
     places: z

@@ -1,13 +1,12 @@
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, name, secret } from '../atoms.ts'
 
 const apiName = /^[A-Za-z][A-Za-z0-9_]{0,79}$/
 const fieldName = /^[A-Za-z][A-Za-z0-9_]{0,79}(\.[A-Za-z][A-Za-z0-9_]{0,79}){0,5}$/
 
 export const salesforceStore = z.strictObject({
   kind: z.literal('salesforce'),
-  owner: z.string().optional().describe('Who answers for it: a team or a role.'),
-  location: z.string().optional().describe('Where the data stands: a country or a region.'),
+  ...about,
   url: z.url({ protocol: /^https$/ }).describe('My Domain: https://NAME.my.salesforce.com.'),
   client_id: secret.describe('Consumer key of the app with the client-credentials flow.'),
   client_secret: secret.describe(

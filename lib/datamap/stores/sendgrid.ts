@@ -1,10 +1,9 @@
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, name, secret } from '../atoms.ts'
 
 export const sendgridStore = z.strictObject({
   kind: z.literal('sendgrid'),
-  owner: z.string().optional().describe('Who answers for it: a team or a role.'),
-  location: z.string().optional().describe('Where the data stands: a country or a region.'),
+  ...about,
   api_key: secret.describe(
     'Key with the scopes recipients.erasejob.create and those of marketing contacts and suppressions.',
   ),

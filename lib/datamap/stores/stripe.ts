@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import { name, secret } from '../atoms.ts'
+import { about, name, secret } from '../atoms.ts'
 
 export const stripeStore = z
   .strictObject({
     kind: z.literal('stripe'),
-    owner: z.string().optional().describe('Who answers for it: a team or a role.'),
-    location: z.string().optional().describe('Where the data stands: a country or a region.'),
+    ...about,
     api_key: secret.describe(
       'Key that may read and write customers; for redaction also redaction jobs. A restricted key will do.',
     ),

@@ -1,11 +1,10 @@
 /** How lethe.yaml declares a service of the team's own that erases when it is told to. */
 import { z } from 'zod'
-import { column, name, secret } from '../atoms.ts'
+import { about, allowPrivate, column, name, secret } from '../atoms.ts'
 
 export const webhookStore = z.strictObject({
   kind: z.literal('webhook'),
-  owner: z.string().max(200).optional().describe('Who answers for it.'),
-  location: z.string().max(200).optional().describe('Where the data is, in words.'),
+  ...about,
   url: secret.describe(
     'Where the address stands that events are posted to: https, and no redirect is followed.',
   ),
@@ -14,10 +13,7 @@ export const webhookStore = z.strictObject({
   ),
   sends: z.array(column).min(1).describe('The identifiers that the service gets, by name, and no others.'),
   places: z.array(name).min(1).describe('Every place that the service may name in an answer.'),
-  allow_private: z
-    .boolean()
-    .default(false)
-    .describe('Allows plain http and addresses of this machine and of private networks.'),
+  allow_private: allowPrivate,
   rate_per_minute: z
     .int()
     .min(1)
