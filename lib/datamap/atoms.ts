@@ -27,5 +27,12 @@ export const goneStatuses = z
   .describe('Statuses that say there is nothing there; 403 where the origin answers so for what is missing.')
 /** Of a server on the web or in the team's own network. */
 export const httpUrl = z.url({ protocol: /^https?$/ })
+/** For a refinement: half of a pair would be dropped without a word, and whoever the environment names would be asked. */
+export function together(one: string, other: string) {
+  return [
+    (entry: Readonly<Record<string, unknown>>) => (entry[one] === undefined) === (entry[other] === undefined),
+    { message: `${one} and ${other} go together` },
+  ] as const
+}
 /** Where a secret or an address stands: never in the map itself. */
 export const secret = z.string().regex(/^(env:[A-Z][A-Z0-9_]*|file:\/.+)$/, '"env:NAME" or "file:/path"')

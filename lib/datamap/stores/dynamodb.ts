@@ -1,6 +1,6 @@
 /** Tables of DynamoDB in one region, as lethe.yaml declares them. */
 import { z } from 'zod'
-import { about, httpUrl, name, secret } from '../atoms.ts'
+import { about, httpUrl, name, secret, together } from '../atoms.ts'
 
 const place = z.strictObject({
   name: name.describe('in counts and reports'),
@@ -27,6 +27,4 @@ export const dynamodbStore = z
       .min(1)
       .describe('where a subject has items; each {name} stands for an identifier of the subject'),
   })
-  .refine((entry) => (entry.access_key === undefined) === (entry.secret_key === undefined), {
-    message: 'access_key and secret_key go together',
-  })
+  .refine(...together('access_key', 'secret_key'))

@@ -1,6 +1,6 @@
 /** How the map declares keys that are shredded with their subject. */
 import { z } from 'zod'
-import { about, httpUrl, secret } from '../atoms.ts'
+import { about, httpUrl, secret, together } from '../atoms.ts'
 
 const common = {
   kind: z.literal('keys'),
@@ -46,26 +46,28 @@ const openbao = z.strictObject({
     .describe('Where a subject has keys.'),
 })
 
-const kms = z.strictObject({
-  ...common,
-  backend: z.literal('kms').describe('AWS KMS.'),
-  region: z.string().min(1).describe('The region of the keys: eu-central-1.'),
-  endpoint: httpUrl.optional().describe("The address of a server that isn't AWS's."),
-  access_key_id: secret.optional().describe("Absent: the environment's own credentials (profile, role)."),
-  secret_access_key: secret.optional().describe('Belongs to access_key_id.'),
-  waiting_days: z
-    .int()
-    .min(7)
-    .max(30)
-    .default(7)
-    .describe(
-      'Days from the call to the destruction of the key, 7 to 30; it can be brought back until then.',
-    ),
-  places: z
-    .array(place)
-    .min(1)
-    .describe('Where a subject has keys: by alias (alias/patient-{id}) or by id ({key_id}).'),
-})
+const kms = z
+  .strictObject({
+    ...common,
+    backend: z.literal('kms').describe('AWS KMS.'),
+    region: z.string().min(1).describe('The region of the keys: eu-central-1.'),
+    endpoint: httpUrl.optional().describe("The address of a server that isn't AWS's."),
+    access_key_id: secret.optional().describe("Absent: the environment's own credentials (profile, role)."),
+    secret_access_key: secret.optional().describe('Belongs to access_key_id.'),
+    waiting_days: z
+      .int()
+      .min(7)
+      .max(30)
+      .default(7)
+      .describe(
+        'Days from the call to the destruction of the key, 7 to 30; it can be brought back until then.',
+      ),
+    places: z
+      .array(place)
+      .min(1)
+      .describe('Where a subject has keys: by alias (alias/patient-{id}) or by id ({key_id}).'),
+  })
+  .refine(...together('access_key_id', 'secret_access_key'))
 
 const akeyless = z.strictObject({
   ...common,

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { cloudfrontStore } from '../../../../lib/datamap/stores/cloudfront.ts'
 import { dynamodbStore } from '../../../../lib/datamap/stores/dynamodb.ts'
+import { keysStore } from '../../../../lib/datamap/stores/keys.ts'
 import { redisStore } from '../../../../lib/datamap/stores/redis.ts'
 import { s3Store } from '../../../../lib/datamap/stores/s3.ts'
 import type { DynamodbPlan } from '../../../../lib/erasers/stores/dynamodb/plan.ts'
@@ -30,6 +32,18 @@ const dynamodb = {
     { name: 'record', table: 'clinic', key: { pk: 'PATIENT#{id}' } },
     { name: 'mail', table: 'mails', index: 'by-email', key: { email: '{email}' } },
   ],
+}
+
+const cloudfront = {
+  kind: 'cloudfront',
+  distribution: 'E1ABCDEFGHIJKL',
+  places: [{ name: 'photos', path: '/photos/{id}.jpg' }],
+}
+const kms = {
+  kind: 'keys',
+  backend: 'kms',
+  region: 'eu-west-2',
+  places: [{ name: 'records', key: 'alias/patient-{id}' }],
 }
 
 test('what is declared is what an eraser takes', () => {
@@ -63,6 +77,8 @@ describe('refused is', () => {
       { ...dynamodb, places: [{ name: 'x', table: 't', key: {} }] },
     ],
     ['half of a pair of keys of AWS', dynamodbStore, { ...dynamodb, secret_key: 'env:KEY' }],
+    ['half of a pair of keys of CloudFront', cloudfrontStore, { ...cloudfront, access_key_id: 'env:KEY' }],
+    ['half of a pair of keys of KMS', keysStore, { ...kms, secret_access_key: 'env:KEY' }],
   ])('%s', (_, schema, entry) => {
     expect(schema.safeParse(entry).success).toBe(false)
   })
