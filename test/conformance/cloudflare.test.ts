@@ -1,13 +1,10 @@
-import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { cloudflareEraser, type CloudflarePlan } from '../../lib/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone } from '../support/cloudflare.ts'
-import { freePace } from '../support/http-server.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
+import { freePace, idOf, people, person } from '../support/erasing.ts'
 
 describeEraser('for Cloudflare', async (): Promise<EraserFixture<CloudflarePlan>> => {
   const server = await startCloudflare()
-  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
-  const id = (subject: SubjectRef) => subject.key[0] ?? ''
   const files = ['a', 'b', 'c']
   return {
     eraser: cloudflareEraser({
@@ -20,23 +17,23 @@ describeEraser('for Cloudflare', async (): Promise<EraserFixture<CloudflarePlan>
     }),
     plan: {
       places: [{ name: 'photos', template: `${server.url}/photos/{id}/{file}.jpg` }],
-      identifiers: (subject) => ({ id: [id(subject)], file: files }),
+      identifiers: (subject) => ({ id: [idOf(subject)], file: files }),
     },
     stranger: person(999_999),
     reset: () => Promise.resolve(server.reset()),
     seed(count) {
-      const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+      const subjects = people(count)
       for (const subject of subjects)
-        for (const file of files) server.edge.cached.add(`/photos/${id(subject)}/${file}.jpg`)
+        for (const file of files) server.edge.cached.add(`/photos/${idOf(subject)}/${file}.jpg`)
       return Promise.resolve(subjects)
     },
     request: (limit) => Promise.resolve({ runId: 'run-1', fence: 1n, limit }),
     lieAbout(subject) {
-      server.edge.lied.add(`/photos/${id(subject)}/b.jpg`)
+      server.edge.lied.add(`/photos/${idOf(subject)}/b.jpg`)
       return Promise.resolve()
     },
     refuse(subject) {
-      const paths = files.map((file) => `/photos/${id(subject)}/${file}.jpg`)
+      const paths = files.map((file) => `/photos/${idOf(subject)}/${file}.jpg`)
       for (const path of paths) server.refused.add(path)
       return Promise.resolve(() => Promise.resolve(server.refused.clear()))
     },

@@ -4,6 +4,7 @@ import { dynamodbEraser } from '../../lib/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults } from '../support/dynamodb-faults.ts'
 import { createTable, dropTables, putItems } from '../support/dynamodb-tables.ts'
+import { idOf, people, person } from '../support/erasing.ts'
 import { startMinistack } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -19,11 +20,9 @@ describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> =>
     patience: { firstMs: 1 },
     settleMs: 1,
   })
-  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
-  const id = (subject: SubjectRef) => subject.key[0] ?? ''
   /** Of a key as it stands in a request. */
   const isOf = (subject: SubjectRef) => (key: string) =>
-    key.includes(`"PATIENT#${id(subject)}"`) || key.includes(`"M${id(subject)}-`)
+    key.includes(`"PATIENT#${idOf(subject)}"`) || key.includes(`"M${idOf(subject)}-`)
   return {
     eraser,
     plan: {
@@ -32,7 +31,7 @@ describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> =>
         { name: 'consent', table: 'clinic', key: { pk: 'CONSENT', sk: 'PATIENT#{id}' } },
         { name: 'mail', table: 'mails', index: 'by-email', key: { email: '{email}' } },
       ],
-      identifiers: (subject) => ({ id: [id(subject)], email: [`p${id(subject)}@example.org`] }),
+      identifiers: (subject) => ({ id: [idOf(subject)], email: [`p${idOf(subject)}@example.org`] }),
     },
     stranger: person(999_999),
     async reset() {
@@ -42,18 +41,18 @@ describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> =>
       await createTable(client, 'mails', { id: 'S' }, { 'by-email': { email: 'S' } })
     },
     async seed(count) {
-      const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+      const subjects = people(count)
       for (const subject of subjects) {
-        const pk = { S: `PATIENT#${id(subject)}` }
-        const email = { S: `p${id(subject)}@example.org` }
+        const pk = { S: `PATIENT#${idOf(subject)}` }
+        const email = { S: `p${idOf(subject)}@example.org` }
         await putItems(client, 'clinic', [
           { pk, sk: { S: 'PROFILE' }, name: { S: 'x' } },
           { pk, sk: { S: 'VISIT#1' } },
           { pk: { S: 'CONSENT' }, sk: pk },
         ])
         await putItems(client, 'mails', [
-          { id: { S: `M${id(subject)}-1` }, email },
-          { id: { S: `M${id(subject)}-2` }, email },
+          { id: { S: `M${idOf(subject)}-1` }, email },
+          { id: { S: `M${idOf(subject)}-2` }, email },
         ])
       }
       return subjects

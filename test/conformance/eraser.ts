@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { summed, total } from '../../lib/counts/index.ts'
 import type { Eraser, EraseRequest, ErasePage, SubjectRef, Verification } from '../../lib/erasers/index.ts'
+import { never } from '../support/erasing.ts'
 
 export interface EraserFixture<P> {
   eraser: Eraser<P>
@@ -34,7 +35,6 @@ export interface EraserFixture<P> {
 
 /** No eraser needs more calls than this for what the suite gives it: more means it never ends. */
 const CALLS = 50
-const never = new AbortController().signal
 
 export function describeEraser<P>(name: string, makeFixture: () => Promise<EraserFixture<P>>): void {
   describe(`the eraser ${name}`, () => {

@@ -1,7 +1,8 @@
 import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
 import { startAkeyless } from '../support/akeyless.ts'
-import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
+import { freePace, idOf, people, person, request } from '../support/erasing.ts'
+import { keysPlan } from '../support/keys-stage.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan>> => {

@@ -1,8 +1,9 @@
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
 import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
+import { freePace, idOf, people, person, request } from '../support/erasing.ts'
 import { startHttpBetween } from '../support/http-between.ts'
-import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
+import { keysPlan } from '../support/keys-stage.ts'
 import { startMinistack } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 

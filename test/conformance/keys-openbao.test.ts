@@ -1,7 +1,8 @@
 import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
 import type { KeyPlace, KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
+import { freePace, idOf, people, person, request } from '../support/erasing.ts'
 import { startHttpBetween } from '../support/http-between.ts'
-import { freePace, idOf, keysPlan, people, person, request } from '../support/keys-stage.ts'
+import { keysPlan } from '../support/keys-stage.ts'
 import { startOpenbao } from '../support/openbao.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 

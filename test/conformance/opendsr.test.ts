@@ -1,13 +1,12 @@
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { opendsrEraser } from '../../lib/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../lib/erasers/processors/opendsr/requests.ts'
-import { freePace } from '../support/http-server.ts'
+import { freePace, people, person } from '../support/erasing.ts'
 import { authorization, startOpendsrProcessor } from '../support/opendsr-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan>> => {
   const processor = await startOpendsrProcessor()
-  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
   const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
   // A run that goes on asks under its ids; a test is a run.
   let run = 0
@@ -35,7 +34,7 @@ describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan>> => {
       return Promise.resolve()
     },
     seed(count) {
-      const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+      const subjects = people(count)
       for (const subject of subjects) processor.profiles.add(email(subject))
       return Promise.resolve(subjects)
     },

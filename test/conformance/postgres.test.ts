@@ -1,13 +1,12 @@
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
-import { postgresEraser, raiseFence, type SubjectRef } from '../../lib/erasers/index.ts'
+import { postgresEraser, raiseFence } from '../../lib/erasers/index.ts'
+import { idOf, person } from '../support/erasing.ts'
 import { openSmallClinic } from '../support/small-clinic.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan>> => {
   const clinic = await openSmallClinic()
   const { db, plan } = clinic
-  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
-  const id = (subject: SubjectRef) => subject.key[0] ?? ''
   return {
     eraser: postgresEraser(db, {
       pseudonymKey: 'secret of the tests',
@@ -33,13 +32,13 @@ describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan>> 
     async lieAbout(subject) {
       await db.execute(
         `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-           IF OLD.person_ref = ${Number(id(subject))} THEN RETURN NULL; END IF; RETURN OLD; END $$`,
+           IF OLD.person_ref = ${Number(idOf(subject))} THEN RETURN NULL; END IF; RETURN OLD; END $$`,
       )
       await db.execute(`CREATE TRIGGER lies BEFORE DELETE ON samples FOR EACH ROW EXECUTE FUNCTION swallow()`)
     },
     async refuse(subject) {
       await db.execute(`CREATE TABLE obstacles (person_id bigint REFERENCES people)`)
-      await db.execute(`INSERT INTO obstacles VALUES ($1)`, [id(subject)])
+      await db.execute(`INSERT INTO obstacles VALUES ($1)`, [idOf(subject)])
       return async () => {
         await db.execute(`DROP TABLE obstacles`)
       }
@@ -47,7 +46,7 @@ describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan>> 
     async retain(subject) {
       await db.execute(
         `INSERT INTO invoices (person_id, name, keep_until) VALUES ($1, 'x', now() + interval '1 year')`,
-        [id(subject)],
+        [idOf(subject)],
       )
     },
     async overtaken() {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../lib/erasers/processors/posthog/eraser.ts'
-import { openPace } from '../support/pace.ts'
+import { freePace, person } from '../support/erasing.ts'
 import { startPosthog } from '../support/posthog.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -9,11 +9,10 @@ import { describeEraser, type EraserFixture } from './eraser.ts'
 describeEraser('for PostHog', async (): Promise<EraserFixture<PosthogPlan>> => {
   const posthog = await startPosthog()
   const { url, apiKey } = posthog
-  const person = (number: number): SubjectRef => ({ kind: 'person', key: [String(number)] })
   const uuidOf = ({ key: [id = ''] }: SubjectRef) =>
     posthog.persons.find(({ distinctIds }) => distinctIds.includes(`user-${id}`))?.uuid ?? ''
   return {
-    eraser: posthogEraser({ store: 'analytics', url, project: '7', apiKey, pace: openPace() }),
+    eraser: posthogEraser({ store: 'analytics', url, project: '7', apiKey, pace: freePace() }),
     plan: {
       distinctId: 'id',
       email: 'email',

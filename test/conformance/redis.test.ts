@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { redisEraser } from '../../lib/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../lib/erasers/stores/redis/plan.ts'
+import { idOf, people, person } from '../support/erasing.ts'
 import { startProxy, startRedis } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -22,8 +23,6 @@ describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
   const url = new URL(proxy.rewrite(server.url))
   url.username = 'eraser'
   url.password = 'of-the-tests'
-  const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
-  const id = (subject: SubjectRef) => subject.key[0] ?? ''
   const letIn = (...keys: string[]) =>
     redis.acl('SETUSER', 'eraser', 'reset', 'on', '>of-the-tests', '+@all', '%R~*', ...keys)
   let seeded: SubjectRef[] = []
@@ -31,7 +30,7 @@ describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
   return {
     eraser: redisEraser({ name: 'sessions', url: url.toString() }),
     plan: {
-      identifiers: (subject) => ({ id: [id(subject)] }),
+      identifiers: (subject) => ({ id: [idOf(subject)] }),
       places: [
         { name: 'profiles', key: 'profile:{id}' },
         { name: 'carts', scan: 'user:{id}:*' },
@@ -45,21 +44,21 @@ describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
       await letIn('~*')
     },
     async seed(count) {
-      seeded = Array.from({ length: count }, (_, place) => person(place + 1))
+      seeded = people(count)
       for (const subject of seeded) {
-        await redis.set(`profile:${id(subject)}`, 'x')
-        await redis.mset(`user:${id(subject)}:cart`, 'x', `user:${id(subject)}:seen`, 'x')
-        await redis.sadd('online-users', id(subject))
+        await redis.set(`profile:${idOf(subject)}`, 'x')
+        await redis.mset(`user:${idOf(subject)}:cart`, 'x', `user:${idOf(subject)}:seen`, 'x')
+        await redis.sadd('online-users', idOf(subject))
       }
       return seeded
     },
     request: (limit) => Promise.resolve({ runId: 'run', fence: 1n, limit }),
     lieAbout(subject) {
-      liedAbout = `profile:${id(subject)}`
+      liedAbout = `profile:${idOf(subject)}`
       return Promise.resolve()
     },
     async refuse(subject) {
-      const others = seeded.filter((other) => other !== subject).map(id)
+      const others = seeded.filter((other) => other !== subject).map(idOf)
       await letIn('~online-users', ...others.flatMap((other) => [`~profile:${other}`, `~user:${other}:*`]))
       return async () => {
         await letIn('~*')

@@ -10,6 +10,7 @@ import {
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { s3Eraser } from '../../lib/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../lib/erasers/stores/s3/plan.ts'
+import { idOf, people, person } from '../support/erasing.ts'
 import { askedToDelete, isDelete, startS3Between } from '../support/s3-between.ts'
 import { sharedS3 } from '../support/shared.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
@@ -20,13 +21,11 @@ describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
   const between = await startS3Between(endpoint)
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
   const eraser = s3Eraser({ store: 'files', region, endpoint: between.endpoint, credentials })
-  const id = (subject: SubjectRef) => subject.key[0] ?? ''
-  const person = (number: number): SubjectRef => ({ kind: 'person', key: [String(number)] })
   const files = { name: 'files', bucket: '', prefix: 'people/{id}/' }
   const letters = { name: 'letters', bucket: '', key: '{letter}' }
   const plan = {
     places: [files, letters],
-    identifiers: (subject: SubjectRef) => ({ id: [id(subject)], letter: [`letters/${id(subject)}.pdf`] }),
+    identifiers: (subject: SubjectRef) => ({ id: [idOf(subject)], letter: [`letters/${idOf(subject)}.pdf`] }),
   }
   const put = ({ bucket }: { bucket: string }, Key: string, lock: object = {}) =>
     client.send(
@@ -48,21 +47,21 @@ describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
     },
     // Two versions of a file, one more under a delete marker, and a letter in another bucket.
     async seed(count) {
-      const people = Array.from({ length: count }, (_, place) => person(place + 1))
-      for (const one of people) {
-        await put(files, `people/${id(one)}/scan`)
-        await put(files, `people/${id(one)}/scan`)
-        await put(files, `people/${id(one)}/old`)
-        await client.send(new DeleteObjectCommand({ Bucket: files.bucket, Key: `people/${id(one)}/old` }))
-        await put(letters, `letters/${id(one)}.pdf`)
+      const subjects = people(count)
+      for (const one of subjects) {
+        await put(files, `people/${idOf(one)}/scan`)
+        await put(files, `people/${idOf(one)}/scan`)
+        await put(files, `people/${idOf(one)}/old`)
+        await client.send(new DeleteObjectCommand({ Bucket: files.bucket, Key: `people/${idOf(one)}/old` }))
+        await put(letters, `letters/${idOf(one)}.pdf`)
       }
-      return people
+      return subjects
     },
     request: async (limit) => ({ runId: randomUUID(), fence: 1n, limit }),
     async lieAbout(subject) {
       between.answer = (seen) => {
         const asked = isDelete(seen) ? askedToDelete(seen) : []
-        if (!asked.some(({ key }) => key.includes(id(subject)))) return null
+        if (!asked.some(({ key }) => key.includes(idOf(subject)))) return null
         const done = asked.map(
           ({ key, versionId }) => `<Deleted><Key>${key}</Key><VersionId>${versionId}</VersionId></Deleted>`,
         )
@@ -74,7 +73,7 @@ describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
         Effect: 'Deny',
         Principal: '*',
         Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
-        Resource: `arn:aws:s3:::${files.bucket}/people/${id(subject)}/*`,
+        Resource: `arn:aws:s3:::${files.bucket}/people/${idOf(subject)}/*`,
       }
       const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [deny] })
       await client.send(new PutBucketPolicyCommand({ Bucket: files.bucket, Policy }))
@@ -83,7 +82,7 @@ describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
       }
     },
     async retain(subject) {
-      await put(files, `people/${id(subject)}/invoice`, {
+      await put(files, `people/${idOf(subject)}/invoice`, {
         ObjectLockMode: 'COMPLIANCE',
         ObjectLockRetainUntilDate: new Date(Date.now() + 3_600_000),
       })

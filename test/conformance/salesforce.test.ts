@@ -2,20 +2,19 @@ import { randomUUID } from 'node:crypto'
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { salesforceEraser } from '../../lib/erasers/processors/salesforce/eraser.ts'
 import type { SalesforcePlan } from '../../lib/erasers/processors/salesforce/plan.ts'
-import { openPace } from '../support/pace.ts'
+import { freePace, people, person } from '../support/erasing.ts'
 import { startSalesforce } from '../support/salesforce.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan>> => {
   const salesforce = await startSalesforce()
   const { url, clientId, clientSecret } = salesforce
-  const person = (number: number): SubjectRef => ({ kind: 'person', key: [String(number)] })
   const email = (subject: SubjectRef) => `person.${subject.key[0]}@example.org`
   const contactOf = (subject: SubjectRef) =>
     salesforce.records.find(({ type, fields }) => type === 'Contact' && fields['Email'] === email(subject))
       ?.id ?? ''
   return {
-    eraser: salesforceEraser({ store: 'crm', url, clientId, clientSecret, pace: openPace() }),
+    eraser: salesforceEraser({ store: 'crm', url, clientId, clientSecret, pace: freePace() }),
     plan: {
       objects: [
         { name: 'Case', where: { 'Contact.Email': 'email', SuppliedEmail: 'email' } },
@@ -26,13 +25,13 @@ describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan>
     stranger: person(999_999),
     reset: async () => salesforce.empty(),
     async seed(count) {
-      const people = Array.from({ length: count }, (_, place) => person(place + 1))
-      for (const one of people) {
+      const subjects = people(count)
+      for (const one of subjects) {
         salesforce.add('Contact', { Email: email(one) })
         salesforce.add('Case', { 'Contact.Email': email(one), SuppliedEmail: null })
         salesforce.add('Case', { 'Contact.Email': email(one), SuppliedEmail: email(one) })
       }
-      return people
+      return subjects
     },
     request: async (limit) => ({ runId: randomUUID(), fence: 1n, limit }),
     lieAbout: async (subject) => {

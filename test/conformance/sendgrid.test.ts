@@ -1,5 +1,6 @@
 import type { SendgridPlan } from '../../lib/erasers/processors/sendgrid/plan.ts'
-import { mailOf, openSendgridHouse, person, request } from '../support/sendgrid-house.ts'
+import { person, request } from '../support/erasing.ts'
+import { mailOf, openSendgridHouse } from '../support/sendgrid-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for SendGrid', async (): Promise<EraserFixture<SendgridPlan>> => {

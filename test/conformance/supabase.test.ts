@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { supabaseEraser, type SupabasePlan } from '../../lib/erasers/processors/supabase/eraser.ts'
-import { openPace } from '../support/pace.ts'
+import { freePace } from '../support/erasing.ts'
 import { startSupabase } from '../support/supabase.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -12,7 +12,7 @@ const fixture = (by: 'id' | 'email') => async (): Promise<EraserFixture<Supabase
   const person = (id: string, email: string): SubjectRef => ({ kind: 'person', key: [id, email] })
   const idOf = ({ key }: SubjectRef) => key[0] ?? ''
   return {
-    eraser: supabaseEraser({ store: 'auth', url, secretKey, pace: openPace() }),
+    eraser: supabaseEraser({ store: 'auth', url, secretKey, pace: freePace() }),
     plan: {
       ...(by === 'id' ? { user: 'id' } : { email: 'email' }),
       identifiers: ({ key: [id = '', email = ''] }) => ({ id: [id], email: [email] }),

@@ -1,6 +1,6 @@
 import { type SubjectRef } from '../../lib/erasers/index.ts'
 import { webhookEraser, type WebhookPlan } from '../../lib/erasers/processors/webhook/eraser.ts'
-import { freePace } from '../support/http-server.ts'
+import { freePace, people, person } from '../support/erasing.ts'
 import { startWebhookProcessor } from '../support/webhook-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -9,7 +9,6 @@ for (const slow of [false, true])
     slow ? 'for a processor of our own that works on after its answer' : 'for a processor of our own',
     async (): Promise<EraserFixture<WebhookPlan>> => {
       const processor = await startWebhookProcessor()
-      const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
       const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
       const stranger = person(999_999)
       return {
@@ -32,7 +31,7 @@ for (const slow of [false, true])
           return Promise.resolve()
         },
         seed(count) {
-          const subjects = Array.from({ length: count }, (_, place) => person(place + 1))
+          const subjects = people(count)
           for (const subject of subjects) processor.letters.set(email(subject), 3)
           return Promise.resolve(subjects)
         },

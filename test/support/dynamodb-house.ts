@@ -1,6 +1,6 @@
 /** A DynamoDB server with the faults before it, a client past them, and what a test of the eraser needs. */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { type EraseRequest, type Identifiers, type SubjectRef } from '../../lib/erasers/index.ts'
+import { type Identifiers } from '../../lib/erasers/index.ts'
 import { dynamodbEraser, type DynamodbEraserOptions } from '../../lib/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlace, DynamodbPlan } from '../../lib/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults, type DynamodbFaults } from './dynamodb-faults.ts'
@@ -47,16 +47,6 @@ export async function openDynamodbHouse(): Promise<DynamodbHouse> {
     },
   }
 }
-
-export const never = new AbortController().signal
-
-export const request = (limit = 1000): EraseRequest => ({
-  runId: '00000000-0000-0000-0000-000000000001',
-  fence: 1n,
-  limit,
-})
-
-export const person = (id: string): SubjectRef => ({ kind: 'person', key: [id] })
 
 /** A person's `id` is its key; `more` gives other identifiers. */
 export function planOf(

@@ -57,16 +57,3 @@ export async function startHttp(
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Reply {
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
 }
-
-/** A vendor without a limit; it notes what it was told. */
-export function freePace(): { turn(): Promise<void>; rest(seconds: number): Promise<void>; rests: number[] } {
-  const rests: number[] = []
-  return {
-    rests,
-    turn: () => Promise.resolve(),
-    rest(seconds) {
-      rests.push(seconds)
-      return Promise.resolve()
-    },
-  }
-}

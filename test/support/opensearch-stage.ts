@@ -1,7 +1,7 @@
 /** Indices and documents for the tests of the eraser for OpenSearch. */
 import type { SubjectRef } from '../../lib/erasers/index.ts'
 import type { OpensearchPlan } from '../../lib/erasers/stores/opensearch/plan.ts'
-import { idOf } from './keys-stage.ts'
+import { idOf } from './erasing.ts'
 import type { OpensearchServer } from './opensearch.ts'
 
 /** Visits of each person by id, in two indices behind one alias; mails by address. */

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { type SubjectRef, type Verification } from '../../lib/erasers/index.ts'
 import { s3Eraser, type S3Eraser } from '../../lib/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../lib/erasers/stores/s3/plan.ts'
+import { never } from './erasing.ts'
 import { startS3Between, type S3Between } from './s3-between.ts'
 import type { S3Address } from './s3.ts'
 import { sharedS3 } from './shared.ts'
@@ -21,7 +22,6 @@ export let client: S3Client
 export let between: S3Between
 export let eraser: S3Eraser
 export let bucket: string
-export const never = new AbortController().signal
 export const one: SubjectRef = { kind: 'patient', key: ['1'] }
 export const two: SubjectRef = { kind: 'patient', key: ['2'] }
 

@@ -2,10 +2,8 @@
 import { type Eraser } from '../../lib/erasers/index.ts'
 import { stripeEraser } from '../../lib/erasers/processors/stripe/eraser.ts'
 import type { StripeEraserOptions, StripePlan } from '../../lib/erasers/processors/stripe/plan.ts'
-import { openPace } from './sendgrid-house.ts'
+import { freePace } from './erasing.ts'
 import { startStripe, type StripeServer } from './stripe.ts'
-
-export { mailOf, never, openPace, person, request } from './sendgrid-house.ts'
 
 export interface StripeHouse {
   server: StripeServer
@@ -24,7 +22,7 @@ export async function openStripeHouse(): Promise<StripeHouse> {
       stripeEraser({
         name: 'billing',
         apiKey: 'sk_test_of_the_tests',
-        pace: openPace(),
+        pace: freePace(),
         baseUrl: server.baseUrl,
         patience: { deadlineMs: 2000, attempts: 1 },
         ...options,

@@ -1,18 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   cloudflareEraser,
   type CloudflareEraserOptions,
   type CloudflarePlan,
 } from '../../../../../lib/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone, type CloudflareServer } from '../../../../support/cloudflare.ts'
-import { freePace, json } from '../../../../support/http-server.ts'
+import { freePace, never, person } from '../../../../support/erasing.ts'
+import { json } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'
 
-const never = new AbortController().signal
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
-const person = (id: string): SubjectRef => ({ kind: 'person', key: [id] })
 const request = { runId: 'run-1', fence: 1n, limit: 1000 }
 
 describe('the eraser for Cloudflare', () => {

@@ -1,18 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import {
   cloudfrontEraser,
   type CloudfrontEraserOptions,
   type CloudfrontPlan,
 } from '../../../../../lib/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront, xmlError, type CloudfrontServer } from '../../../../support/cloudfront.ts'
-import { freePace } from '../../../../support/http-server.ts'
+import { freePace, never, person } from '../../../../support/erasing.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'
 
-const never = new AbortController().signal
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
-const person = (id: string): SubjectRef => ({ kind: 'person', key: [id] })
 const plan: CloudfrontPlan = {
   places: [{ name: 'photos', template: '/photos/{id}.jpg' }],
   identifiers: ({ key }) => ({ id: key }),

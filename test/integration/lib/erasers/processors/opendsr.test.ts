@@ -6,7 +6,8 @@ import {
   type OpendsrEraserOptions,
 } from '../../../../../lib/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../../../../lib/erasers/processors/opendsr/requests.ts'
-import { freePace, json } from '../../../../support/http-server.ts'
+import { freePace, never } from '../../../../support/erasing.ts'
+import { json } from '../../../../support/http-server.ts'
 import {
   authorization,
   startOpendsrProcessor,
@@ -14,7 +15,6 @@ import {
 } from '../../../../support/opendsr-processor.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'
 
-const never = new AbortController().signal
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
 const address = 'canary@example.org'

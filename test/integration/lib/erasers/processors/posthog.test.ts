@@ -1,16 +1,13 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../../../../lib/erasers/processors/posthog/eraser.ts'
 import type { PosthogOptions } from '../../../../../lib/erasers/processors/posthog/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'
-import { openPace } from '../../../../support/pace.ts'
+import { freePace, never, request } from '../../../../support/erasing.ts'
 import { startPosthog, type FakePosthog } from '../../../../support/posthog.ts'
 import { startProxy } from '../../../../support/servers.ts'
 
-const never = new AbortController().signal
 const quick = { deadlineMs: 400, attempts: 1 }
-const request = (limit = 1000) => ({ runId: randomUUID(), fence: 1n, limit })
 const person = (id: string, email = `${id}@example.org`): SubjectRef => ({ kind: 'person', key: [id, email] })
 const byId: PosthogPlan = { distinctId: 'id', identifiers: ({ key: [id = ''] }) => ({ id: [id] }) }
 const byEmail: PosthogPlan = {
@@ -32,7 +29,7 @@ describe('PostHog', () => {
       url: posthog.url,
       project: '7',
       apiKey: posthog.apiKey,
-      pace: openPace(),
+      pace: freePace(),
       patience: { deadlineMs: 5000 },
       ...more,
     })
@@ -149,7 +146,7 @@ describe('PostHog', () => {
 
   test('a lost answer to a deletion changes nothing, and a 429 is waited for', async () => {
     posthog.add(['ann'], 'ann@example.org', 1)
-    const pace = openPace()
+    const pace = freePace()
     const faults = [{ before: { status: 429, headers: { 'retry-after': '0' } } }, { after: 'cut' as const }]
     posthog.fault = ({ path }) => (path.includes('bulk_delete') ? (faults.shift() ?? null) : null)
     await open({ pace }).erase([person('ann')], byId, request(), never)

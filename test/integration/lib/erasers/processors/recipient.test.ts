@@ -5,11 +5,9 @@ import {
   type RecipientOptions,
   type RecipientPlan,
 } from '../../../../../lib/erasers/processors/recipient/eraser.ts'
-import { freePace } from '../../../../support/http-server.ts'
+import { freePace, never, person } from '../../../../support/erasing.ts'
 import { startRecipient, type Recipient } from '../../../../support/recipient.ts'
 
-const never = new AbortController().signal
-const person = (id: number): SubjectRef => ({ kind: 'person', key: [String(id)] })
 const plan: RecipientPlan = {
   sends: ['email'],
   identifiers: ({ key: [id = ''] }) =>

@@ -1,17 +1,12 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import { salesforceEraser } from '../../../../../lib/erasers/processors/salesforce/eraser.ts'
 import type { SalesforceOptions } from '../../../../../lib/erasers/processors/salesforce/client.ts'
 import type { SalesforcePlan } from '../../../../../lib/erasers/processors/salesforce/plan.ts'
 import { breakEach } from '../../../../support/break-each.ts'
-import { openPace } from '../../../../support/pace.ts'
+import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import { DELETED_AT, startSalesforce, type FakeSalesforce } from '../../../../support/salesforce.ts'
 import { startProxy } from '../../../../support/servers.ts'
 
-const never = new AbortController().signal
-const person = (email: string): SubjectRef => ({ kind: 'person', key: [email] })
-const request = (limit = 1000) => ({ runId: randomUUID(), fence: 1n, limit })
 const quick = { deadlineMs: 400, attempts: 1 }
 
 describe('Salesforce', () => {
@@ -32,7 +27,7 @@ describe('Salesforce', () => {
       url: salesforce.url,
       clientId: salesforce.clientId,
       clientSecret: salesforce.clientSecret,
-      pace: openPace(),
+      pace: freePace(),
       patience: { deadlineMs: 5000 },
       ...more,
     })
@@ -222,7 +217,7 @@ describe('Salesforce', () => {
     })
 
     test('with the wait that a 429 asks for, and goes on after a short one', async () => {
-      const pace = openPace()
+      const pace = freePace()
       const throttle = (after: string) => {
         let told = 0
         salesforce.fault = ({ method }) =>

@@ -1,14 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ErasePage, SubjectRef } from '../../../../../lib/erasers/index.ts'
-import {
-  mailOf,
-  never,
-  openPace,
-  openSendgridHouse,
-  person,
-  request,
-  type SendgridHouse,
-} from '../../../../support/sendgrid-house.ts'
+import { freePace, never, person, request } from '../../../../support/erasing.ts'
+import { mailOf, openSendgridHouse, type SendgridHouse } from '../../../../support/sendgrid-house.ts'
 import { startProxy } from '../../../../support/servers.ts'
 
 let house: SendgridHouse
@@ -254,7 +247,7 @@ describe('a call that fails', () => {
   const verify = (options = {}) => house.eraser(options).verify([person('p1')], house.plan, never)
 
   test('is made again after as long as SendGrid asked for, which all workers are told', async () => {
-    const pace = openPace()
+    const pace = freePace()
     let limited = 1
     house.server.fail = () =>
       limited-- > 0 ? { status: 429, headers: { 'x-ratelimit-reset': '0' }, body: {} } : undefined

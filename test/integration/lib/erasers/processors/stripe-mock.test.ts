@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import {
   canConnect,
   freePort,
@@ -18,7 +19,6 @@ import {
 import { stripeEraser } from '../../../../../lib/erasers/processors/stripe/eraser.ts'
 import type { StripePlan } from '../../../../../lib/erasers/processors/stripe/plan.ts'
 import { findProgram } from '../../../../support/servers.ts'
-import { never, openPace, person, request } from '../../../../support/stripe-house.ts'
 
 let folder: string
 let mock: ServerProcess
@@ -48,7 +48,7 @@ const eraser = (options = {}) =>
   stripeEraser({
     name: 'billing',
     apiKey: 'sk_test_123',
-    pace: openPace(),
+    pace: freePace(),
     baseUrl: `http://127.0.0.1:${port}`,
     patience: { attempts: 1 },
     ...options,

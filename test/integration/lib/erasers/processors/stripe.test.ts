@@ -1,15 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ErasePage } from '../../../../../lib/erasers/index.ts'
 import type { StripeEraserOptions } from '../../../../../lib/erasers/processors/stripe/plan.ts'
+import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import { startProxy } from '../../../../support/servers.ts'
-import {
-  never,
-  openPace,
-  openStripeHouse,
-  person,
-  request,
-  type StripeHouse,
-} from '../../../../support/stripe-house.ts'
+import { openStripeHouse, type StripeHouse } from '../../../../support/stripe-house.ts'
 
 let house: StripeHouse
 beforeAll(async () => {
@@ -230,7 +224,7 @@ describe('a call that fails', () => {
   const verify = (options = {}) => house.eraser(options).verify([person('p1')], house.byEmail, never)
 
   test('by the limit waits as long as Stripe says, and all workers are told', async () => {
-    const pace = openPace()
+    const pace = freePace()
     let limited = 1
     house.server.fail = () =>
       limited-- > 0

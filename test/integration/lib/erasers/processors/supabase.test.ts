@@ -1,17 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
 import { supabaseEraser, type SupabasePlan } from '../../../../../lib/erasers/processors/supabase/eraser.ts'
 import type { SupabaseOptions } from '../../../../../lib/erasers/processors/supabase/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'
-import { openPace } from '../../../../support/pace.ts'
+import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import { startProxy } from '../../../../support/servers.ts'
 import { startSupabase, type FakeSupabase } from '../../../../support/supabase.ts'
 
-const never = new AbortController().signal
 const quick = { deadlineMs: 400, attempts: 1 }
-const request = (limit = 1000) => ({ runId: randomUUID(), fence: 1n, limit })
-const person = (value: string): SubjectRef => ({ kind: 'person', key: [value] })
 const byId: SupabasePlan = { user: 'id', identifiers: ({ key }) => ({ id: key }) }
 const byEmail: SupabasePlan = { email: 'email', identifiers: ({ key }) => ({ email: key }) }
 
@@ -28,7 +24,7 @@ describe('Supabase Auth', () => {
       store: 'auth',
       url: supabase.url,
       secretKey: supabase.secretKey,
-      pace: openPace(),
+      pace: freePace(),
       patience: { deadlineMs: 5000 },
       ...more,
     })
@@ -123,7 +119,7 @@ describe('Supabase Auth', () => {
 
   test('a lost answer to a deletion changes nothing, a 429 is waited for, a redirect is not followed', async () => {
     const [id = ''] = seed(1)
-    const pace = openPace()
+    const pace = freePace()
     const faults = [
       { before: { status: 429, headers: { 'retry-after': '0' }, body: {} } },
       { after: 'cut' as const },

@@ -5,11 +5,11 @@ import {
   type WebhookEraserOptions,
   type WebhookPlan,
 } from '../../../../../lib/erasers/processors/webhook/eraser.ts'
-import { freePace, json, type Reply } from '../../../../support/http-server.ts'
+import { freePace, never } from '../../../../support/erasing.ts'
+import { json, type Reply } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'
 import { startWebhookProcessor, type WebhookProcessor } from '../../../../support/webhook-processor.ts'
 
-const never = new AbortController().signal
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
 const person: SubjectRef = { kind: 'person', key: ['1'] }

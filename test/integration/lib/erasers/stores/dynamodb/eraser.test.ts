@@ -1,14 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createTable, dropTables, itemsIn, putItems } from '../../../../../support/dynamodb-tables.ts'
-import {
-  never,
-  openDynamodbHouse,
-  person,
-  planOf,
-  request,
-  type DynamodbHouse,
-} from '../../../../../support/dynamodb-house.ts'
+import { openDynamodbHouse, planOf, type DynamodbHouse } from '../../../../../support/dynamodb-house.ts'
+import { never, person, request } from '../../../../../support/erasing.ts'
 
 let house: DynamodbHouse
 beforeAll(async () => {

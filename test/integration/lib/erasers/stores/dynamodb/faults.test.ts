@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createTable, dropTables, itemsIn, putItems } from '../../../../../support/dynamodb-tables.ts'
-import {
-  never,
-  openDynamodbHouse,
-  person,
-  planOf,
-  request,
-  type DynamodbHouse,
-} from '../../../../../support/dynamodb-house.ts'
+import { openDynamodbHouse, planOf, type DynamodbHouse } from '../../../../../support/dynamodb-house.ts'
+import { never, person, request } from '../../../../../support/erasing.ts'
 import { startProxy } from '../../../../../support/servers.ts'
 
 let house: DynamodbHouse

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
 import { startAkeyless, type AkeylessServer } from '../../../../../support/akeyless.ts'
-import { freePace, keysPlan, never, people, person, request } from '../../../../../support/keys-stage.ts'
+import { freePace, never, people, person, request } from '../../../../../support/erasing.ts'
+import { keysPlan } from '../../../../../support/keys-stage.ts'
 import { startProxy } from '../../../../../support/servers.ts'
 
 const plan = keysPlan([{ name: 'records', key: '/records/{id}' }])

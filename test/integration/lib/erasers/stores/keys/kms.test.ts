@@ -7,8 +7,9 @@ import {
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
+import { freePace, idOf, never, person, request } from '../../../../../support/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
-import { freePace, idOf, keysPlan, never, person, request } from '../../../../../support/keys-stage.ts'
+import { keysPlan } from '../../../../../support/keys-stage.ts'
 import { startMinistack, startProxy, type MinistackServer } from '../../../../../support/servers.ts'
 
 const plan = keysPlan([{ name: 'records', key: 'alias/patient-{id}' }])

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { opensearchEraser } from '../../../../../../lib/erasers/stores/opensearch/eraser.ts'
 import type { OpensearchOptions } from '../../../../../../lib/erasers/stores/opensearch/client.ts'
 import type { OpensearchPlace } from '../../../../../../lib/erasers/stores/opensearch/plan.ts'
+import { freePace, never, people, person, request } from '../../../../../support/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
-import { freePace, never, people, person, request } from '../../../../../support/keys-stage.ts'
 import {
   addPeople,
   addVisit,

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { redisEraser } from '../../../../../../lib/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../../../../../lib/erasers/stores/redis/plan.ts'
+import { never } from '../../../../../support/erasing.ts'
 import { startRedisCluster, type RedisCluster } from '../../../../../support/redis-cluster.ts'
 
-const never = new AbortController().signal
 const people = Array.from({ length: 30 }, (_, id) => ({ kind: 'person', key: [String(id)] }))
 const plan: RedisPlan = {
   identifiers: (subject) => ({ id: subject.key }),

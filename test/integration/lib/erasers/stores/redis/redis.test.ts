@@ -3,11 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type SubjectRef } from '../../../../../../lib/erasers/index.ts'
 import { redisEraser } from '../../../../../../lib/erasers/stores/redis/eraser.ts'
 import type { RedisPlace, RedisPlan } from '../../../../../../lib/erasers/stores/redis/plan.ts'
+import { never, person } from '../../../../../support/erasing.ts'
 import { startProxy, startRedis, type RedisServer } from '../../../../../support/servers.ts'
 
-const never = new AbortController().signal
 const request = { runId: 'run', fence: 1n, limit: 1000 }
-const person = (id: string): SubjectRef => ({ kind: 'person', key: [id] })
 const planOf = (...places: RedisPlace[]) => ({
   identifiers: (subject: SubjectRef) => ({ id: subject.key }),
   places,

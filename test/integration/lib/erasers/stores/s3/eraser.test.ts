@@ -9,6 +9,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../lib/erasers/index.ts'
 import type { S3Plan } from '../../../../../../lib/erasers/stores/s3/plan.ts'
+import { never } from '../../../../../support/erasing.ts'
 import { askedToDelete, isDelete } from '../../../../../support/s3-between.ts'
 import {
   stageS3,
@@ -16,7 +17,6 @@ import {
   between,
   eraser,
   bucket,
-  never,
   one,
   two,
   makeBucket,

@@ -1,6 +1,7 @@
 /** The eraser for S3 before a server that is busy, away or half heard. */
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
+import { never } from '../../../../../support/erasing.ts'
 import { askedToDelete, isDelete } from '../../../../../support/s3-between.ts'
 import {
   stageS3,
@@ -9,7 +10,6 @@ import {
   between,
   eraser,
   bucket,
-  never,
   one,
   openEraser,
   makeBucket,
