@@ -2,8 +2,8 @@
  * Akeyless's HTTP interface, as far as its OpenAPI document (2.0) and its own clients' answers tell: /auth, /validate-token,
  * /describe-item, /delete-item and /delete-items. Nobody publishes a server of it.
  */
-import { createServer } from 'node:http'
 import { z } from 'zod'
+import { json, startHttp, type HttpServer } from './http-server.ts'
 
 export interface AkeylessItem {
   type: 'AES256GCM' | 'STATIC_SECRET'
@@ -12,10 +12,7 @@ export interface AkeylessItem {
   deletionDate?: string
 }
 
-export interface AkeylessServer {
-  url: string
-  host: string
-  port: number
+export interface AkeylessServer extends HttpServer {
   accessId: string
   accessKey: string
   items: Map<string, AkeylessItem>
@@ -29,7 +26,6 @@ export interface AkeylessServer {
   lies: ((name: string) => boolean) | undefined
   /** Ends every token that was given. */
   forgetTokens(): void
-  close(): Promise<void>
 }
 
 const request = z.looseObject({
@@ -100,29 +96,16 @@ export async function startAkeyless(): Promise<AkeylessServer> {
     return [404, { error: 'no such path' }]
   }
 
-  const server = createServer((incoming, response) => {
-    const chunks: Buffer[] = []
-    incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-    incoming.on('end', () => {
-      const path = incoming.url ?? ''
-      const body = Buffer.concat(chunks).toString('utf8')
-      akeyless.asked.push(path)
-      const failure = akeyless.fail?.(path, body)
-      const [status, said] = failure === undefined || failure.after === true ? answer(path, body) : [0, {}]
-      response.writeHead(failure?.status ?? status, {
-        'content-type': 'application/json',
-        ...(failure?.retryAfter === undefined ? {} : { 'retry-after': failure.retryAfter }),
-      })
-      response.end(JSON.stringify(failure === undefined ? said : { error: `it failed: ${body}` }))
-    })
+  const http = await startHttp(({ path, body }) => {
+    akeyless.asked.push(path)
+    const failure = akeyless.fail?.(path, body)
+    const [status, said] = failure === undefined || failure.after === true ? answer(path, body) : [0, {}]
+    if (failure === undefined) return json(status, said)
+    const headers = failure.retryAfter === undefined ? {} : { 'retry-after': failure.retryAfter }
+    return json(failure.status, { error: `it failed: ${body}` }, headers)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('it has no port')
   const akeyless: AkeylessServer = {
-    url: `http://127.0.0.1:${address.port}`,
-    host: '127.0.0.1',
-    port: address.port,
+    ...http,
     accessId,
     accessKey,
     items,
@@ -130,11 +113,6 @@ export async function startAkeyless(): Promise<AkeylessServer> {
     fail: undefined,
     lies: undefined,
     forgetTokens: () => (tokens = new Set()),
-    async close() {
-      const closed = new Promise((resolve) => server.close(resolve))
-      server.closeAllConnections()
-      await closed
-    },
   }
   return akeyless
 }

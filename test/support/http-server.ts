@@ -22,13 +22,15 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-/** A null reply ends the connection: what was asked for is done, and nobody hears of it. */
+/** A null reply resets the connection: what was asked for is done, and nobody hears of it. What throws is a 500. */
 export async function startHttp(
   answer: (asked: Asked) => Reply | null | Promise<Reply | null>,
 ): Promise<HttpServer> {
   const reply = async (asked: Asked, response: ServerResponse) => {
-    const given = await answer(asked)
-    if (given === null) response.destroy()
+    const given = await Promise.resolve(asked)
+      .then(answer)
+      .catch((error: unknown) => ({ status: 500, headers: {}, body: String(error) }))
+    if (given === null) response.socket?.resetAndDestroy()
     else response.writeHead(given.status, given.headers).end(given.body)
   }
   const server = createServer((request, response) => {
@@ -56,4 +58,26 @@ export async function startHttp(
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Reply {
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
+}
+
+export interface JsonAnswer {
+  status: number
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+/** What goes wrong with a call: another answer; "hang" never answers, "drop" resets the connection after the effect. */
+export type Failure = JsonAnswer | 'hang' | 'drop'
+
+/** One call of a vendor that fails on demand. */
+export async function answerOrFail<R>(
+  vendor: { requests: R[]; fail(request: R): Failure | undefined },
+  request: R,
+  answer: (request: R) => JsonAnswer,
+): Promise<Reply | null> {
+  vendor.requests.push(request)
+  const failure = vendor.fail(request)
+  if (failure === 'hang') return new Promise(() => undefined)
+  const given = failure === undefined || failure === 'drop' ? answer(request) : failure
+  return failure === 'drop' ? null : json(given.status, given.body ?? {}, given.headers)
 }

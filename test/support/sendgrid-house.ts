@@ -22,7 +22,7 @@ export async function openSendgridHouse(): Promise<SendgridHouse> {
         name: 'mailing',
         apiKey: 'SG.of-the-tests',
         pace: freePace(),
-        baseUrl: server.baseUrl,
+        baseUrl: server.url,
         patience: { deadlineMs: 2000, attempts: 1 },
         ...options,
       }),

@@ -3,21 +3,22 @@
  * document of 2026-01 (Recipients' Data Erasure, Contacts, Suppressions, Scopes), with their limits, and with failures
  * on demand.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { z } from 'zod'
+import {
+  answerOrFail,
+  startHttp,
+  type Asked,
+  type Failure,
+  type HttpServer,
+  type JsonAnswer,
+} from './http-server.ts'
 
 export interface SendgridRequest {
   method: string
   path: string
   query: URLSearchParams
   body: Record<string, string[]>
-  headers: IncomingMessage['headers']
-}
-
-export interface SendgridAnswer {
-  status: number
-  body?: unknown
-  headers?: Record<string, string>
+  headers: Asked['headers']
 }
 
 export interface SendgridContact {
@@ -26,9 +27,7 @@ export interface SendgridContact {
   alternate_emails: string[]
 }
 
-export interface SendgridServer {
-  baseUrl: string
-  port: number
+export interface SendgridServer extends HttpServer {
   contacts: SendgridContact[]
   /** Addresses by list; groups as `group 7`. */
   lists: Map<string, Set<string>>
@@ -44,11 +43,9 @@ export interface SendgridServer {
   deletion: 'completed' | 'failed' | 'errored'
   /** Contacts are gone at once while their job is still told to be pending; false: with the job. */
   atOnce: boolean
-  /** In place of the answer; "hang" never answers, "drop" ends the connection after the effect. */
-  fail: (request: SendgridRequest) => SendgridAnswer | 'hang' | 'drop' | undefined
+  fail: (request: SendgridRequest) => Failure | undefined
   settle(): void
   reset(): void
-  close(): Promise<void>
 }
 
 const lists = new Set(['bounces', 'blocks', 'spam_reports', 'invalid_emails'])
@@ -68,7 +65,7 @@ export async function startSendgrid(): Promise<SendgridServer> {
     return list
   }
 
-  const answer = ({ method, path, query, body }: SendgridRequest): SendgridAnswer => {
+  const answer = ({ method, path, query, body }: SendgridRequest): JsonAnswer => {
     const part = path.split('/').slice(2).map(decodeURIComponent)
     const [one, two, three] = part
     const named = [...Object.values(body).flat(), ...(query.get('ids')?.split(',') ?? []), ...part]
@@ -141,28 +138,9 @@ export async function startSendgrid(): Promise<SendgridServer> {
     return { status: 404, body: { errors: [{ message: 'Not Found', field: '' }] } }
   }
 
-  const server = createServer((incoming, outgoing) => {
-    void (async () => {
-      const request = await read(incoming)
-      state.requests.push(request)
-      const failure = state.fail(request)
-      if (failure === 'hang') return
-      const given = failure === undefined || failure === 'drop' ? answer(request) : failure
-      if (failure === 'drop') outgoing.destroy()
-      else send(outgoing, given)
-    })().catch((error: unknown) => {
-      send(outgoing, { status: 500, body: { errors: [{ message: String(error) }] } })
-    })
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the server has no port')
-
+  const http = await startHttp((asked) => answerOrFail(state, requestOf(asked), answer))
   const state: SendgridServer = {
-    baseUrl: `http://127.0.0.1:${address.port}`,
-    port: address.port,
+    ...http,
     contacts: [],
     lists: new Map(),
     erased: [],
@@ -186,17 +164,13 @@ export async function startSendgrid(): Promise<SendgridServer> {
       state.scopes = ['recipients.erasejob.create', 'recipients.erasejob.read']
       state.fail = () => undefined
     },
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
   }
   state.reset()
   return state
 }
 
 /** 404 where nobody is found; else each address has its contact or an error. Found by alternate addresses too. */
-function search(contacts: readonly SendgridContact[], emails: readonly string[]): SendgridAnswer {
+function search(contacts: readonly SendgridContact[], emails: readonly string[]): JsonAnswer {
   if (emails.length > 100) return invalid('more than 100 emails')
   if (emails.some((email) => !/^[^@]+@[^@]+\.[a-z]{2,}$/i.test(email) || email.length > 100))
     return invalid('invalid email')
@@ -216,25 +190,12 @@ function search(contacts: readonly SendgridContact[], emails: readonly string[])
   return { status: 200, body: { result: Object.fromEntries(result) } }
 }
 
-function invalid(message: string): SendgridAnswer {
+function invalid(message: string): JsonAnswer {
   return { status: 400, body: { errors: [{ message, field: 'email_addresses' }] } }
 }
 
-async function read(incoming: IncomingMessage): Promise<SendgridRequest> {
-  const chunks: Buffer[] = []
-  for await (const chunk of incoming) chunks.push(Buffer.from(chunk as Uint8Array))
-  const text = Buffer.concat(chunks).toString()
-  const url = new URL(incoming.url ?? '/', 'http://127.0.0.1')
-  return {
-    method: incoming.method ?? '',
-    path: url.pathname,
-    query: url.searchParams,
-    body: text === '' ? {} : bodies.parse(JSON.parse(text)),
-    headers: incoming.headers,
-  }
-}
-
-function send(outgoing: ServerResponse, { status, body, headers }: SendgridAnswer): void {
-  outgoing.writeHead(status, { 'content-type': 'application/json', ...headers })
-  outgoing.end(body === undefined ? undefined : JSON.stringify(body))
+function requestOf({ method, path, headers, body }: Asked): SendgridRequest {
+  const { pathname, searchParams } = new URL(path, 'http://127.0.0.1')
+  const parsed = body === '' ? {} : bodies.parse(JSON.parse(body))
+  return { method, path: pathname, query: searchParams, body: parsed, headers }
 }

@@ -23,7 +23,7 @@ export async function openStripeHouse(): Promise<StripeHouse> {
         name: 'billing',
         apiKey: 'sk_test_of_the_tests',
         pace: freePace(),
-        baseUrl: server.baseUrl,
+        baseUrl: server.url,
         patience: { deadlineMs: 2000, attempts: 1 },
         ...options,
       }),

@@ -3,20 +3,21 @@
  * OpenAPI document, with failures on demand. stripe-mock, the vendor's own, checks the form of what we send, but
  * remembers nothing and never fails.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  answerOrFail,
+  startHttp,
+  type Asked,
+  type Failure,
+  type HttpServer,
+  type JsonAnswer,
+} from './http-server.ts'
 
 export interface StripeRequest {
   method: string
   path: string
   /** Of the address and of the body, as sent: `objects[customers][0]`. */
   fields: URLSearchParams
-  headers: IncomingMessage['headers']
-}
-
-export interface StripeAnswer {
-  status: number
-  body?: unknown
-  headers?: Record<string, string>
+  headers: Asked['headers']
 }
 
 export interface StripeCustomer {
@@ -32,9 +33,7 @@ export interface StripeJob {
   errors: string[]
 }
 
-export interface StripeServer {
-  baseUrl: string
-  port: number
+export interface StripeServer extends HttpServer {
   customers: StripeCustomer[]
   jobs: StripeJob[]
   requests: StripeRequest[]
@@ -45,21 +44,19 @@ export interface StripeServer {
   preview: boolean
   /** What the search still shows beside what is there. */
   stale: StripeCustomer[]
-  /** In place of the answer; "hang" never answers, "drop" ends the connection after the effect. */
-  fail: (request: StripeRequest) => StripeAnswer | 'hang' | 'drop' | undefined
+  fail: (request: StripeRequest) => Failure | undefined
   /** Each job takes its next step by itself: validation, redaction. */
   settle(): void
   reset(): void
-  close(): Promise<void>
 }
 
 const JOBS = '/v1/privacy/redaction_jobs'
 
 export async function startStripe(): Promise<StripeServer> {
   let count = 0
-  const keys = new Map<string, StripeAnswer>()
+  const keys = new Map<string, JsonAnswer>()
 
-  const answer = (request: StripeRequest): StripeAnswer => {
+  const answer = (request: StripeRequest): JsonAnswer => {
     const { method, path, fields, headers } = request
     if (headers.authorization !== 'Bearer sk_test_of_the_tests') return failed(401, 'invalid_api_key')
     const key = headers['idempotency-key']
@@ -74,8 +71,8 @@ export async function startStripe(): Promise<StripeServer> {
     method: string,
     path: string,
     fields: URLSearchParams,
-    headers: IncomingMessage['headers'],
-  ): StripeAnswer => {
+    headers: Asked['headers'],
+  ): JsonAnswer => {
     const present = () => state.customers.filter((one) => one.state === 'present')
     if (path === '/v1/customers') {
       const email = fields.get('email')
@@ -106,7 +103,7 @@ export async function startStripe(): Promise<StripeServer> {
     return { status: 200, body: shown(one, String(headers['stripe-version']).endsWith('.preview')) }
   }
 
-  const redaction = ({ method, path, fields, headers }: StripeRequest): StripeAnswer => {
+  const redaction = ({ method, path, fields, headers }: StripeRequest): JsonAnswer => {
     if (!state.preview || !String(headers['stripe-version']).endsWith('.preview'))
       return {
         status: 404,
@@ -146,28 +143,9 @@ export async function startStripe(): Promise<StripeServer> {
     job.status = job.errors.length > 0 ? 'failed' : 'ready'
   }
 
-  const server = createServer((incoming, outgoing) => {
-    void (async () => {
-      const request = await read(incoming)
-      state.requests.push(request)
-      const failure = state.fail(request)
-      if (failure === 'hang') return
-      const given = failure === undefined || failure === 'drop' ? answer(request) : failure
-      if (failure === 'drop') outgoing.destroy()
-      else send(outgoing, given)
-    })().catch((error: unknown) => {
-      send(outgoing, failed(500, 'test', String(error)))
-    })
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the server has no port')
-
+  const http = await startHttp((asked) => answerOrFail(state, requestOf(asked), answer))
   const state: StripeServer = {
-    baseUrl: `http://127.0.0.1:${address.port}`,
-    port: address.port,
+    ...http,
     customers: [],
     jobs: [],
     requests: [],
@@ -192,16 +170,12 @@ export async function startStripe(): Promise<StripeServer> {
       Object.assign(state, { lies: new Set(), refused: new Set() })
       state.fail = () => undefined
     },
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
   }
   return state
 }
 
 /** By two, so that whoever reads only the first page is found out. */
-function page(all: readonly StripeCustomer[], fields: URLSearchParams, cursor: string): StripeAnswer {
+function page(all: readonly StripeCustomer[], fields: URLSearchParams, cursor: string): JsonAnswer {
   const from = fields.get(cursor)
   const start = from === null ? 0 : all.findIndex(({ id }) => id === from) + 1
   const data = all.slice(start, start + 2)
@@ -246,26 +220,12 @@ function told({ id, status, customers, errors }: StripeJob) {
   }
 }
 
-function failed(status: number, code: string, message = 'x'): StripeAnswer {
+function failed(status: number, code: string, message = 'x'): JsonAnswer {
   return { status, body: { error: { type: 'invalid_request_error', code, message } } }
 }
 
-async function read(incoming: IncomingMessage): Promise<StripeRequest> {
-  const chunks: Buffer[] = []
-  for await (const chunk of incoming) chunks.push(Buffer.from(chunk as Uint8Array))
-  const url = new URL(incoming.url ?? '/', 'http://127.0.0.1')
-  return {
-    method: incoming.method ?? '',
-    path: url.pathname,
-    fields: new URLSearchParams([
-      ...url.searchParams,
-      ...new URLSearchParams(Buffer.concat(chunks).toString()),
-    ]),
-    headers: incoming.headers,
-  }
-}
-
-function send(outgoing: ServerResponse, { status, body, headers }: StripeAnswer): void {
-  outgoing.writeHead(status, { 'content-type': 'application/json', ...headers })
-  outgoing.end(JSON.stringify(body ?? {}))
+function requestOf({ method, path, headers, body }: Asked): StripeRequest {
+  const { pathname, searchParams } = new URL(path, 'http://127.0.0.1')
+  const fields = new URLSearchParams([...searchParams, ...new URLSearchParams(body)])
+  return { method, path: pathname, fields, headers }
 }

@@ -30,8 +30,8 @@ export async function connectStores(
   const config = await clinic(keys)
   const { stores, subjects } = config
   Object.assign(stores['files'] ?? {}, { endpoint, region })
-  Object.assign(stores['mailing'] ?? {}, { base_url: sendgrid.baseUrl })
-  Object.assign(stores['payments'] ?? {}, { base_url: stripe.baseUrl })
+  Object.assign(stores['mailing'] ?? {}, { base_url: sendgrid.url })
+  Object.assign(stores['payments'] ?? {}, { base_url: stripe.url })
   // the print shop's service stands on this machine, which no address of a processor may lead to otherwise
   Object.assign(stores['letters'] ?? {}, { allow_private: true })
   const patient = subjects['patient'] ?? {}
