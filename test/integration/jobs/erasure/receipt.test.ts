@@ -1,14 +1,8 @@
 /** What a receipt says of a store that lied, of rows that stay, and of the ledger's bucket. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  askedStatement,
-  readReceipt,
-  requestErasure,
-  resolveSubject,
-  type Asked,
-} from '../../../../jobs/erasure/index.ts'
-import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
-import { verifyReceipt, type Receipt } from '../../../../lib/receipt/index.ts'
+import { askedStatement, requestErasure, resolveSubject, type Asked } from '../../../../jobs/erasure/index.ts'
+import type { Receipt } from '../../../../lib/receipt/index.ts'
+import { carryOnLater, receiptOf } from '../../../support/requests.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { startWebhookProcessor, type WebhookProcessor } from '../../../support/webhook-processor.ts'
 
@@ -78,14 +72,8 @@ async function receiptFor(value: string, ground: string | null): Promise<Receipt
   const { id } = await requestErasure(house.context, asked, key, by)
   await house.work()
   letters.lied.clear()
-  await house.control.execute(`UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp()`)
-  await house.control.execute(`UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()`)
-  await house.control.execute(
-    `UPDATE lethe_control.runs SET state = 'queued', next_attempt_at = clock_timestamp() WHERE state = 'waiting'`,
-  )
-  await house.work()
-  const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
-  return verifyReceipt(await readReceipt(house.context, id), keys).receipt
+  await carryOnLater(house)
+  return receiptOf(house, id)
 }
 
 test('is issued whatever the map and the asker wrote, and names nobody', async () => {

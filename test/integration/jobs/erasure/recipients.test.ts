@@ -1,17 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
-import {
-  acceptLeg,
-  ensureCascade,
-  readReceipt,
-  requestStatement,
-  requestStatus,
-} from '../../../../jobs/erasure/index.ts'
-import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
-import { verifyReceipt } from '../../../../lib/receipt/index.ts'
+import { acceptLeg, requestStatement, requestStatus } from '../../../../jobs/erasure/index.ts'
 import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
 import { startHook, type Hook } from '../../../support/hook.ts'
 import { startRecipient, type Recipient } from '../../../support/recipient.ts'
+import { askFor, carryOn, carryOnLater, receiptOf } from '../../../support/requests.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse
@@ -63,49 +56,17 @@ beforeEach(async () => {
   )
 })
 
-async function ask(...keys: number[]): Promise<string[]> {
-  const rows = await house.app.query(
-    z.object({ id: z.string() }),
-    `SELECT lethe.request_erasure('person', ARRAY[key], kind => 'article-17', identity => 'signed-in-session') AS id
-     FROM unnest($1::text[]) AS key`,
-    [keys.map(String)],
-  )
-  await go()
-  return rows.map(({ id }) => id)
-}
-
-async function go(): Promise<void> {
-  await ensureCascade(house.context, 'person')
-  await house.work()
-}
-
-/** What waits is due now. */
-async function later(): Promise<void> {
-  await house.control.execute(
-    `UPDATE lethe_control.erasure_legs SET next_at = clock_timestamp() WHERE next_at < 'infinity'`,
-  )
-  await house.control.execute(
-    `UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp() WHERE next_at < 'infinity'`,
-  )
-  await go()
-}
-
 const stateOf = async (id: string) => (await getRequest(house.control, id)).state
 const legOf = async (id: string) =>
   (await legsOf(house.control, [id])).find(({ store }) => store === 'laboratory')
-async function receiptOf(id: string) {
-  const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
-  return verifyReceipt(await readReceipt(house.context, id), keys).receipt
-}
-
 test('a recipient is told, and neither status, receipt nor answer says that anything was read back there', async () => {
-  const [id = ''] = await ask(2)
+  const [id = ''] = await askFor(house, 2)
   expect(await stateOf(id)).toBe('completed')
   expect(laboratory.notices).toMatchObject([{ kind: 'person', identifiers: { email: ['p2@example.org'] } }])
   expect(await legOf(id)).toMatchObject({ state: 'told', verifiedAt: null })
   const { legs } = await requestStatus(house.context, id)
   expect(legs.find(({ store }) => store === 'laboratory')?.words).toContain('told')
-  const receipt = await receiptOf(id)
+  const receipt = await receiptOf(house, id)
   expect(receipt.legs.map(({ store }) => store)).toEqual(['app', 'app:free-text'])
   expect(receipt.recipients).toEqual([{ name: 'Northside Laboratory', told: expect.any(String) }])
   expect(receipt).toMatchObject({ outcome: 'completed', ledger: { entries: 1 } })
@@ -115,7 +76,7 @@ test('a recipient is told, and neither status, receipt nor answer says that anyt
 })
 
 test('the ledger names no recipient: what is repeated after a restore is erasure', async () => {
-  await ask(1)
+  await askFor(house, 1)
   const scopes = await house.control.query(
     z.object({ store: z.string() }),
     `SELECT store FROM lethe_control.erasure_scopes`,
@@ -124,29 +85,29 @@ test('the ledger names no recipient: what is repeated after a restore is erasure
 })
 
 test('a person who came back and is erased again is told of again', async () => {
-  await ask(2)
+  await askFor(house, 2)
   await house.app.execute(`INSERT INTO people (id, email) VALUES (2, 'p2@example.org')`)
-  await ask(2)
+  await askFor(house, 2)
   expect(laboratory.notices).toHaveLength(2)
   expect(new Set(laboratory.notices.map((notice) => notice.id)).size).toBe(2)
 })
 
 test('who is not known there is not told of, and the receipt does not list the recipient', async () => {
-  const [id = ''] = await ask(4)
+  const [id = ''] = await askFor(house, 4)
   expect(laboratory.notices).toEqual([])
   expect(await legOf(id)).toMatchObject({ state: 'not-needed' })
-  expect(await receiptOf(id)).toMatchObject({ outcome: 'completed', recipients: [] })
+  expect(await receiptOf(house, id)).toMatchObject({ outcome: 'completed', recipients: [] })
 })
 
 test('a recipient that is down holds up no rows, and is told once it is back, under the same id', async () => {
   laboratory.answer = () => ({ status: 503, headers: { 'retry-after': '3600' } })
-  const [id = ''] = await ask(2)
+  const [id = ''] = await askFor(house, 2)
   expect(await house.ids('people')).toEqual([1, 3, 4])
   expect(await stateOf(id)).toBe('erasing')
   expect(await legOf(id)).toMatchObject({ state: 'failed', errorCode: 'E_STORE_THROTTLED', acceptedAt: null })
   laboratory.answer = undefined
   await house.control.execute(`UPDATE lethe_control.paces SET next_at = clock_timestamp()`)
-  await later()
+  await carryOnLater(house)
   expect(await stateOf(id)).toBe('completed')
   expect(laboratory.notices.length).toBeGreaterThan(1)
   expect(new Set(laboratory.notices.map((notice) => notice.id)).size).toBe(1)
@@ -155,11 +116,11 @@ test('a recipient that is down holds up no rows, and is told once it is back, un
 test('one notice that is refused holds up no other; where a person accepts that, the receipt and the answer say not told', async () => {
   laboratory.answer = ({ identifiers }) =>
     identifiers['email']?.[0] === 'p2@example.org' ? { status: 400 } : undefined
-  const [one = '', refused = '', three = ''] = await ask(1, 2, 3)
+  const [one = '', refused = '', three = ''] = await askFor(house, 1, 2, 3)
   expect(await stateOf(one)).toBe('completed')
   expect(await stateOf(three)).toBe('completed')
-  await later()
-  await later()
+  await carryOnLater(house)
+  await carryOnLater(house)
   expect(await stateOf(refused)).toBe('needs-attention')
   const addresses = laboratory.notices.map(({ identifiers }) => String(identifiers['email']))
   expect(addresses.filter((address) => address !== 'p2@example.org').sort()).toEqual([
@@ -168,8 +129,8 @@ test('one notice that is refused holds up no other; where a person accepts that,
   ])
   const statement = requestStatement('erasure.accept', refused, {}, 'they are no more')
   await acceptLeg(house.context, refused, 'laboratory', { attested: await house.sign(statement) })
-  await go()
-  expect(await receiptOf(refused)).toMatchObject({
+  await carryOn(house)
+  expect(await receiptOf(house, refused)).toMatchObject({
     outcome: 'completed-with-left',
     recipients: [{ name: 'Northside Laboratory', told: null }],
   })

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   acceptLeg,
-  ensureCascade,
   previewErasure,
   readReceipt,
   requestStatement,
@@ -12,6 +11,7 @@ import { planFor } from '../../../../jobs/erasure/plans.ts'
 import { writeTombstones } from '../../../../lib/erasers/index.ts'
 import { getRequest } from '../../../../lib/requests/index.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../support/openbao.ts'
+import { askFor, carryOn, carryOnLater } from '../../../support/requests.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { untilWaiting } from '../../../support/small-clinic.ts'
 
@@ -88,30 +88,6 @@ beforeEach(async () => {
   for (const id of [1, 2, 3]) await vault.ask('POST', `transit/keys/person-${id}`)
 })
 
-async function ask(...keys: number[]): Promise<string[]> {
-  const rows = await house.app.query(
-    z.object({ id: z.string() }),
-    `SELECT lethe.request_erasure('person', ARRAY[key], kind => 'article-17', identity => 'signed-in-session') AS id
-     FROM unnest($1::text[]) AS key`,
-    [keys.map(String)],
-  )
-  await go()
-  return rows.map(({ id }) => id)
-}
-
-async function go(): Promise<void> {
-  await ensureCascade(house.context, 'person')
-  await house.work()
-}
-
-async function later(): Promise<void> {
-  for (const table of ['erasure_requests', 'erasure_legs'])
-    await house.control.execute(
-      `UPDATE lethe_control.${table} SET next_at = clock_timestamp() WHERE next_at < 'infinity'`,
-    )
-  await go()
-}
-
 async function tombstones(): Promise<number[]> {
   const rows = await house.app.query(
     z.object({ stream: z.coerce.number() }),
@@ -123,7 +99,7 @@ async function tombstones(): Promise<number[]> {
 const request = (id: string) => getRequest(house.control, id)
 
 test('one tombstone stands in the event table once the keys are shredded, and receipt and ledger know nothing of it', async () => {
-  const [id = ''] = await ask(2)
+  const [id = ''] = await askFor(house, 2)
   expect(await request(id)).toMatchObject({ state: 'completed' })
   await expect(vault.ask('GET', 'transit/keys/person-2')).rejects.toThrow()
   expect(await tombstones()).toEqual([2])
@@ -136,7 +112,7 @@ test('one whose tombstone is refused waits without a receipt, holds up nobody, a
   await house.app.execute(
     `ALTER TABLE events ADD CONSTRAINT obstacle CHECK (kind <> 'erased' OR stream <> 2)`,
   )
-  const [one = '', stuck = '', three = ''] = await ask(1, 2, 3)
+  const [one = '', stuck = '', three = ''] = await askFor(house, 1, 2, 3)
   expect(await request(one)).toMatchObject({ state: 'completed' })
   expect(await request(three)).toMatchObject({ state: 'completed' })
   const waiting = await request(stuck)
@@ -144,17 +120,17 @@ test('one whose tombstone is refused waits without a receipt, holds up nobody, a
   expect(waiting.sealed).not.toBeNull()
   expect((await requestStatus(house.context, stuck)).next).toContain('tombstone')
   await expect(readReceipt(house.context, stuck)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
-  await later()
+  await carryOnLater(house)
   expect(await request(stuck)).toMatchObject({ state: 'erasing', waitingFor: 'tombstone' })
   await house.app.execute('ALTER TABLE events DROP CONSTRAINT obstacle')
-  await later()
+  await carryOnLater(house)
   expect(await request(stuck)).toMatchObject({ state: 'completed', sealed: null })
   expect((await tombstones()).sort((a, b) => a - b)).toEqual([1, 2, 3])
 })
 
 test('a tombstone that a worker wrote before it died is not written again', async () => {
   await house.app.execute(`INSERT INTO events (stream, kind) VALUES (2, 'erased')`)
-  const [id = ''] = await ask(2)
+  const [id = ''] = await askFor(house, 2)
   expect(await request(id)).toMatchObject({ state: 'completed' })
   expect(await tombstones()).toEqual([2])
 })
@@ -178,21 +154,21 @@ test('two workers at once write one', async () => {
 
 test('where the key stays there is no tombstone: neither while it waits, nor once a person accepts that', async () => {
   await configure(erased, 'http://127.0.0.1:1')
-  const [id = ''] = await ask(2)
+  const [id = ''] = await askFor(house, 2)
   expect(await request(id)).toMatchObject({ state: 'erasing' })
   expect(await house.ids('people')).toEqual([1, 3])
   expect(await tombstones()).toEqual([])
   const statement = requestStatement('erasure.accept', id, {}, 'the vault is lost')
   await acceptLeg(house.context, id, 'vault', { attested: await house.sign(statement) })
-  await go()
+  await carryOn(house)
   expect(await request(id)).toMatchObject({ state: 'completed-with-left' })
   expect(await tombstones()).toEqual([])
 })
 
 test('of whom nothing was anywhere there is no tombstone, of whom only the key was left there is one', async () => {
   await house.app.execute('DELETE FROM people WHERE id = 3')
-  const [nobody = ''] = await ask(77)
-  const [left = ''] = await ask(3)
+  const [nobody = ''] = await askFor(house, 77)
+  const [left = ''] = await askFor(house, 3)
   expect(await request(nobody)).toMatchObject({ state: 'completed', nobody: true })
   expect(await request(left)).toMatchObject({ state: 'completed', nobody: true })
   expect(await tombstones()).toEqual([3])
