@@ -2,7 +2,7 @@ export type * from './eraser.ts'
 export type { Pace } from './pace.ts'
 export { openStore, type OpenedStore } from './open.ts'
 export type { StoreTools } from './open-tools.ts'
-export { Findings, Grounds } from './findings.ts'
+export { Findings } from './findings.ts'
 export {
   expand,
   isBounded,
@@ -12,33 +12,13 @@ export {
   type Identified,
   type Identifiers,
 } from './identifiers.ts'
-export type {
-  Batch,
-  BatchHooks,
-  BatchOutcome,
-  BatchRoot,
-  Guard,
-  RowCounts,
-  Subject,
-} from './stores/postgres/batch.ts'
+export type { Batch, BatchHooks, BatchOutcome, BatchRoot, Guard, Subject } from './stores/postgres/batch.ts'
 export { runBatch } from './stores/postgres/execute.ts'
 export { firstReason, fullGuard, mergedCondition, type FullGuard } from './stores/postgres/guard.ts'
 export { holdsCondition, takeHoldLock } from './stores/postgres/holds.ts'
 export { keptCondition, keptIsDue } from './stores/postgres/kept.ts'
-export {
-  nextRoots,
-  populationStates,
-  remainingRoots,
-  type Pass,
-  type PopulationRoot,
-} from './stores/postgres/population.ts'
-export {
-  batchesAfter,
-  raiseFence,
-  readProgress,
-  type Progress,
-  type StoredTargetBatch,
-} from './stores/postgres/progress.ts'
+export { nextRoots, populationStates, remainingRoots, type Pass } from './stores/postgres/population.ts'
+export { batchesAfter, raiseFence, readProgress, type Progress } from './stores/postgres/progress.ts'
 export {
   collectIdentifiers,
   findByIdentifier,
@@ -47,22 +27,17 @@ export {
   type Wanted,
 } from './stores/postgres/identifiers.ts'
 export { cutAccess, readAccess, restoreAccess, type SavedRow } from './stores/postgres/access.ts'
-export { tryTombstone, writeTombstones, type Tombstone } from './stores/postgres/tombstones.ts'
+export { tryTombstone, writeTombstones } from './stores/postgres/tombstones.ts'
 export { markPopulation, whyNot } from './stores/postgres/why-not.ts'
 export { freeTextColumns, searchable, searchFreeText } from './stores/postgres/free-text.ts'
 export { heldAmong } from './stores/postgres/held.ts'
-export { expandSubjects, prepareSubjects } from './stores/postgres/subjects.ts'
+export { expandSubjects } from './stores/postgres/subjects.ts'
 export { drainPopulation, type DrainOptions, type DrainStep } from './stores/postgres/drain.ts'
 export { rootKeyText, rootTable } from './stores/postgres/root-sql.ts'
-export { postgresEraser, type PostgresEraserOptions } from './stores/postgres/eraser.ts'
-export { readSignals, type Signals, type Window } from './stores/postgres/signals.ts'
+export { postgresEraser } from './stores/postgres/eraser.ts'
+export { readSignals, type Signals } from './stores/postgres/signals.ts'
 export { batchSize, type BatchSize } from './stores/postgres/sizing.ts'
-export {
-  startThrottle,
-  type Throttle,
-  type ThrottleLimits,
-  type Verdict,
-} from './stores/postgres/throttle.ts'
-export { tidy, type Tidied } from './stores/postgres/tidy.ts'
+export { startThrottle, type Throttle } from './stores/postgres/throttle.ts'
+export { tidy } from './stores/postgres/tidy.ts'
 export { locateRows, verifyKeys, weighRoots } from './stores/postgres/verify.ts'
-export { readBackErased, type ReadBack } from './stores/postgres/readback.ts'
+export { readBackErased } from './stores/postgres/readback.ts'

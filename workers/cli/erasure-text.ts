@@ -1,5 +1,6 @@
 /** What support staff read. */
 import type { ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
+import { total } from '../../lib/counts/index.ts'
 import { count, instant, table } from './output.ts'
 
 export function statusText(
@@ -69,7 +70,7 @@ const requesters: Readonly<Record<RequestStatus['request']['requester'], string>
 }
 
 function removed(counts: Readonly<Record<string, number>>, shared: number): string {
-  const all = Object.values(counts).reduce((sum, n) => sum + n, 0)
+  const all = total(counts)
   return shared > 1 ? `${count(all)} (of ${shared} together)` : count(all)
 }
 

@@ -57,7 +57,7 @@ interface PersonOptions {
 }
 
 /** Whoever is meant: by key, or by an identifier; `-` keeps the value out of the shell's history. */
-export function withPerson(command: Command): Command {
+function withPerson(command: Command): Command {
   return command
     .requiredOption('--subject <subject>', 'kind of subject, as the map names it')
     .option('--key <values...>', 'the key, one value a column; - reads them from stdin, one a line')

@@ -8,15 +8,8 @@ export interface SendgridPlan extends Identified {
 }
 
 /** Lists of addresses that SendGrid doesn't send to. */
-export const suppressionKinds = [
-  'unsubscribes',
-  'group_unsubscribes',
-  'spam_reports',
-  'bounces',
-  'blocks',
-  'invalid_emails',
-] as const
-export type SuppressionKind = (typeof suppressionKinds)[number]
+export type SuppressionKind =
+  'unsubscribes' | 'group_unsubscribes' | 'spam_reports' | 'bounces' | 'blocks' | 'invalid_emails'
 
 export interface SendgridEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */

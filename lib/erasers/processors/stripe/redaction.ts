@@ -29,7 +29,7 @@ const redactionJob = z.object({
   objects: z.object({ customers: z.array(z.string()).nullish() }).nullish(),
   validation_errors: z.object({ data: z.array(z.object({ code: z.string() })) }).nullish(),
 })
-export type RedactionJob = z.infer<typeof redactionJob>
+type RedactionJob = z.infer<typeof redactionJob>
 
 /**
  * Returns the job's id. Asked for twice in a run it is the same job, so that one whose id was lost in a crash is found

@@ -46,7 +46,6 @@ export const verifyAnswer = z.strictObject({
   subjects: z.array(z.strictObject({ left: counts.default({}), retained: retained.default([]) })),
 })
 
-export type EraseAnswer = z.infer<typeof eraseAnswer>
 export type KeptAnswer = z.infer<typeof retained>
 
 /**

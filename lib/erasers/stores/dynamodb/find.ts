@@ -65,7 +65,7 @@ export async function readPage(session: Session, lookup: Lookup, next?: Page['ne
   return { ...page, items, ghosts: found.length - items.length }
 }
 
-export type ReadPage = (lookup: Lookup, next?: Page['next']) => Promise<Page | null>
+type ReadPage = (lookup: Lookup, next?: Page['next']) => Promise<Page | null>
 
 /** All items of all lookups, page by page; several first pages are read at once. `null` from `read` ends a lookup. */
 export async function* findPages(lookups: readonly Lookup[], read: ReadPage): AsyncGenerator<Page> {

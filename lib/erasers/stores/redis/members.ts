@@ -31,7 +31,7 @@ export function commandsOf(type: string, key: Buffer, value: string): Command[] 
   return kind === undefined ? [] : [kind.look(key, toBytes(value)), kind.remove(key, toBytes(value), 1)]
 }
 
-export interface TypedMember extends MemberTarget {
+interface TypedMember extends MemberTarget {
   type: string
 }
 
