@@ -89,7 +89,7 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
   let done = 0
   for (const [verb, some] of Map.groupBy(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
     const moved = await control.transaction(async (tx) => {
-      const ended = await moveRequests(tx, verb as EndVerb, ids(some), mover(house))
+      const ended = await moveRequests(tx, verb, ids(some), mover(house))
       await forgetSealed(tx, ids(ended))
       return ended.length
     })

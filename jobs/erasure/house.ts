@@ -1,4 +1,5 @@
 /** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
+import { summed } from '../../lib/counts/index.ts'
 import {
   otherStore,
   type DeletionPlan,
@@ -11,6 +12,7 @@ import {
   expand,
   freeTextColumns,
   openStore,
+  postgresCapabilities,
   postgresEraser,
   raiseFence,
   searchable,
@@ -126,7 +128,7 @@ function rows(
   planOf: House['plan'],
   keysOf: (person: Person) => RootKey[],
 ): Place {
-  const { context, claim, signal: whole } = house
+  const { context, claim } = house
   let fenced: Promise<void> | null = null
   const open = async (person: Person | undefined) => {
     const target = await context.target(store)
@@ -149,19 +151,7 @@ function rows(
     after: [],
     channel: false,
     concerns: (person) => keysOf(person).length > 0,
-    capabilities: {
-      bulk: 1000,
-      ratePerMinute: null,
-      reversible: false,
-      verifiable: true,
-      sideEffects: [
-        'triggers of the application fire',
-        'materialised views stay stale until they are refreshed',
-      ],
-      irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
-      settleSeconds: 0,
-      follows: null,
-    },
+    capabilities: postgresCapabilities,
     tells: false,
     patience: PATIENCE,
     async probe(signal) {
@@ -176,7 +166,7 @@ function rows(
       const { eraser, plan, target } = await open(persons[0])
       fenced ??= raiseFence(target, claim.id, claim.fence)
       await fenced
-      return eraser.erase(refs(plan, persons), plan, page, AbortSignal.any([whole, signal]))
+      return eraser.erase(refs(plan, persons), plan, page, signal)
     },
     async verify(persons, signal) {
       const { eraser, plan } = await open(persons[0])
@@ -295,12 +285,9 @@ function combined(templates: readonly string[], { identifiers }: Person): RootKe
 }
 
 function joined(found: readonly Verification[]): Verification {
-  const left: Record<string, number> = {}
-  for (const one of found)
-    for (const [place, count] of Object.entries(one.left)) left[place] = (left[place] ?? 0) + count
   return {
     absent: found.every(({ absent }) => absent),
-    left,
+    left: summed(found.map(({ left }) => left)),
     retained: found.flatMap(({ retained }) => retained),
   }
 }

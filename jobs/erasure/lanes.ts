@@ -4,6 +4,7 @@
  * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
  */
 import { monotonicMs } from '../../lib/clock/index.ts'
+import { Counts, total } from '../../lib/counts/index.ts'
 import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
@@ -93,14 +94,14 @@ interface Pair {
 }
 
 async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
-  const counts: Record<string, number> = {}
+  const counts = new Counts()
   const messages = new Set<string>()
   const said = new Map<string, Retained>()
   const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
     group.map(({ leg }) => ({
       requestId: leg.requestId,
       store: leg.store,
-      counts,
+      counts: counts.plain(),
       shared: group.length,
       messages: [...messages],
       ...change,
@@ -115,7 +116,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
         { runId, fence, limit: ITEMS, ...(jobs.length === 0 ? {} : { jobs }) },
         house.signal,
       )
-      for (const [name, count] of Object.entries(page.removed)) counts[name] = (counts[name] ?? 0) + count
+      for (const [name, count] of Object.entries(page.removed)) counts.add(name, count)
       for (const message of page.messages) messages.add(message)
       for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
@@ -216,7 +217,7 @@ function verified(place: Place, leg: Leg, found: Verification | undefined): LegC
     retained: [...found.retained],
     after: lies >= place.patience ? null : backoff(lies),
     errorCode: 'E_STILL_THERE',
-    errorMessage: `Reading ${store} back found ${Object.values(found.left).reduce((a, b) => a + b, 0)} items: ${Object.keys(found.left).join(', ')}.`,
+    errorMessage: `Reading ${store} back found ${total(found.left)} items: ${Object.keys(found.left).join(', ')}.`,
   }
 }
 

@@ -3,7 +3,15 @@ import { Counts, summed } from '../../../counts/index.ts'
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
 import type { Database } from '../../../db/index.ts'
 import { LetheError } from '../../../errors/index.ts'
-import type { ErasePage, Eraser, EraseRequest, Retained, SubjectRef, Verification } from '../../eraser.ts'
+import type {
+  Capabilities,
+  ErasePage,
+  Eraser,
+  EraseRequest,
+  Retained,
+  SubjectRef,
+  Verification,
+} from '../../eraser.ts'
 import type { Batch, BatchHooks, BatchOutcome } from './batch.ts'
 import { runBatch } from './execute.ts'
 import { readProgress } from './progress.ts'
@@ -20,24 +28,24 @@ export interface PostgresEraserOptions {
   guard?: Batch['guard']
 }
 
+/** Of every store of this kind. */
+export const postgresCapabilities: Capabilities = {
+  bulk: 1000,
+  ratePerMinute: null,
+  reversible: false,
+  verifiable: true,
+  sideEffects: ['triggers of the application fire', 'materialised views stay stale until they are refreshed'],
+  irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
+  settleSeconds: 0,
+  follows: null,
+}
+
 /** The run's fence must have been raised in this database (raiseFence) before `erase` is called. */
 export function postgresEraser(db: Database, options: PostgresEraserOptions): Eraser<DeletionPlan> {
   const hooks: BatchHooks = { beforeDestruction: (keys) => options.beforeDestruction(keys) }
   return {
     store: db.name,
-    capabilities: {
-      bulk: 1000,
-      ratePerMinute: null,
-      reversible: false,
-      verifiable: true,
-      sideEffects: [
-        'triggers of the application fire',
-        'materialised views stay stale until they are refreshed',
-      ],
-      irreversibleAfter: 'commit; bytes stay until vacuum, in WAL and in backups until they expire',
-      settleSeconds: 0,
-      follows: null,
-    },
+    capabilities: postgresCapabilities,
     async probe(_plan, signal) {
       signal.throwIfAborted()
       await db.execute('SELECT 1')
