@@ -22,7 +22,7 @@ import { acknowledge, offerCancel } from './answers.ts'
 import { collect, together } from './collect.ts'
 import { classesIn, goingOf, ids, mover, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
-import type { House } from './house.ts'
+import { unlessBucketIsAway, type House } from './house.ts'
 import { enter } from './ledger.ts'
 import { classesOf } from './plans.ts'
 
@@ -42,7 +42,7 @@ export async function advance(house: House): Promise<number> {
       const some = standing.get(state) ?? []
       if (some.length === 0) continue
       house.signal.throwIfAborted()
-      const on = await act(house, some)
+      const on = (await unlessBucketIsAway(house, () => act(house, some))) ?? []
       for (const [next, more] of Map.groupBy(on, (request) => request.state))
         standing.set(next, [...(standing.get(next) ?? []), ...more])
       done += on.length

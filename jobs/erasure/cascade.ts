@@ -30,7 +30,7 @@ import { advance } from './advance.ts'
 import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { withoutHolds } from './held.ts'
-import { openHouse, type House } from './house.ts'
+import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
 import { hasIntake, takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
@@ -44,6 +44,8 @@ const working: readonly RequestState[] = ['erasing', 'verifying']
 const RETRY_SECONDS = 300
 /** A run doesn't stay for longer than this: the dispatcher starts another when something falls due. */
 const LONGEST_WAIT_MS = 3_600_000
+/** How soon a bucket that was away is asked again. */
+const BUCKET_MS = 60_000
 
 export const cascade: JobKind = {
   kind: CASCADE,
@@ -76,13 +78,14 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
       },
     })
     // what people took back meanwhile
-    await copy(context)
+    await unlessBucketIsAway(house, () => copy(context))
   } finally {
     await house.close()
   }
   const next = await nextDue(control, kind)
-  if (next === null) return { kind: 'done', outcome: 'nothing-due' }
   const now = await databaseNow(control)
+  if (house.bucketAway) return { kind: 'wait', for: 'bucket', until: new Date(now.getTime() + BUCKET_MS) }
+  if (next === null) return { kind: 'done', outcome: 'nothing-due' }
   if (next <= now) return { kind: 'more' }
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
     ? { kind: 'done', outcome: 'nothing-due' }

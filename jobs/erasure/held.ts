@@ -3,7 +3,7 @@ import { monotonicMs } from '../../lib/clock/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
 import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'
-import { erasesAt, type House } from './house.ts'
+import { erasesAt, unlessBucketIsAway, type House } from './house.ts'
 import { enter, withhold } from './ledger.ts'
 
 /** A look at the holds is good for this long. */
@@ -21,13 +21,15 @@ export async function withoutHolds(
   )
   const held = requests.filter((request) => words.get(request.id) === 'held')
   // before the hold is told: a restore must not replay what the hold keeps
-  await withdraw(
-    house,
-    held.filter(({ planHash }) => planHash !== null),
-  )
-  await moveRequests(context.control, 'hold', ids(held), mover(house), {
-    next: `clock_timestamp() + interval '1 minute'`,
-    waitingFor: 'legal-hold',
+  await unlessBucketIsAway(house, async () => {
+    await withdraw(
+      house,
+      held.filter(({ planHash }) => planHash !== null),
+    )
+    await moveRequests(context.control, 'hold', ids(held), mover(house), {
+      next: `clock_timestamp() + interval '1 minute'`,
+      waitingFor: 'legal-hold',
+    })
   })
   for (const [word, some] of Map.groupBy(
     requests.filter((request) => (words.get(request.id) ?? 'held') !== 'held'),

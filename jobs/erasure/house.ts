@@ -26,6 +26,8 @@ import {
 import { LetheError } from '../../lib/errors/index.ts'
 import { paceOf, type Claim } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import { isBucketAway } from '../journal.ts'
 import { enter } from './ledger.ts'
 import { excused, PATIENCE, unusable, type Person, type Place } from './place.ts'
 import { planFor, subjectOf } from './plans.ts'
@@ -41,6 +43,8 @@ export interface House {
   /** The own store first. */
   places: readonly Place[]
   plan: (retained: readonly string[]) => Promise<DeletionPlan>
+  /** Set once the bucket didn't take what the ledger says: the run looks again soon. */
+  bucketAway: boolean
   /** When each person was last seen to be under no hold. */
   seenFree: Map<string, number>
   close(): Promise<void>
@@ -67,6 +71,7 @@ export async function openHouse(
     subject,
     target,
     places: [],
+    bucketAway: false,
     seenFree: new Map(),
     plan(retained) {
       const name = retained.join(' ')
@@ -289,6 +294,22 @@ function joined(found: readonly Verification[]): Verification {
     absent: found.every(({ absent }) => absent),
     left: summed(found.map(({ left }) => left)),
     retained: found.flatMap(({ retained }) => retained),
+  }
+}
+
+/** What needs the bucket waits for it, and nothing else does; null where it is away. */
+export async function unlessBucketIsAway<T>(house: House, act: () => Promise<T>): Promise<T | null> {
+  try {
+    return await act()
+  } catch (error) {
+    if (!isBucketAway(error)) throw error
+    if (!house.bucketAway)
+      house.context.log.warn(
+        { subject: house.kind, ...errorFields(error) },
+        'nothing more is begun until the bucket has the ledger',
+      )
+    house.bucketAway = true
+    return null
   }
 }
 

@@ -9,6 +9,7 @@ import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
+import { isBucketAway } from '../journal.ts'
 import { storesOf, type House } from './house.ts'
 import type { Person, Place } from './place.ts'
 
@@ -16,6 +17,8 @@ import type { Person, Place } from './place.ts'
 const ITEMS = 20_000
 /** A new turn begins before this at the latest. */
 const STEP_MS = 20_000
+/** How soon a bucket that was away is asked again: nothing of the leg was touched. */
+const BUCKET_SECONDS = 60
 /** First wait after a failure, doubled with each, and the longest: a vendor that is down for a day is asked each hour. */
 const BACKOFF_SECONDS = { first: 5, longest: 3_600 }
 /** Failures that trying again doesn't mend, before a person is asked. */
@@ -240,8 +243,9 @@ function failed(house: House, leg: Leg, error: unknown): LegChange {
     state: 'failed',
     errorCode: known?.code ?? 'E_INTERNAL',
     errorMessage: known?.message ?? 'An unexpected error was raised; the log has the place.',
-    after:
-      !retryable && attempt >= PATIENCE
+    after: isBucketAway(error)
+      ? BUCKET_SECONDS
+      : !retryable && attempt >= PATIENCE
         ? null
         : typeof wait === 'number'
           ? Math.min(wait, 86_400)

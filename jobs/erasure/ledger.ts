@@ -4,6 +4,7 @@ import type { Transaction } from '../../lib/db/index.ts'
 import {
   addJournal,
   holdClaim,
+  isMissing,
   openScope,
   voidErasuresSince,
   writeErasures,
@@ -37,6 +38,7 @@ export async function enter(
   going: (tx: Transaction) => Promise<readonly Going[]>,
 ): Promise<void> {
   const { control } = context
+  const about: Buffer[] = []
   await control.transaction(async (tx) => {
     const journal: JournalEntry[] = []
     for (const part of await going(tx)) {
@@ -50,10 +52,12 @@ export async function enter(
         hashes.map((hash) => ({ hash, keyId })),
       )
       if (written > 0) journal.push(entryOf(part, keyId, hashes))
+      about.push(...hashes)
     }
     await addJournal(tx, claim.id, journal)
   })
-  await copy(context)
+  // a dead bucket holds up only those it doesn't have
+  if (await isMissing(control, about)) await copy(context)
 }
 
 /**

@@ -59,6 +59,7 @@ export {
 } from './erasures.ts'
 export {
   addJournal,
+  isMissing,
   journalKey,
   journalStatus,
   writeJournal,

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { canonicalJson } from '../canonical/index.ts'
-import type { Database, Queryable } from '../db/index.ts'
+import { prepared, type Database, type Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 
 export interface JournalEntry {
@@ -103,6 +103,17 @@ export async function writeJournal(control: Database, put: Put): Promise<number>
       last = object.number
     }
   }
+}
+
+/** Whether an object about any of these persons is not in the bucket yet. */
+export async function isMissing(control: Queryable, hashes: readonly Buffer[]): Promise<boolean> {
+  const [row] = await control.query(
+    z.object({ missing: z.boolean() }),
+    prepared(`SELECT EXISTS (SELECT FROM lethe_control.ledger_objects o WHERE o.written_at IS NULL
+       AND EXISTS (SELECT FROM unnest($1::bytea[]) AS h(hash) WHERE position(encode(h.hash, 'hex') IN o.body) > 0)) AS missing`),
+    [hashes],
+  )
+  return row?.missing !== false
 }
 
 /** Objects in all, those not in the bucket yet, and for how long the oldest of them has waited; 0: none does. */

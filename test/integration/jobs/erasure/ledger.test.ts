@@ -135,6 +135,33 @@ describe('the ledger', () => {
     expect([...new Set(await inBucket())].sort()).toEqual(stores.map((store) => `erase ${store}`))
   }, 90_000)
 
+  test('in a bucket that is away holds up nobody who is in it already', async () => {
+    await withBucket()
+    house.letters.before = () => ({ status: 500 })
+    const begun = await house.ask(1)
+    await house.work()
+    expect(await house.request(begun.id)).toMatchObject({ state: 'erasing' })
+    proxy.cut()
+    const late = await house.ask(2)
+    house.letters.before = undefined
+    await house.later()
+    expect(await house.request(begun.id)).toMatchObject({ state: 'completed-with-retained' })
+    expect(await house.left(1)).toEqual({ app: 0, sessions: 0, letters: 0, parcels: 0 })
+    expect(await house.request(late.id)).toMatchObject({ state: 'planned' })
+    expect(await house.left(2)).toEqual({ ...whole, sessions: 0 })
+    const [run] = await house.control.query(
+      z.object({ state: z.string(), seconds: z.number() }),
+      `SELECT state, extract(epoch FROM next_attempt_at - clock_timestamp())::double precision AS seconds
+       FROM lethe_control.runs WHERE kind = 'erasure.cascade' ORDER BY created_at DESC LIMIT 1`,
+    )
+    expect(run?.state).toBe('waiting')
+    expect(run?.seconds).toBeGreaterThan(10)
+    expect(run?.seconds).toBeLessThanOrEqual(60)
+    proxy.heal()
+    await house.later()
+    expect(await house.left(2)).toEqual({ app: 0, sessions: 0, letters: 0, parcels: 0 })
+  }, 90_000)
+
   test('and without a confirmed lock too', async () => {
     await withBucket()
     await house.control.execute('UPDATE lethe_control.evidence_log SET locked_for = NULL')
