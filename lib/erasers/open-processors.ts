@@ -28,6 +28,7 @@ export async function openStripe(entry: Entry<'stripe'>, { name, secret, pace }:
       redaction,
       validation,
       search,
+      byAddress: email !== undefined,
       ...given({ account, baseUrl }),
     }),
     plan: given({ customer, email }),

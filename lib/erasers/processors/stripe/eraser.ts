@@ -12,7 +12,7 @@ const NOBODY = 'probe@lethe.invalid'
 
 /** Needs a key that may read and write customers, for redaction also redaction jobs. */
 export function stripeEraser(options: StripeEraserOptions): Eraser<StripePlan> {
-  const { name, pace, patience, redaction = false, search = true } = options
+  const { name, pace, patience, redaction = false, search = true, byAddress = false } = options
   const side: StripeSide = {
     store: name,
     vendor: 'Stripe',
@@ -24,7 +24,7 @@ export function stripeEraser(options: StripeEraserOptions): Eraser<StripePlan> {
     store: name,
     capabilities: {
       // Customers are deleted one by one.
-      bulk: 100,
+      bulk: byAddress && !redaction ? 1 : 100,
       // What a sandbox allows (25 a second); a live account has four times that.
       ratePerMinute: 1500,
       reversible: false,

@@ -21,6 +21,11 @@ export interface StripeEraserOptions extends Pick<Side, 'pace' | 'patience'> {
    * account, and for good: a redacted payment can't be refunded and its disputes are lost. Off by default.
    */
   redaction?: boolean
+  /**
+   * Customers are looked for by address: what stays of one that was found so is told by the call that deletes it and never
+   * again, so each call is about one subject.
+   */
+  byAddress?: boolean
   /** What a redaction job does about an open invoice, an unused payment and the like: say so, or settle it where it can. */
   validation?: 'error' | 'fix'
   /**
