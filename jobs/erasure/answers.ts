@@ -132,22 +132,19 @@ export async function offerCancel(context: Context, requests: readonly ErasureRe
   })
 }
 
-/** What was done. Where there is nobody to tell, the channel need not wait for it. */
+/** What was done. Returns those whom nobody is told of: the channel need not wait for an answer. */
 export async function answerCompletion(
   context: Context,
   requests: readonly ErasureRequest[],
   legs: ReadonlyMap<string, readonly Leg[]>,
-): Promise<void> {
+): Promise<string[]> {
   const now = await databaseNow(context.control)
   const told = new Set<string>()
   await queueAnswers(context, context.control, 'completion', requests, (request) => {
     told.add(request.id)
     return Promise.resolve(completionOf(context, request, legs.get(request.id) ?? [], now))
   })
-  await markAnswered(
-    context.control,
-    requests.filter(({ id }) => !told.has(id)).map(({ id }) => id),
-  )
+  return requests.filter(({ id }) => !told.has(id)).map(({ id }) => id)
 }
 
 function completionOf(

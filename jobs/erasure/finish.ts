@@ -1,8 +1,8 @@
 /** Where requests stand after their legs were worked on: reading back, done, or before a person. */
 import {
-  forgetSealed,
   keepSealed,
   legsOf,
+  markAnswered,
   moveRequests,
   openLegs,
   postpone,
@@ -71,7 +71,10 @@ async function answerFirst(house: House, requests: readonly ErasureRequest[]): P
   const { control } = house.context
   await postpone(control, ids(requests), house.claim, `clock_timestamp() + interval '1 hour'`, 'answer')
   const legs = Map.groupBy(await legsOf(control, ids(requests)), (leg) => leg.requestId)
-  await answerCompletion(house.context, await entomb(house, requests, legs), legs)
+  await markAnswered(
+    control,
+    await answerCompletion(house.context, await entomb(house, requests, legs), legs),
+  )
 }
 
 async function end(house: House, given: readonly ErasureRequest[]): Promise<number> {
@@ -80,7 +83,7 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
   const legs = Map.groupBy(await legsOf(control, ids(given)), (leg) => leg.requestId)
   const requests = await entomb(house, given, legs)
   if (requests.length === 0) return 0
-  await answerCompletion(
+  const untold = await answerCompletion(
     house.context,
     requests.filter(({ answeredAt }) => answeredAt === null),
     legs,
@@ -88,12 +91,12 @@ async function end(house: House, given: readonly ErasureRequest[]): Promise<numb
   await issueReceipts(house, requests, legs)
   let done = 0
   for (const [verb, some] of Map.groupBy(requests, (request) => outcomeOf(legs.get(request.id) ?? []))) {
-    const moved = await control.transaction(async (tx) => {
-      const ended = await moveRequests(tx, verb, ids(some), mover(house))
-      await forgetSealed(tx, ids(ended))
-      return ended.length
+    const ended = await moveRequests(control, verb, ids(some), mover(house), {
+      set: `answered_at = CASE WHEN r.id = ANY ($7::uuid[]) THEN clock_timestamp() ELSE r.answered_at END,
+        sealed = NULL, sealed_key_id = NULL, sealed_until = NULL`,
+      values: [untold],
     })
-    done += moved
+    done += ended.length
   }
   return done
 }

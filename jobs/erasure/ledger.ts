@@ -57,7 +57,8 @@ export async function enter(
     await addJournal(tx, claim.id, journal)
   })
   // a dead bucket holds up only those it doesn't have
-  if (await isMissing(control, about)) await copy(context)
+  if (context.config.file.evidence?.bucket !== undefined && (await isMissing(control, about)))
+    await copy(context)
 }
 
 /**

@@ -32,7 +32,10 @@ export async function issueReceipts(
   const { signer } = keysOf(context)
   const [now, journal, made] = [
     await databaseNow(context.control),
-    await journalStatus(context.control),
+    // without a bucket nothing is in one, however many objects wait for it
+    context.config.file.evidence?.bucket === undefined
+      ? { objects: 0, waiting: 0 }
+      : await journalStatus(context.control),
     Map.groupBy(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),
   ]
   const receipts = requests.map((request) => {

@@ -14,12 +14,13 @@ export async function storeReceipts(
     prepared(`WITH held AS (
        SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
      ), written AS (
-       UPDATE lethe_control.erasure_requests r SET receipt = g.text
-       FROM unnest($3::uuid[], $4::text[], $5::text[]) AS g(id, text, hash)
-       WHERE r.id = g.id AND EXISTS (SELECT FROM held) RETURNING r.id, g.hash
+       INSERT INTO lethe_control.erasure_receipts (request_id, receipt)
+       SELECT g.id, g.text FROM unnest($3::uuid[], $4::text[]) AS g(id, text) WHERE EXISTS (SELECT FROM held)
+       ON CONFLICT (request_id) DO UPDATE SET receipt = EXCLUDED.receipt
      ), noted AS (
        INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT $1, 'receipt.issued', 'lethe', format('{"receipt":"%s","request":"%s"}', hash, id)::json FROM written
+       SELECT $1, 'receipt.issued', 'lethe', format('{"receipt":"%s","request":"%s"}', g.hash, g.id)::json
+       FROM unnest($3::uuid[], $5::text[]) AS g(id, hash) WHERE EXISTS (SELECT FROM held)
      )
      SELECT EXISTS (SELECT FROM held) AS held`),
     [
@@ -37,8 +38,8 @@ export async function storeReceipts(
 export async function receiptOf(db: Queryable, requestId: string): Promise<string | null> {
   const [row] = z.uuid().safeParse(requestId).success
     ? await db.query(
-        z.object({ receipt: z.string().nullable() }),
-        `SELECT receipt FROM lethe_control.erasure_requests WHERE id = $1`,
+        z.object({ receipt: z.string() }),
+        `SELECT receipt FROM lethe_control.erasure_receipts WHERE request_id = $1`,
         [requestId],
       )
     : []

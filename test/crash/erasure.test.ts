@@ -155,7 +155,7 @@ async function outcome(house: ErasureHouse) {
   const requests = await house.control.query(
     z.looseObject({}),
     `SELECT r.state, r.waiting_for, r.resume_state, r.nobody, r.retained_classes, r.sealed IS NULL AS forgotten, r.due_at - r.clock_from = interval '1 month' AS month,
-       r.receipt IS NOT NULL AS receipt, (SELECT json_agg(json_build_array(l.store, l.state, l.reopened, l.remains, l.job, l.error_code) ORDER BY l.store)
+       EXISTS (SELECT FROM lethe_control.erasure_receipts p WHERE p.request_id = r.id) AS receipt, (SELECT json_agg(json_build_array(l.store, l.state, l.reopened, l.remains, l.job, l.error_code) ORDER BY l.store)
          FROM lethe_control.erasure_legs l WHERE l.request_id = r.id) AS legs,
        (SELECT json_agg(e.data ->> 'verb' ORDER BY e.id) FROM lethe_control.events e WHERE e.type = 'request.moved' AND e.data ->> 'request' = r.id::text) AS verbs
      FROM lethe_control.erasure_requests r JOIN saved_persons p ON p.request = r.id ORDER BY p.person`,

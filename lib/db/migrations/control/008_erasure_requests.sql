@@ -55,7 +55,6 @@ CREATE TABLE lethe_control.erasure_requests (
   next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- a cascade that found nobody's claim newer: writes of an overtaken worker are refused by the run's fence
   run_id uuid REFERENCES lethe_control.runs (id),
-  receipt text,
   finished_at timestamptz,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -97,9 +96,14 @@ CREATE TABLE lethe_control.erasure_legs (
   accepted_at timestamptz,
   verified_at timestamptz,
   PRIMARY KEY (request_id, store)
+) WITH (fillfactor = 50);
+-- a leg that goes its usual way is in no index but the key's, so that each change stays on its page
+CREATE INDEX erasure_legs_stuck ON lethe_control.erasure_legs (store) WHERE next_at = 'infinity';
+
+CREATE TABLE lethe_control.erasure_receipts (
+  request_id uuid PRIMARY KEY REFERENCES lethe_control.erasure_requests (id),
+  receipt text NOT NULL
 );
-CREATE INDEX erasure_legs_due ON lethe_control.erasure_legs (store, next_at)
-  WHERE state IN ('pending', 'waiting', 'accepted', 'failed');
 
 -- What the person is told: the whole message sealed until it is delivered, and gone then.
 CREATE TABLE lethe_control.erasure_answers (
