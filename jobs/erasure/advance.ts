@@ -35,6 +35,7 @@ export async function advance(house: House): Promise<number> {
   let moved = 0
   for (;;) {
     house.signal.throwIfAborted()
+    house.seenFree.clear()
     const due = await dueRequests(house.context.control, house.kind, states, BULK)
     const standing = Map.groupBy(due, ({ state }) => state)
     let done = 0
