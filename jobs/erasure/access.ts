@@ -9,6 +9,8 @@ import { collect, lost, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
 import type { Person, Place } from './place.ts'
 
+/** A row that is locked for longer is passed over, and tried again later. */
+const LOCK_MS = 2_000
 /** Items at most in one call. */
 const ITEMS = 10_000
 
@@ -60,19 +62,22 @@ async function cutThere(
 ): Promise<void> {
   const { target, subject } = house
   const keys = opened.map(({ secrets }) => secrets.key)
-  await target.transaction(async (tx) => {
-    const ends = subject.access.delete.length > 0
-    const before = ends ? await collect(house, tx, opened) : []
-    await cutAccess(tx, plan, subject.access, keys)
-    if (!ends) return
-    const after = await collect(house, tx, opened)
-    const changed = opened.filter(({ secrets }, place) => {
-      const gone = lost(before[place]?.identifiers ?? {}, after[place]?.identifiers ?? {})
-      secrets.ended = together(secrets.ended ?? {}, gone)
-      return Object.keys(gone).length > 0
-    })
-    await seal(house, control, changed)
-  })
+  await target.transaction(
+    async (tx) => {
+      const ends = subject.access.delete.length > 0
+      const before = ends ? await collect(house, tx, opened) : []
+      await cutAccess(tx, plan, subject.access, keys)
+      if (!ends) return
+      const after = await collect(house, tx, opened)
+      const changed = opened.filter(({ secrets }, place) => {
+        const gone = lost(before[place]?.identifiers ?? {}, after[place]?.identifiers ?? {})
+        secrets.ended = together(secrets.ended ?? {}, gone)
+        return Object.keys(gone).length > 0
+      })
+      await seal(house, control, changed)
+    },
+    { lockTimeoutMs: LOCK_MS },
+  )
 }
 
 /** Sessions in other stores. One that is away, or that one person's values don't fit, holds up nobody: its leg empties it later. */

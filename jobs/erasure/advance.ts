@@ -5,6 +5,7 @@
 import { databaseNow } from '../../lib/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
 import {
   dueRequests,
   legsOf,
@@ -20,7 +21,7 @@ import {
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, together } from './collect.ts'
-import { classesIn, goingOf, ids, mover, variantOf } from './going.ts'
+import { classesIn, goingOf, ids, isOfOne, mover, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
 import { enter } from './ledger.ts'
@@ -105,23 +106,41 @@ async function assessByPolicy(
 
 /** Nobody signs in as this person from here on. */
 async function cut(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
-  const { context } = house
   const free = await withoutHolds(house, due)
-  if (free.length === 0) return []
-  const ended = await endAccess(
-    house,
-    free.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
-  )
-  // who is erased now has a leg that empties the store later; who would keep their sessions for a grace period waits
-  const going = free.filter((request) => ended || !request.hasGrace)
-  await postpone(
-    context.control,
-    ids(free.filter((request) => !going.includes(request))),
-    house.claim,
-    `clock_timestamp() + interval '1 minute'`,
-    'access',
-  )
-  return moveRequests(context.control, 'cut', ids(going), mover(house))
+  return free.length === 0 ? [] : cutSome(house, free)
+}
+
+/** One whose row is locked or refused is found by halves, waits, and holds up nobody else. */
+async function cutSome(house: House, some: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
+  const { context } = house
+  try {
+    const ended = await endAccess(
+      house,
+      some.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
+    )
+    // who is erased now has a leg that empties the store later; who would keep their sessions for a grace period waits
+    const going = some.filter((request) => ended || !request.hasGrace)
+    await waitForAccess(
+      house,
+      some.filter((request) => !going.includes(request)),
+    )
+    return await moveRequests(context.control, 'cut', ids(going), mover(house))
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (!isOfOne(error)) throw error
+    if (some.length > 1) {
+      const half = Math.ceil(some.length / 2)
+      return [...(await cutSome(house, some.slice(0, half))), ...(await cutSome(house, some.slice(half)))]
+    }
+    context.log.error({ requests: ids(some), ...errorFields(error) }, 'access could not be cut')
+    await waitForAccess(house, some)
+    return []
+  }
+}
+
+async function waitForAccess(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+  const next = `clock_timestamp() + interval '1 minute'`
+  await postpone(house.context.control, ids(requests), house.claim, next, 'access')
 }
 
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`

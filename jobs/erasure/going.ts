@@ -1,5 +1,6 @@
 /** Who goes: from which places, under which plan, and by which keys. */
 import type { RootKey } from '../../lib/datamap/index.ts'
+import { LetheError } from '../../lib/errors/index.ts'
 import { openSecrets, type ErasureRequest } from '../../lib/requests/index.ts'
 import { erasesAt, type House } from './house.ts'
 import type { Going } from './ledger.ts'
@@ -37,4 +38,13 @@ export function mover(house: House) {
 
 export function ids(requests: readonly ErasureRequest[]): string[] {
   return requests.map(({ id }) => id)
+}
+
+/** A row was locked or refused; what is wrong with the statement, the rights or the server is so for all. */
+export function isOfOne(error: unknown): error is LetheError {
+  if (!(error instanceof LetheError)) return false
+  if (error.code === 'E_LOCK_TIMEOUT') return true
+  const { sqlstate } = error.facts
+  const isRow = error.code === 'E_DATABASE' || error.code === 'E_BLOCKED_BY_REFERENCE'
+  return isRow && typeof sqlstate === 'string' && !sqlstate.startsWith('42')
 }

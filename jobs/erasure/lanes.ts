@@ -123,6 +123,9 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       for (const message of page.messages) messages.add(message)
       for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
+      // such as rows that another session has locked: nobody else waits for that one
+      if (page.more && page.pending.length === 0 && total(page.removed) === 0)
+        return own({ state: 'pending', after: BACKOFF_SECONDS.first })
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)
       return own({

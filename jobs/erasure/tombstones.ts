@@ -5,7 +5,7 @@ import { tryTombstone, writeTombstones } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { keepSealed, openSecrets, postpone, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
-import { ids } from './going.ts'
+import { ids, isOfOne } from './going.ts'
 import type { House } from './house.ts'
 
 /** Those whose tombstones stand, or who need none. The others wait for a minute and are tried again. Idempotent. */
@@ -57,12 +57,6 @@ async function write(house: House, requests: readonly ErasureRequest[]): Promise
     context.log.error({ requests: ids(requests), ...errorFields(error) }, 'a tombstone could not be written')
     return [...requests]
   }
-}
-
-/** A row was refused; what is wrong with the statement, the rights or the server is so for all. */
-function isOfOne({ code, facts: { sqlstate } }: LetheError): boolean {
-  const isRow = code === 'E_DATABASE' || code === 'E_BLOCKED_BY_REFERENCE'
-  return isRow && typeof sqlstate === 'string' && !sqlstate.startsWith('42')
 }
 
 export interface PlannedTombstone {

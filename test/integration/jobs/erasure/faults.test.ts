@@ -14,6 +14,7 @@ import {
 } from '../../../../jobs/erasure/index.ts'
 import { holdStatement, releaseStatement } from '../../../../jobs/holds.ts'
 import { untilWaiting } from '../../../support/small-clinic.ts'
+import { lockedMeanwhile } from '../../../support/locked.ts'
 import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }
@@ -246,6 +247,18 @@ describe('a processor that lies', () => {
     expect(await house.request(second.id)).toMatchObject({ state: 'completed-with-retained' })
   })
 })
+
+test('a row that another session has locked at the access cut holds up nobody else', async () => {
+  const { id } = await house.ask(1)
+  const others = [await house.ask(2), await house.ask(10)]
+  await lockedMeanwhile(house.app, 'SELECT FROM people WHERE id = 1 FOR UPDATE', () => house.work())
+  expect(await house.request(id)).toMatchObject({ state: 'assessed', waitingFor: 'access' })
+  for (const other of others)
+    expect(await house.request(other.id)).toMatchObject({ state: 'completed-with-retained' })
+  expect(await account(1)).toEqual({ is_active: true, password: 'hash of 1' })
+  await house.later()
+  expect(await house.left(1)).toEqual(gone)
+}, 60_000)
 
 describe('a legal hold', () => {
   test('set in the middle stops what has not gone; released, it goes on by itself', async () => {

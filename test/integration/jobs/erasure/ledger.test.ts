@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { confirmLock } from '../../../../jobs/evidence/index.ts'
 import { cancelRequest } from '../../../../jobs/erasure/index.ts'
 import { emailOf, openErasureHouse, stores, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { lockedMeanwhile } from '../../../support/locked.ts'
 import { startProxy, type FaultProxy, type S3Address } from '../../../support/servers.ts'
 import { sharedS3 } from '../../../support/shared.ts'
 
@@ -139,8 +140,12 @@ describe('the ledger', () => {
     await withBucket()
     house.letters.before = () => ({ status: 500 })
     const begun = await house.ask(1)
-    await house.work()
+    await lockedMeanwhile(house.app, 'SELECT FROM visits WHERE person_id = 1 FOR UPDATE', () => house.work())
     expect(await house.request(begun.id)).toMatchObject({ state: 'erasing' })
+    expect(await house.legs(begun.id)).toMatchObject({
+      app: { state: 'pending', attempt: 1 },
+      letters: { state: 'failed' },
+    })
     proxy.cut()
     const late = await house.ask(2)
     house.letters.before = undefined

@@ -9,8 +9,9 @@ import {
 } from '../../../../jobs/erasure/index.ts'
 import { planFor } from '../../../../jobs/erasure/plans.ts'
 import { writeTombstones } from '../../../../lib/erasers/index.ts'
-import { getRequest } from '../../../../lib/requests/index.ts'
+import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../support/openbao.ts'
+import { lockedMeanwhile } from '../../../support/locked.ts'
 import { askFor, carryOn, carryOnLater } from '../../../support/requests.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { untilWaiting } from '../../../support/small-clinic.ts'
@@ -97,6 +98,18 @@ async function tombstones(): Promise<number[]> {
 }
 
 const request = (id: string) => getRequest(house.control, id)
+
+test('keys are shredded once the rows are gone, and not before', async () => {
+  const lock = 'SELECT FROM people WHERE id = 2 FOR UPDATE'
+  const ids = await lockedMeanwhile(house.app, lock, () => askFor(house, 2))
+  expect(await legsOf(house.control, ids)).toMatchObject([
+    { store: 'app', state: 'pending', attempt: 1 },
+    { store: 'vault', state: 'pending', attempt: 0 },
+  ])
+  await vault.ask('GET', 'transit/keys/person-2')
+  await carryOnLater(house)
+  await expect(vault.ask('GET', 'transit/keys/person-2')).rejects.toThrow()
+})
 
 test('one tombstone stands in the event table once the keys are shredded, and receipt and ledger know nothing of it', async () => {
   const [id = ''] = await askFor(house, 2)
