@@ -334,6 +334,22 @@ describe('a legal hold', () => {
     expect(house.letters.letters.has('new@example.org')).toBe(false)
   })
 
+  test.each([
+    ['a tenant', { level: 'tenant', key: ['1'] }],
+    ['a row', { level: 'row', table: 'public.visits', key: ['10'] }],
+    ['a table', { level: 'table', table: 'public.visits' }],
+  ] as const)('on %s keeps whom it concerns', async (_, given) => {
+    const [mine, other] = [await house.ask(1), await house.ask(2)]
+    await house.hold(given)
+    await house.work()
+    expect(await house.request(mine.id)).toMatchObject({ state: 'on-hold' })
+    expect(await house.left(1)).toEqual(whole)
+    expect(erasures('letters')).toHaveLength(given.level === 'table' ? 0 : 1)
+    expect((await house.request(other.id)).state).toBe(
+      given.level === 'table' ? 'on-hold' : 'completed-with-retained',
+    )
+  })
+
   test("of the application's own pauses and resumes the same way", async () => {
     const { id } = await house.ask(1, { kind: 'account-closure' })
     await house.work()
