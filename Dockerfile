@@ -18,6 +18,8 @@ RUN apt-get update -qq \
 WORKDIR /app
 # A worker needs little memory however much it deletes; without limits the heap grows before it is collected.
 ENV NODE_ENV=production NODE_OPTIONS="--enable-source-maps --max-semi-space-size=4 --max-old-space-size=128"
+# Outside a container the health port is the machine's own; here its network decides who reaches it.
+ENV LETHE_HEALTH_HOST=0.0.0.0
 COPY --from=build /app/package.json ./package.json
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist

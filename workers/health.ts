@@ -4,6 +4,8 @@ import { LetheError } from '../lib/errors/index.ts'
 import type { Metrics } from '../lib/metrics/index.ts'
 
 export interface HealthOptions {
+  /** Who reaches it: 127.0.0.1 this machine only. */
+  host: string
   /** 0: any free port. */
   port: number
   metrics: Metrics
@@ -26,8 +28,8 @@ export async function startHealth(options: HealthOptions): Promise<HealthServer>
     })
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(portTaken(error, options.port)))
-    server.listen(options.port, resolve)
+    server.once('error', (error) => reject(notOpened(error, options)))
+    server.listen(options.port, options.host, resolve)
   })
   const address = server.address()
   return {
@@ -64,10 +66,14 @@ function problems(response: ServerResponse, list: readonly string[]): void {
   response.end(JSON.stringify({ ok: list.length === 0, problems: list }) + '\n')
 }
 
-function portTaken(error: Error, port: number): LetheError {
+function notOpened(error: Error, { host, port }: HealthOptions): LetheError {
+  const code = 'code' in error ? String(error.code) : error.name
   return new LetheError('E_CONFIG', {
-    message: `The health port ${port} cannot be opened (${'code' in error ? String(error.code) : error.name}).`,
-    next: 'Set operations.health_port to another port, or to 0 for any free one.',
+    message: `Health and metrics can't be served on ${host}:${port} (${code}${code === 'EADDRINUSE' ? ': another process, such as a second worker, has the port' : ''}).`,
+    next:
+      code === 'EADDRINUSE'
+        ? 'Give this process another port: LETHE_HEALTH_PORT=9465, or 0 for any free one (operations.health_port sets it for all).'
+        : 'Set LETHE_HEALTH_HOST or operations.health_host to an address of this machine, and LETHE_HEALTH_PORT to a port it may open.',
     cause: error,
   })
 }

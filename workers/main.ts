@@ -78,12 +78,12 @@ export async function work(names: readonly string[], options: WorkOptions = {}):
       },
       onStarted: async (started) => {
         health = await startHealth({
-          port: config.file.operations.health_port,
+          ...config.health,
           metrics: context.metrics,
           live: () => started.flatMap((role) => role.problem() ?? []),
           ready: () => missing(shared),
         })
-        log.info({ port: health.port }, 'health, readiness and metrics are served')
+        log.info({ host: config.health.host, port: health.port }, 'health, readiness and metrics are served')
       },
     })
   } finally {

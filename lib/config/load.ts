@@ -10,7 +10,7 @@ import { checkConfig } from './check.ts'
 import { describeIssue } from './issue.ts'
 import type { Problem } from './problem.ts'
 import { configSchema, type ConfigFile, type PolicyEntry } from './schema.ts'
-import { lookUp, postgresAddress, redisAddress, type Environment } from './secret.ts'
+import { healthAddress, lookUp, postgresAddress, redisAddress, type Environment } from './secret.ts'
 
 export type { Environment }
 
@@ -34,6 +34,8 @@ export interface Config {
   readonly controlUrl: string
   /** Throws E_CONFIG_MISSING while LETHE_REDIS_URL is not set, E_CONFIG for an address with a key prefix. */
   readonly redisUrl: string
+  /** LETHE_HEALTH_HOST and LETHE_HEALTH_PORT, else `operations`: processes of one file differ here. Throws E_CONFIG. */
+  readonly health: { host: string; port: number }
   /** `operations.keystore`, else LETHE_KEYSTORE. Throws E_CONFIG_MISSING. */
   readonly keystorePath: string
   /** The address of a PostgreSQL store. Throws E_CONFIG_MISSING, E_NOT_FOUND. */
@@ -61,6 +63,10 @@ export function loadConfig(path: string, env: Environment): Config {
     },
     get keystorePath() {
       return file.operations.keystore ?? lookUp('env:LETHE_KEYSTORE', env, 'the file of the keystore')
+    },
+    get health() {
+      const { health_host: host, health_port: port } = file.operations
+      return healthAddress(env, { host, port })
     },
     storeUrl(name) {
       const store = Object.hasOwn(file.stores, name) ? file.stores[name] : undefined

@@ -24,6 +24,20 @@ function readFile(path: string, what: string): string {
   }
 }
 
+/** What the environment says, else `given`. */
+export function healthAddress(
+  env: Environment,
+  given: { host: string; port: number },
+): { host: string; port: number } {
+  const { LETHE_HEALTH_HOST: host = '', LETHE_HEALTH_PORT: port = '' } = env
+  if (!/^\d{0,5}$/.test(port) || Number(port) > 65_535)
+    throw new LetheError('E_CONFIG', {
+      message: 'LETHE_HEALTH_PORT is not a port.',
+      next: 'Set it to a number from 0 (any free one) to 65535.',
+    })
+  return { host: host === '' ? given.host : host, port: port === '' ? given.port : Number(port) }
+}
+
 /** BullMQ builds its own keys: with the client's key prefix on top, its scripts and its events name different ones. */
 export function redisAddress(url: string): string {
   const parsed = URL.parse(url)

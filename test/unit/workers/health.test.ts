@@ -8,7 +8,13 @@ afterEach(() => server?.close())
 async function start(live: string[] = [], ready: string[] = []): Promise<string> {
   const metrics = createMetrics()
   metrics.proposalsWaiting.set(2)
-  server = await startHealth({ port: 0, metrics, live: () => live, ready: () => Promise.resolve(ready) })
+  server = await startHealth({
+    host: '127.0.0.1',
+    port: 0,
+    metrics,
+    live: () => live,
+    ready: () => Promise.resolve(ready),
+  })
   return `http://127.0.0.1:${server.port}`
 }
 
@@ -46,11 +52,32 @@ test('answers nothing else', async () => {
 
 test('a port that is taken is refused with what to set', async () => {
   await start()
-  const taken = startHealth({
-    port: server?.port ?? 0,
-    metrics: createMetrics(),
-    live: () => [],
-    ready: () => Promise.resolve([]),
+  const taken = startHealth({ ...closed, port: server?.port ?? 0 })
+  await expect(taken).rejects.toMatchObject({
+    code: 'E_CONFIG',
+    message: expect.stringContaining(`127.0.0.1:${server?.port}`),
+    next: expect.stringContaining('LETHE_HEALTH_PORT'),
   })
-  await expect(taken).rejects.toMatchObject({ code: 'E_CONFIG' })
 })
+
+test('an address that is not of this machine is refused with what to set', async () => {
+  await expect(startHealth({ ...closed, host: '192.0.2.1' })).rejects.toMatchObject({
+    code: 'E_CONFIG',
+    next: expect.stringContaining('LETHE_HEALTH_HOST'),
+  })
+})
+
+test('only the address it was given answers', async () => {
+  server = await startHealth({ ...closed, host: '127.0.0.2' })
+  const { port } = server
+  expect((await fetch(`http://127.0.0.2:${port}/livez`)).status).toBe(200)
+  await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow('fetch failed')
+})
+
+const closed = {
+  host: '127.0.0.1',
+  port: 0,
+  metrics: createMetrics(),
+  live: () => [],
+  ready: () => Promise.resolve([]),
+}

@@ -240,3 +240,17 @@ test('the published JSON Schema is the one that parses', () => {
   )
   expect(published, 'run: node lib/config/write-json-schema.ts').toEqual(configJsonSchema())
 })
+
+describe('health', () => {
+  test('is for this machine only, and one process of a file may have its own address', () => {
+    expect(load(sound).health).toEqual({ host: '127.0.0.1', port: 9464 })
+    const file = `${sound}operations: { health_host: '::1', health_port: 9500 }\n`
+    expect(load(file).health).toEqual({ host: '::1', port: 9500 })
+    const env = { LETHE_HEALTH_HOST: '0.0.0.0', LETHE_HEALTH_PORT: '0' }
+    expect(load(file, env).health).toEqual({ host: '0.0.0.0', port: 0 })
+  })
+
+  test.each(['http', '-1', '65536', '80.5'])('%s is no port', (port) => {
+    expect(() => load(sound, { LETHE_HEALTH_PORT: port }).health).toThrow('LETHE_HEALTH_PORT')
+  })
+})
