@@ -30,6 +30,8 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
   const config = await readConfig(session)
   const { worker, operator, auditor } = options
   const roles = { worker, operator, auditor }
+  for (const [option, role] of Object.entries({ ...roles, application: options.application }))
+    if (role !== undefined) requireRole(`--${option}`, role)
   const known = ['control', ...postgresStores(config)]
   if (options.on !== undefined && !known.includes(options.on)) throw usage(`--on takes: ${known.join(', ')}.`)
   const chosen = options.on === undefined ? known : [options.on]
@@ -62,6 +64,18 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
       .join('\n'),
   )
 }
+
+/** PostgreSQL takes any quoted name up to 63 bytes and cuts a longer one; what nobody types on purpose is refused. */
+function requireRole(option: string, role: string): void {
+  if (/^[\p{L}_][\p{L}\p{N}_$.@-]*$/u.test(role) && Buffer.byteLength(role) <= 63 && !reserved.test(role))
+    return
+  throw usage(
+    `${option} takes the name of a role, such as lethe_worker: a letter first, then letters, digits, _ $ . @ -, at most 63 bytes.`,
+  )
+}
+
+/** "public" is everybody to PostgreSQL, also in quotes. */
+const reserved = /^(pg_.*|public|none)$/i
 
 /**
  * What the policies erase from, and each kind of subject for its erasure requests: as the map says, and as it is where every

@@ -354,3 +354,19 @@ async function workOnce(env: Readonly<Record<string, string>>): Promise<void> {
     await opened.close()
   }
 }
+
+describe('lethe grants', () => {
+  it.each([
+    ['--application', ''],
+    ['--application', 'app role'],
+    ['--application', 'app"; DROP TABLE x; --'],
+    // quoted or not, PostgreSQL reads it as everybody
+    ['--application', 'public'],
+    ['--worker', 'pg_monitor'],
+    ['--operator', 'x'.repeat(64)],
+  ])('%s "%s" is E_USAGE, and nothing is printed', async (option, role) => {
+    const failure = await refused(['grants', '--sql', '--on', 'control', option, role])
+    expect(failure).toMatchObject({ code: 'E_USAGE', exit: 2 })
+    expect(failure.message).toContain(option)
+  })
+})
