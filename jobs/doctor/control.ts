@@ -17,7 +17,7 @@ export async function examineControl(
 ): Promise<{ findings: Finding[]; readable: boolean }> {
   const server = await examineServer(control, 'control')
   if (!server.current) return { findings: server.findings, readable: false }
-  const rights = await examineRights(control, 'lethe_control', controlRights)
+  const { findings: rights } = await examineRights(control, 'lethe_control', controlRights)
   if (rights.some((finding) => finding.severity === 'error'))
     return { findings: [...server.findings, ...rights], readable: false }
   const findings = [

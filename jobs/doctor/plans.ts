@@ -9,13 +9,16 @@ import {
   type DeletionPlan,
   type TableName,
 } from '../../lib/datamap/index.ts'
+import type { RoleName } from '../../lib/grants/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
+import { a } from './rights.ts'
 
 export async function examinePlans(
   config: Config,
   store: string,
   target: Database,
   catalogue: Catalogue,
+  role: RoleName,
 ): Promise<Finding[]> {
   const policies = Object.values(config.policies).filter((policy) => policy.store === store)
   const findings: Finding[] = []
@@ -24,9 +27,9 @@ export async function examinePlans(
       ...(await attempt('plan', policy.name, async () => {
         const plan = planDeletion(config.file, store, targetOf(policy), catalogue)
         return [
-          ...(await rights(policy.name, target, plan)),
-          ...(await rowSecurity(policy.name, target, plan)),
-          ...(await maintenance(policy.name, target, plan)),
+          ...(role === 'auditor' ? [] : await rights(policy.name, target, plan, role)),
+          ...(role === 'auditor' ? [] : await rowSecurity(policy.name, target, plan)),
+          ...(role === 'worker' ? await maintenance(policy.name, target, plan) : []),
         ]
       })),
     )
@@ -37,15 +40,24 @@ function targetOf({ subject, table }: ResolvedPolicy) {
   return table === undefined ? { subject: subject ?? '' } : { table: table.name, key: table.key }
 }
 
-/** UPDATE beside SELECT: SELECT … FOR UPDATE, which locks each root before it goes, needs it. */
-async function rights(policy: string, target: Database, plan: DeletionPlan): Promise<Finding[]> {
+/**
+ * UPDATE beside SELECT: SELECT … FOR UPDATE, which locks each root before it goes, needs it. An operator plans and decides:
+ * that only reads.
+ */
+async function rights(
+  policy: string,
+  target: Database,
+  plan: DeletionPlan,
+  role: RoleName,
+): Promise<Finding[]> {
   const check = examine('plan-rights', policy)
-  const wanted = [
+  const carried = [
     ...['SELECT', 'UPDATE'].map((right) => ({ ...plan.root, right })),
     ...plan.tables.map(({ table }) => ({ ...table, right: 'SELECT' })),
     ...plan.minimums.map(({ table }) => ({ ...table, right: 'SELECT' })),
     ...plan.steps.flatMap((step) => rightsOf(step.kind).map((right) => ({ ...step.table, right }))),
   ]
+  const wanted = role === 'worker' ? carried : carried.filter(({ right }) => right === 'SELECT')
   const rows = await target.query(
     z.object({ missing: z.string() }),
     `SELECT DISTINCT wanted.right || ' on ' || wanted.schema || '.' || wanted.table AS missing
@@ -56,9 +68,9 @@ async function rights(policy: string, target: Database, plan: DeletionPlan): Pro
   )
   const missing = rows.map((row) => row.missing)
   return missing.length === 0
-    ? check.ok('the role has every right that the plan takes')
+    ? check.ok(`the role has every right that the plan takes of ${a(role)}`)
     : check.error(
-        `The role lacks: ${missing.join('; ')}.`,
+        `The role lacks, as ${a(role)}: ${missing.join('; ')}.`,
         'Print them with `lethe grants --sql` and run them as the owner of the tables.',
       )
 }

@@ -1,33 +1,65 @@
-/** Whether the role that asks may do what one of Lethe's three roles must, on Lethe's own tables. */
+/** Which of Lethe's three roles a login plays, and whether it may do what that one must on Lethe's own tables. */
 import { z } from 'zod'
 import type { Database } from '../../lib/db/index.ts'
+import { roles, type RoleName, type TableRights } from '../../lib/grants/index.ts'
 import { examine, type Finding } from './finding.ts'
 
-const roles = ['worker', 'operator', 'auditor'] as const
-type Rights = Readonly<Record<string, Readonly<Record<(typeof roles)[number], readonly string[]>>>>
+type Rights = Readonly<Record<string, TableRights>>
 
-/** The role has all the rights of at least one of the three: a worker's address is looked at with a worker's rights. */
-export async function examineRights(database: Database, schema: string, rights: Rights): Promise<Finding[]> {
+/**
+ * A login is judged by the first role it is a member of; where the groups have other names, by the rights it has. One that is
+ * neither is looked at as a worker's: that is what somebody is about to make of it.
+ */
+export async function examineRights(
+  database: Database,
+  schema: string,
+  rights: Rights,
+): Promise<{ role: RoleName; findings: Finding[] }> {
   const check = examine('own-rights', database.name)
-  const held: string[] = []
-  let lacking: string[] = []
-  for (const role of roles) {
-    const missing = await missingRights(database, schema, rights, role)
-    if (missing.length === 0) held.push(role)
-    else if (role === 'worker') lacking = missing
-  }
-  if (held.length > 0) return check.ok(`the role has the rights of: ${held.join(', ')}`)
-  return check.error(
-    `The role lacks rights on schema ${schema}, for a worker: ${lacking.slice(0, 5).join('; ')}${lacking.length > 5 ? ` and ${lacking.length - 5} more` : ''}.`,
-    'Print them with `lethe grants --sql`, run them as the owner, and make the login a member of one of the roles.',
+  const memberOf = await memberships(database)
+  const missing = new Map<RoleName, string[]>()
+  for (const role of roles) missing.set(role, await missingRights(database, schema, rights, role))
+  const held = roles.filter((role) => missing.get(role)?.length === 0)
+  const role = roleOf(memberOf, held)
+  const lacking = missing.get(role) ?? []
+  if (lacking.length > 0 && (memberOf.length > 0 || held.length === 0))
+    return {
+      role,
+      findings: check.error(
+        `The role lacks rights on schema ${schema}, for ${a(role)}: ${lacking.slice(0, 5).join('; ')}${lacking.length > 5 ? ` and ${lacking.length - 5} more` : ''}.`,
+        'Print them with `lethe grants --sql`, run them as the owner, and make the login a member of one of the roles.',
+      ),
+    }
+  return { role, findings: check.ok(`the role has the rights of: ${held.join(', ')}`) }
+}
+
+/** Who has an auditor's rights by chance may be a worker half-way through its grants; an operator's are a worker's no more. */
+function roleOf(memberOf: readonly RoleName[], held: readonly RoleName[]): RoleName {
+  if (memberOf.includes('worker') || held.includes('worker')) return 'worker'
+  if (memberOf.includes('operator') || held.includes('operator')) return 'operator'
+  return memberOf.includes('auditor') ? 'auditor' : 'worker'
+}
+
+export function a(role: RoleName): string {
+  return role === 'worker' ? 'a worker' : `an ${role}`
+}
+
+/** By the names that `lethe grants` gives them; a superuser is a member of each. */
+async function memberships(database: Database): Promise<RoleName[]> {
+  const rows = await database.query(
+    z.object({ role: z.enum(roles) }),
+    `SELECT r.role FROM unnest($1::text[]) AS r(role) JOIN pg_roles ON rolname = 'lethe_' || r.role
+     WHERE pg_has_role(pg_roles.oid, 'MEMBER')`,
+    [roles],
   )
+  return rows.map(({ role }) => role)
 }
 
 async function missingRights(
   database: Database,
   schema: string,
   rights: Rights,
-  role: (typeof roles)[number],
+  role: RoleName,
 ): Promise<string[]> {
   const wanted = Object.entries(rights).flatMap(([table, byRole]) =>
     byRole[role].flatMap((right) => {

@@ -8,7 +8,7 @@ import type { OpenedStore } from '../../lib/erasers/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { examinePlans } from './plans.ts'
 import { examineIntake } from './requests.ts'
-import { examineRights } from './rights.ts'
+import { a, examineRights } from './rights.ts'
 import { examineServer } from './server.ts'
 import { examineSubjects } from './subjects.ts'
 
@@ -21,9 +21,16 @@ export async function examineTarget(
 ): Promise<Finding[]> {
   const entry = config.file.stores[store]
   const server = await examineServer(target, 'target')
+  const own = server.current ? await examineRights(target, 'lethe', targetRights) : null
+  const role = own?.role ?? 'worker'
   return [
     ...server.findings,
-    ...(server.current ? await examineRights(target, 'lethe', targetRights) : []),
+    ...(own?.findings ?? []),
+    ...(role === 'worker'
+      ? []
+      : examine('login', store).note(
+          `This login is ${a(role)}'s. What a worker needs here is not looked at: \`lethe doctor\` with the worker's address does.`,
+        )),
     ...(control === null ? [] : await clocks(target, control)),
     ...(control === null ? [] : await sameServer(target, control)),
     ...(await attempt('replication', store, () => replication(target))),
@@ -31,11 +38,13 @@ export async function examineTarget(
     ...(await attempt('map', store, async () => {
       const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
       return [
-        ...(await examinePlans(config, store, target, catalogue)),
-        ...(await examineSubjects(config, store, target, catalogue, others)),
+        ...(await examinePlans(config, store, target, catalogue, role)),
+        ...(await examineSubjects(config, store, target, catalogue, others, role)),
       ]
     })),
-    ...(server.current ? await attempt('erasure-intake', store, () => examineIntake(target)) : []),
+    ...(server.current && role !== 'auditor'
+      ? await attempt('erasure-intake', store, () => examineIntake(target))
+      : []),
   ]
 }
 

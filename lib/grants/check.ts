@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Queryable } from '../db/index.ts'
 import type { DeletionPlan, SubjectEntry } from '../datamap/index.ts'
 import { LetheError } from '../errors/index.ts'
-import { name, neededRights } from './grants.ts'
+import { name, neededRights, operatorNeeds } from './grants.ts'
 
 export interface MissingRight {
   table: string
@@ -11,15 +11,17 @@ export interface MissingRight {
 }
 
 /**
- * What the connected role lacks on the tables of the plans and of the access rules, as a worker; schemas it may not use count
- * as all of their tables' rights.
+ * What the connected role lacks on the tables of the plans and of the access rules, as a worker or as an operator; schemas
+ * it may not use count as all of their tables' rights.
  */
 export async function missingRights(
   db: Queryable,
   plans: readonly DeletionPlan[],
   access: readonly SubjectEntry['access'][] = [],
+  role: 'worker' | 'operator' = 'worker',
 ): Promise<MissingRight[]> {
-  const wanted = [...neededRights(plans, access).values()].flatMap(({ table, rights, columns }) => [
+  const needs = role === 'worker' ? neededRights(plans, access) : operatorNeeds(plans, access)
+  const wanted = [...needs.values()].flatMap(({ table, rights, columns }) => [
     ...[...rights].map((right) => ({ schema: table.schema, table: name(table), right, column: null })),
     ...[...columns].map((column) => ({ schema: table.schema, table: name(table), right: 'UPDATE', column })),
   ])

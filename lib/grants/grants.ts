@@ -199,6 +199,20 @@ export function neededRights(
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
+/** What an operator's login takes of the same tables: a preview reads them, and a cancel gives access back. */
+export function operatorNeeds(
+  plans: readonly DeletionPlan[],
+  access: readonly SubjectEntry['access'][] = [],
+): Map<string, Needed> {
+  const cut = cutColumns(access)
+  return new Map(
+    [...neededRights(plans, access)].map(([key, { table }]) => [
+      key,
+      { table, rights: new Set(['SELECT']), columns: cut.get(key)?.columns ?? new Set() },
+    ]),
+  )
+}
+
 /** Columns that the cut changes and a cancel gives back, by table. */
 function cutColumns(
   access: readonly SubjectEntry['access'][],

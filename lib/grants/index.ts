@@ -1,3 +1,10 @@
 export { grantsSql, type GrantOptions } from './grants.ts'
-export { controlRights, RETENTION_ROLE, targetRights } from './rights.ts'
+export {
+  controlRights,
+  RETENTION_ROLE,
+  roles,
+  targetRights,
+  type RoleName,
+  type TableRights,
+} from './rights.ts'
 export { missingRights, requireRights, type MissingRight } from './check.ts'

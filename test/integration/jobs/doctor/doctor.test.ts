@@ -294,6 +294,88 @@ describe('a role with the least rights', () => {
   })
 })
 
+describe('the login of a person', () => {
+  const names = { worker: `${role}_gw`, operator: `${role}_go`, auditor: `${role}_ga` }
+  const login = `${role}_person`
+  const urls = () => ({ LETHE_CONTROL_URL: as(app.controlUrl, login), APP_URL: as(app.appUrl, login) })
+  beforeAll(async () => {
+    const { file } = app.configure({ identities, subjects: { person: subject } })
+    const source = openDatabase(app.appUrl, { name: 'app', applicationName: 'test' })
+    const catalogue = await loadCatalogue(source, ['public'])
+    await source.close()
+    const plans = [planDeletion(file, 'app', { subject: 'person' }, catalogue)]
+    for (const roles of [names, {}]) {
+      await app.control(grantsSql('control', { roles }))
+      await app.sql(
+        grantsSql('target', { roles, plans, access: [file.subjects['person']?.access ?? noAccess] }),
+      )
+    }
+    await app.sql(`CREATE ROLE ${login} LOGIN`)
+  })
+  afterAll(async () => {
+    const all = [login, ...Object.values(names)].join(', ')
+    await app.sql(`DROP OWNED BY ${all}`)
+    await app.control(`DROP OWNED BY ${all}`)
+    await app.sql(`DROP ROLE ${all}`)
+    await app.sql(`DROP OWNED BY ${defaults}`)
+    await app.control(`DROP OWNED BY ${defaults}`)
+  })
+  const defaults = 'lethe_worker, lethe_operator, lethe_auditor'
+  const noAccess = { set: [], delete: [], stores: [] }
+  const subject = {
+    store: 'app',
+    root: 'public.people',
+    contact: 'root.email',
+    access: {
+      set: [{ table: 'public.people', where: 't.id = root.id', columns: { deleted_at: null } }],
+      delete: [{ table: 'public.notes', where: 't.person_id = root.id' }],
+    },
+  }
+
+  it.each(['lethe_operator', names.operator])(
+    'who is a member of %s is judged by what an operator needs',
+    async (group) => {
+      app.configure({ identities, subjects: { person: subject } })
+      await app.sql(`GRANT ${group} TO ${login}`)
+      const { find, findings, exit } = await examine(urls())
+      expect(findings.filter(({ severity }) => severity === 'error')).toEqual([])
+      expect(exit).toBe(0)
+      expect(find('login', 'app')).toMatchObject({
+        severity: 'note',
+        message: expect.stringContaining("an operator's"),
+      })
+      expect(find('maintenance')).toBeUndefined()
+
+      await app.sql(
+        `REVOKE SELECT ON notes FROM ${group}; REVOKE UPDATE (deleted_at) ON people FROM ${group}`,
+      )
+      const less = await examine(urls())
+      expect(less.find('plan-rights', 'closed')?.message).toContain('as an operator: SELECT on public.notes')
+      expect(less.find('subject-rights', 'person')?.message).toContain(
+        'UPDATE (deleted_at) on "public"."people"',
+      )
+      await app.sql(`GRANT SELECT ON notes TO ${group}; GRANT UPDATE (deleted_at) ON people TO ${group}`)
+      await app.sql(`REVOKE ${group} FROM ${login}`)
+    },
+  )
+
+  it('who is a member of lethe_auditor is asked for no right on a table of anybody', async () => {
+    await app.sql(`GRANT lethe_auditor TO ${login}`)
+    const { find, findings } = await examine(urls())
+    expect(findings.filter(({ severity }) => severity === 'error')).toEqual([])
+    expect(find('login', 'app')?.message).toContain("an auditor's")
+    await app.sql(`REVOKE lethe_auditor FROM ${login}`)
+  })
+
+  it('who is a member of the worker too is judged as a worker', async () => {
+    await app.sql(`GRANT lethe_operator, lethe_worker TO ${login}; REVOKE DELETE ON notes FROM lethe_worker`)
+    const { find } = await examine(urls())
+    expect(find('login', 'app')).toBeUndefined()
+    expect(find('plan-rights', 'closed')?.message).toContain('as a worker: DELETE on public.notes')
+    await app.sql(`REVOKE lethe_operator, lethe_worker FROM ${login}`)
+  })
+})
+
 describe('tables and policies', () => {
   it('autovacuum switched off on a table of the plan is a warning', async () => {
     await app.sql('ALTER TABLE notes SET (autovacuum_enabled = false)')

@@ -195,7 +195,7 @@ describe('requests', () => {
     const [row] = await insert('20 days', { state: 'erasing' })
     expect((await examine())('erasure-waiting')).toBeUndefined()
     await app.control(
-      `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, stage, state, next_at) VALUES ($1, 'mail', 'sendgrid', 1, 'failed', 'infinity')`,
+      `INSERT INTO lethe_control.erasure_legs (request_id, store, kind, state, next_at) VALUES ($1, 'mail', 'sendgrid', 'failed', 'infinity')`,
       [row?.['id']],
     )
     expect((await examine())('erasure-waiting')).toMatchObject({
