@@ -2,13 +2,12 @@
 import { z } from 'zod'
 import type { Database } from '../../lib/db/index.ts'
 import { controlRights } from '../../lib/grants/index.ts'
+import { ALIVE_SECONDS } from '../../lib/ledger/index.ts'
 import { examine, type Finding } from './finding.ts'
 import { examineRights } from './rights.ts'
 import { examineServer } from './server.ts'
 
 const appendOnly = ['lethe_control.events', 'lethe_control.erasures', 'lethe_control.evidence_entries']
-/** A process says that it lives every 15 s. */
-const ALIVE_SECONDS = 60
 
 /** `readable`: Lethe's schema is current and this role may read it, so that others may ask it too. */
 export async function examineControl(

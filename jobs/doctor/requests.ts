@@ -2,21 +2,38 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/db/index.ts'
-import { journalStatus } from '../../lib/ledger/index.ts'
-import { countDue, countStuckLegs, countWaitingForPerson } from '../../lib/requests/index.ts'
+import { journalStatus, stoppedScopes } from '../../lib/ledger/index.ts'
+import { countDue, countOpen, countStuckLegs, countWaitingForPerson } from '../../lib/requests/index.ts'
+import { CASCADE, stoppedWords } from '../standstill.ts'
 import { examine, type Finding } from './finding.ts'
 
 /** A worker takes in what applications ask within a round, and copies the ledger before it destroys. */
 const BEHIND_SECONDS = 900
+/** Longer than a round, and than a worker's restart. */
+const SOON_SECONDS = 60
 
 export async function examineRequests(control: Database, { file }: Config): Promise<Finding[]> {
   const { overdue, withinDay, withinFiveDays, withinTenDays } = await countDue(control)
   const soon = withinDay + withinFiveDays + withinTenDays
   const waiting = await countWaitingForPerson(control)
   const legs = await countStuckLegs(control)
+  const stopped = await stoppedScopes(control, CASCADE)
   const due = examine('erasure-due', 'control')
   const person = examine('erasure-waiting', 'control')
+  const findings: Finding[] = []
+  for (const one of stopped) {
+    const open = await countOpen(control, one.scope)
+    findings.push(
+      ...examine('erasure-stopped', one.scope).error(
+        `${stoppedWords(one, file.subjects[one.scope]?.store ?? '')} ${many(open, 'request')} ${open === 1 ? 'waits' : 'wait'} for that.`,
+        one.code === 'E_MAP_FINDINGS'
+          ? `lethe datamap check ${file.subjects[one.scope]?.store ?? ''}; see runbooks/alerts/erasure-stopped.md.`
+          : 'See runbooks/alerts/erasure-stopped.md.',
+      ),
+    )
+  }
   return [
+    ...findings,
     ...(overdue > 0
       ? due.error(
           `${many(overdue, 'erasure request')} ${overdue === 1 ? 'is' : 'are'} past the day by which the person had to be answered.`,
@@ -32,7 +49,7 @@ export async function examineRequests(control: Database, { file }: Config): Prom
     ...(waiting.length > 0
       ? person.warning(
           `Erasure requests wait for a person: ${waiting.map(({ why, count }) => `${count} ${why}`).join(', ')}.`,
-          'See `lethe erasure list --due`; `lethe erasure status ID` says what each needs (runbooks/erasure-requests.md).',
+          'See `lethe erasure list --due`; `lethe erasure status ID` says what each needs. `unusable`: the worker itself can not call that store, whatever this shell can.',
         )
       : []),
     ...(legs.length > 0
@@ -67,21 +84,24 @@ async function ledger(control: Database, bucket: string | null): Promise<Finding
 export async function examineIntake(target: Database): Promise<Finding[]> {
   const check = examine('erasure-intake', target.name)
   const [row] = await target.query(
-    z.object({ late: z.coerce.number(), refused: z.coerce.number() }),
-    `SELECT count(*) FILTER (WHERE taken_at IS NULL AND at < clock_timestamp() - $1 * interval '1 second') AS late,
+    z.object({ waiting: z.coerce.number(), oldest: z.coerce.number(), refused: z.coerce.number() }),
+    `SELECT count(*) FILTER (WHERE taken_at IS NULL) AS waiting,
+       coalesce(extract(epoch FROM clock_timestamp() - min(at) FILTER (WHERE taken_at IS NULL)), 0) AS oldest,
        count(*) FILTER (WHERE data ? 'refused' AND at > clock_timestamp() - interval '30 days') AS refused FROM lethe.intake`,
-    [BEHIND_SECONDS],
   )
+  if (row === undefined) return []
+  const { waiting, oldest, refused } = row
+  const taken = `${many(waiting, 'call')} of applications ${waiting === 1 ? 'is' : 'are'} not taken in yet, the oldest for ${many(Math.floor(oldest / 60), 'minute')}.`
+  const mend = 'Is a process with the role erasure running? Its log says why it can not take them in.'
   return [
-    ...(row !== undefined && row.late > 0
-      ? check.error(
-          `Nobody has taken in what applications asked for a quarter of an hour ago (${row.late}).`,
-          'Is a process with the role erasure running? Its log says why it can not take them in.',
-        )
-      : []),
-    ...(row !== undefined && row.refused > 0
+    ...(oldest > BEHIND_SECONDS
+      ? check.error(taken, mend)
+      : oldest > SOON_SECONDS
+        ? check.warning(taken, mend)
+        : []),
+    ...(refused > 0
       ? check.warning(
-          `${many(row.refused, 'call')} of applications in the last 30 days could not be followed.`,
+          `${many(refused, 'call')} of applications in the last 30 days could not be followed.`,
           `SELECT id, verb, actor, at, data ->> 'refused' FROM lethe.intake WHERE data ? 'refused' says why; the application asks again.`,
         )
       : []),

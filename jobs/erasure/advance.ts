@@ -25,6 +25,7 @@ import { classesIn, goingOf, ids, isOfOne, mover, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
 import { enter } from './ledger.ts'
+import { sayProblem } from './place.ts'
 import { classesOf } from './plans.ts'
 
 const BULK = 1000
@@ -263,13 +264,16 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<read
 
 /** Those whose every place can be called, but for what a named person accepted to leave; the others come before a person. */
 async function callable(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
-  const broken = house.places.filter(({ problem }) => problem !== undefined).map(({ store }) => store)
-  if (broken.length === 0) return [...requests]
+  const broken = new Map(
+    house.places.flatMap((place) => (place.problem === undefined ? [] : [[place.store, place]])),
+  )
+  if (broken.size === 0) return [...requests]
   const { control } = house.context
   const open = (await legsOf(control, ids(requests))).filter(
-    ({ store, state }) => broken.includes(store) && state !== 'accepted-as-failed',
+    ({ store, state }) => broken.has(store) && state !== 'accepted-as-failed',
   )
-  for (const [store, legs] of Map.groupBy(open, (leg) => leg.store))
+  for (const [store, legs] of Map.groupBy(open, (leg) => leg.store)) {
+    await sayProblem(house.context, house.claim, broken.get(store), legs)
     await moveRequests(
       control,
       'attend',
@@ -277,5 +281,6 @@ async function callable(house: House, requests: readonly ErasureRequest[]): Prom
       mover(house),
       { next: forever, waitingFor: `unusable:${store}` },
     )
+  }
   return requests.filter(({ id }) => open.every(({ requestId }) => requestId !== id))
 }

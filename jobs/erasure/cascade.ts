@@ -3,14 +3,16 @@
  * each request forward, works off the legs of all of them together, reads back, and waits for what is due next.
  */
 import { z } from 'zod'
+import { monotonicMs } from '../../lib/clock/index.ts'
 import { databaseNow } from '../../lib/db/index.ts'
 import {
   createRun,
-  failedSince,
   journalStatus,
   recordStep,
+  stoppedScopes,
   wakeRun,
   type Run,
+  type StoppedScope,
 } from '../../lib/ledger/index.ts'
 import {
   countDue,
@@ -26,6 +28,7 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
+import { CASCADE } from '../standstill.ts'
 import { advance } from './advance.ts'
 import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
@@ -34,14 +37,16 @@ import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
 import { hasIntake, takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
-import { CASCADE, copy } from './ledger.ts'
-import { subjectOf } from './plans.ts'
+import { copy } from './ledger.ts'
+import { planFor, subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
 const BULK = 1000
 const working: readonly RequestState[] = ['erasing', 'verifying']
 /** A run that failed for good is followed by another after this: a map with findings would fail every few seconds. */
 const RETRY_SECONDS = 300
+/** How often the dispatcher looks whether a map that stops requests fits again. */
+const LOOK_MS = 15_000
 /** A run doesn't stay for longer than this: the dispatcher starts another when something falls due. */
 const LONGEST_WAIT_MS = 3_600_000
 /** How soon a bucket that was away is asked again. */
@@ -133,11 +138,34 @@ async function observe(context: Context): Promise<void> {
   // A store that is away is the doctor's matter, and no reason to leave the others' requests.
   for (const [kind, { store }] of Object.entries(config.file.subjects))
     if (!kinds.has(kind) && (await hasIntake(context, store).catch(() => false))) kinds.add(kind)
-  const failed = new Set(await failedSince(control, cascade.kind, RETRY_SECONDS))
-  for (const kind of kinds) if (!failed.has(kind)) await ensureCascade(context, kind)
+  const stopped = new Map(
+    (await stoppedScopes(control, CASCADE, { after: RETRY_SECONDS, role: cascade.queue })).map((one) => [
+      one.scope,
+      one,
+    ]),
+  )
+  for (const kind of kinds) {
+    const why = stopped.get(kind)
+    if (why === undefined || (await isMended(context, why))) await ensureCascade(context, kind)
+  }
   for (const { id, days } of await warnDue(control))
     log.warn({ request: id, days }, 'an erasure request is due soon')
   await measure(context)
+}
+
+const looks = new WeakMap<Context, Map<string, number>>()
+
+/** A table or column that was in the way is gone again: seen by a plan, since a run that only fails leaves a trace each time. */
+async function isMended(context: Context, { scope: kind, code }: StoppedScope): Promise<boolean> {
+  if (code !== 'E_MAP_FINDINGS') return false
+  const looked = looks.get(context) ?? new Map<string, number>()
+  looks.set(context, looked)
+  if (monotonicMs() - (looked.get(kind) ?? -Infinity) < LOOK_MS) return false
+  looked.set(kind, monotonicMs())
+  return planFor(context, subjectOf(context, kind).store, kind).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Metrics: states and names of stores only. */
@@ -149,6 +177,10 @@ async function measure({ control, config, metrics }: Context): Promise<void> {
   metrics.erasureDueSoon.set(overdue + withinDay + withinFiveDays)
   metrics.erasureLegsStuck.reset()
   for (const { store, count } of await countStuckLegs(control)) metrics.erasureLegsStuck.set({ store }, count)
+  metrics.erasureStoppedSeconds.reset()
+  const now = await databaseNow(control)
+  for (const { scope, since } of await stoppedScopes(control, CASCADE))
+    metrics.erasureStoppedSeconds.set({ subject: scope }, (now.getTime() - since.getTime()) / 1000)
   const copied = config.file.evidence?.bucket !== undefined
   metrics.erasureLedgerBehindSeconds.set(copied ? (await journalStatus(control)).oldestSeconds : 0)
 }

@@ -14,11 +14,9 @@ import {
 import { lastFinished, type ErasureRequest } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { copy } from '../journal.ts'
+import { CASCADE } from '../standstill.ts'
 
 export { copy }
-
-/** The kind of the runs that work requests off. */
-export const CASCADE = 'erasure.cascade'
 
 /** Subjects that go from one store, under one plan. */
 export interface Going {

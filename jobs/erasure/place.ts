@@ -8,6 +8,10 @@ import type {
   Verification,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
+import type { Claim } from '../../lib/ledger/index.ts'
+import { errorFields } from '../../lib/log/index.ts'
+import { recordLegs, type Leg } from '../../lib/requests/index.ts'
+import type { Context } from '../context.ts'
 
 /** Lies before a person is asked. */
 export const PATIENCE = 3
@@ -103,4 +107,25 @@ export function unusable(store: string, kind: string, problem: LetheError): Plac
     erase: refuse,
     verify: refuse,
   }
+}
+
+/** What this process lacks to call a place is known here only: another process may have it. The message has no value. */
+export async function sayProblem(
+  { control, log }: Context,
+  claim: Claim,
+  place: Place | undefined,
+  legs: readonly Leg[],
+): Promise<void> {
+  if (place?.problem === undefined) return
+  const { store, problem } = place
+  log.error(
+    { store, requests: legs.length, error: errorFields(problem) },
+    'a store can not be called as this process is configured',
+  )
+  const { code: errorCode, message: errorMessage } = problem
+  await recordLegs(
+    control,
+    claim,
+    legs.map(({ requestId, state }) => ({ requestId, store, state, errorCode, errorMessage })),
+  )
 }

@@ -12,12 +12,15 @@ import {
   type StoredDecision,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
+import { standstillOf, type Standstill } from '../standstill.ts'
 import { nextOf, wordsOf } from './words.ts'
 
 export interface RequestStatus {
   request: Omit<ErasureRequest, 'sealed' | 'sealedKeyId' | 'subjectHash' | 'confirmHash' | 'cancelHash'>
   /** What happens next, in a sentence. */
   next: string
+  /** Nothing of this kind of subject goes on, and why; null where it does. */
+  standstill: Standstill | null
   /** Until the answer is due; below 0: overdue. */
   daysLeft: number
   /** `words`: how it stands; `lines`: the same, a line each. */
@@ -36,13 +39,19 @@ export async function requestStatus(context: Context, id: string): Promise<Reque
     await decisionsOf(control, [id]),
     await databaseNow(control),
   ]
+  const standstill = request.finishedAt === null ? await standstillOf(context, request.subjectKind) : null
+  const { classes } = context.config.file.erasure
   const told = legs.map((leg) => {
-    const lines = wordsOf(leg)
+    const lines = wordsOf(leg, now)
     return { ...leg, words: lines.join('; '), lines }
   })
   return {
     request: shown(request),
-    next: nextOf(request, legs),
+    next: nextOf(request, legs, {
+      standstill: standstill?.words ?? null,
+      classes: Object.entries(classes).map(([name, { decision }]) => ({ name, decision })),
+    }),
+    standstill,
     daysLeft: daysLeft(request, now),
     legs: told,
     decisions,

@@ -9,12 +9,14 @@ import {
   forgetSealed,
   getRequest,
   hasBegun,
+  legsOf,
   moveRequests,
   openSecrets,
   settleLeg,
   updateRequest,
   type ErasureRequest,
   type IdentityMethod,
+  type Leg,
   type RequestDecisionVerb,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
@@ -126,6 +128,7 @@ export async function extendRequest(context: Context, id: string, by: By): Promi
     if (request.extendedAt !== null)
       throw new LetheError('E_ILLEGAL_TRANSITION', {
         message: `Request ${id} was extended before; the law allows it once.`,
+        next: look(id),
       })
     const done = await updateRequest(
       tx,
@@ -149,6 +152,7 @@ export async function extendRequest(context: Context, id: string, by: By): Promi
     if (!done)
       throw new LetheError('E_ILLEGAL_TRANSITION', {
         message: `Request ${id} was due on ${request.dueAt.toISOString().slice(0, 10)}; an extension has to be told within the month.`,
+        next: look(id),
       })
   })
 }
@@ -201,8 +205,8 @@ async function giveBackAccess(
 }
 
 /**
- * One leg is begun anew, at once; without a store the request itself goes on after what stopped it: a map that changed is
- * planned again. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION.
+ * One leg is begun anew, at once. Without a store it is every leg that waits for a person, and the request itself goes on
+ * after what stopped it: a map that changed is planned again. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION.
  */
 export async function retryLeg(context: Context, id: string, store: string | null, by: By): Promise<void> {
   const about = store === null ? {} : { object: store }
@@ -212,10 +216,20 @@ export async function retryLeg(context: Context, id: string, store: string | nul
       await goOn(tx, request, actor)
       return
     }
+    const stuck = (await legsOf(tx, [id])).filter(waitsForPerson)
+    for (const leg of stuck) await settleLeg(tx, id, leg.store, 'pending')
+    if (stuck.length > 0 && request.state !== 'needs-attention') {
+      await goOn(tx, request, actor)
+      return
+    }
     if (request.state !== 'needs-attention') throw illegal(request, 'retried as a whole')
     if (request.waitingFor === 'plan-changed') await moveRequests(tx, 'replan', [id], { actor })
     else await moveRequests(tx, 'resume', [id], { actor })
   })
+}
+
+function waitsForPerson({ state, nextAt }: Leg): boolean {
+  return nextAt === null && (state === 'failed' || state === 'accepted')
 }
 
 /** What could not be erased there stays, and a named person answers for it. */
@@ -272,6 +286,11 @@ async function decide(
 function illegal(request: ErasureRequest, what: string): LetheError {
   return new LetheError('E_ILLEGAL_TRANSITION', {
     message: `Request ${request.id} is ${request.state}; it can't be ${what} any more.`,
+    next: look(request.id),
     facts: { request: request.id, state: request.state },
   })
+}
+
+function look(id: string): string {
+  return `Look at it: lethe erasure status ${id}.`
 }

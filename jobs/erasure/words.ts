@@ -1,38 +1,50 @@
 /** A request and its legs in the words of whoever answers for it: what is so, what comes next, and whether anybody has to act. */
 import { endedLegs, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
+import { instant } from '../standstill.ts'
 
-/** What happens next, in a sentence or two. */
-export function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
+/** What the request itself doesn't know. */
+export interface Around {
+  /** Why nothing of its kind goes on; null: it does. */
+  standstill: string | null
+  /** Of records, with what the policy says of each now. */
+  classes: readonly { name: string; decision: 'erase' | 'retain' | 'ask' }[]
+}
+
+/** Stands where only the reader knows what to say. */
+const WHY = '--reason "WHY"'
+
+/** What happens next, in a sentence or two; each command is whole, but for words in capitals. */
+export function nextOf(request: ErasureRequest, legs: readonly Leg[], around: Around): string {
   const { id, waitingFor } = request
+  const goesOn = around.standstill ?? 'A worker takes it up next.'
+  const also = around.standstill === null ? '' : ` ${around.standstill}`
   switch (request.state) {
     case 'received':
       if (request.overCeiling)
-        return `Its actor made too many requests in a day: somebody approves it (lethe erasure approve ${id}).`
+        return `Its actor made too many requests in a day: somebody else approves it: lethe erasure approve ${id} ${WHY}`
       return request.identityMethod === null
-        ? `The person's identity has to be confirmed (lethe erasure confirm ${id} --method …).`
-        : 'A worker takes it up next.'
+        ? `The person's identity has to be confirmed: lethe erasure confirm ${id} --method METHOD ${WHY} (METHOD: signed-in-session, emailed-link, staff-check or representative)`
+        : goesOn
     case 'referred':
-      return `The controller has to give its instruction (lethe erasure instruct ${id} --reference …).`
+      return `The controller has to give its instruction: lethe erasure instruct ${id} --reference REFERENCE ${WHY}`
     case 'confirmed':
-      return waitingFor === 'assessment'
-        ? `A named person decides about each class of records (lethe erasure assess ${id} --class …).`
-        : 'A worker takes it up next.'
+      return waitingFor === 'assessment' ? assessment(id, around.classes) : goesOn
     case 'assessed':
       return waitingFor === 'access'
-        ? 'A store whose sessions have to end did not answer; it is asked again every minute (lethe doctor).'
-        : 'A worker takes it up next.'
+        ? `A store whose sessions have to end did not answer; it is asked again every minute (lethe doctor).${also}`
+        : goesOn
     case 'access-cut':
     case 'planned':
-      return 'A worker takes it up next.'
+      return goesOn
     case 'grace':
-      return `Access is cut; nothing is erased before ${day(request.graceUntil)}. Until then it can be cancelled.`
+      return `Access is cut; nothing is erased before ${day(request.graceUntil)}. Until then it can be cancelled.${also}`
     case 'erasing':
     case 'verifying':
-      return working(request, legs)
+      return working(request, legs, around.standstill)
     case 'needs-attention':
       return attention(request, legs)
     case 'on-hold':
-      return 'A legal hold keeps it; it goes on by itself once the hold is released. The answer stays due.'
+      return `A legal hold keeps it; it goes on by itself once the hold is released. The answer stays due.${also}`
     case 'refused':
       return `It was refused: ${request.refusalGround ?? ''}.`
     case 'cancelled':
@@ -51,53 +63,80 @@ export function nextOf(request: ErasureRequest, legs: readonly Leg[]): string {
   }
 }
 
-function working({ id, waitingFor }: ErasureRequest, legs: readonly Leg[]): string {
-  if (waitingFor === 'tombstone')
-    return 'What there is to erase is erased; its tombstone could not be written (the log says why), and is tried again each minute.'
-  if (waitingFor === 'answer')
-    return 'All that is left is the answer to the person; once it is delivered, its channel is emptied too.'
-  const open = legs.filter(({ state }) => !endedLegs.includes(state))
-  const stuck = open.filter((leg) => leg.nextAt === null)
-  const names = (some: readonly Leg[]) => some.map(({ store }) => store).join(', ')
-  const rest = open.filter((leg) => leg.nextAt !== null)
-  return [
-    ...(stuck.length === 0
-      ? []
-      : [
-          `Somebody decides about ${names(stuck)}: lethe erasure retry ${id} STORE, or lethe erasure accept ${id} STORE.`,
-        ]),
-    ...(rest.length === 0
-      ? []
-      : [
-          `Open still: ${names(rest)}. It goes on by itself${stuck.length === 0 ? '; nobody has to do anything' : ''}.`,
-        ]),
-  ].join(' ')
+/** The command keeps what it names: whoever copies it without a thought destroys nothing. */
+function assessment(id: string, classes: Around['classes']): string {
+  const asked = classes.filter(({ decision }) => decision === 'ask')
+  const given = (asked.length === 0 ? classes : asked).map(
+    ({ name, decision }) => `${name}=${decision === 'ask' ? 'retain' : decision}`,
+  )
+  const command = `lethe erasure assess ${id} --class ${given.join(' ')} ${WHY}`
+  if (classes.length === 0)
+    return 'It waits for a decision about classes of records that the configuration no longer has: put them back, or cancel it and ask again.'
+  return asked.length === 0
+    ? `The policy has changed meanwhile and decides about every class; a named person says so: ${command}`
+    : `A named person decides what becomes of ${asked.map(({ name }) => name).join(', ')}; with erase instead of retain it goes: ${command}`
 }
 
-function attention({ id, waitingFor }: ErasureRequest, legs: readonly Leg[]): string {
+function working(
+  { id, waitingFor }: ErasureRequest,
+  legs: readonly Leg[],
+  standstill: string | null,
+): string {
+  const also = standstill === null ? '' : ` ${standstill}`
+  if (waitingFor === 'tombstone')
+    return `What there is to erase is erased; its tombstone could not be written (the log says why), and is tried again each minute.${also}`
+  if (waitingFor === 'answer')
+    return `All that is left is the answer to the person; once it is delivered, its channel is emptied too.${also}`
+  const open = legs.filter(({ state }) => !endedLegs.includes(state))
+  const stuck = open.filter((leg) => leg.nextAt === null)
+  const rest = open.filter((leg) => leg.nextAt !== null)
+  const alone = stuck.length === 0 ? '; nobody has to do anything' : ''
+  return [
+    ...(stuck.length === 0 ? [] : [`Somebody decides about ${names(stuck)}: ${choice(id, stuck)}`]),
+    ...(rest.length === 0
+      ? []
+      : [`Open still: ${names(rest)}. ${standstill ?? `It goes on by itself${alone}.`}`]),
+  ].join('\n')
+}
+
+function attention({ id, subjectKind, waitingFor }: ErasureRequest, legs: readonly Leg[]): string {
+  const retry = `lethe erasure retry ${id} ${WHY}`
   if (waitingFor === 'plan-changed')
-    return `The map or the database changed after it was planned: look at the plan (lethe erasure plan), then lethe erasure retry ${id}.`
+    return `The map or the database changed after it was planned. See what would go (lethe erasure plan --subject ${subjectKind} --key KEY), then: ${retry}`
   if (waitingFor?.startsWith('unusable:') === true) {
     const store = waitingFor.slice(9)
-    return `Store ${store} can't be called as it is configured (lethe doctor says why), and nothing was erased anywhere: mend it, then lethe erasure retry ${id}; or lethe erasure accept ${id} ${store}, and what is there stays.`
+    const leg = legs.find((one) => one.store === store)
+    const why =
+      leg?.errorCode == null ? 'as it is configured there' : `there: ${failure({ ...leg, attempt: 0 })}`
+    return `The worker can't call store ${store} ${why}. Nothing was erased anywhere. Mend that where the worker runs and start it again, then: ${retry}\nOr what is at ${store} stays, and you answer for it: lethe erasure accept ${id} ${store} ${WHY}`
   }
   if (waitingFor === 'map-findings')
-    return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then lethe erasure retry ${id}.`
+    return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then: ${retry}`
   if (waitingFor?.startsWith('minimum:') === true)
-    return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person: refuse it with that ground, or wait and retry.`
+    return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person. Refuse it with that ground: lethe erasure refuse ${id} --ground "GROUND" ${WHY}\nOr wait until its time is over, then: ${retry}`
   const stuck = legs.filter(
     (leg) => leg.nextAt === null && (leg.state === 'failed' || leg.state === 'accepted'),
   )
-  return `Trying again did not help at ${stuck.map(({ store }) => store).join(', ')}: lethe erasure retry ${id} STORE, or lethe erasure accept ${id} STORE.`
+  return `Trying again did not help at ${names(stuck)}: ${choice(id, stuck)}`
+}
+
+/** Without a store, all that wait for a person are begun anew. */
+function choice(id: string, stuck: readonly Leg[]): string {
+  const accept = stuck.map(({ store }) => `lethe erasure accept ${id} ${store} ${WHY}`)
+  return `mend it, then: lethe erasure retry ${id} ${WHY}\nOr what is there stays, and you answer for it: ${accept.join('\n  ')}`
+}
+
+function names(legs: readonly Leg[]): string {
+  return legs.map(({ store }) => store).join(', ')
 }
 
 /** How a leg stands: a line, and one for each thing that stays. */
-export function wordsOf(leg: Leg): string[] {
+export function wordsOf(leg: Leg, now: Date): string[] {
   const kept = leg.retained.map(
     ({ place, count, ground, until }) =>
       `${number(count)} in ${place}${until === null ? '' : ` until ${until.slice(0, 10)}`}: ${ground}`,
   )
-  return [[standing(leg), caught(leg), after(leg)].filter((part) => part !== '').join('; '), ...kept]
+  return [[standing(leg), caught(leg), after(leg, now)].filter((part) => part !== '').join('; '), ...kept]
 }
 
 function standing(leg: Leg): string {
@@ -105,6 +144,7 @@ function standing(leg: Leg): string {
     case 'not-needed':
       return 'nothing of this person leads here'
     case 'pending':
+      if (leg.errorCode !== null) return `not begun: ${failure(leg)}`
       return leg.attempt === 0 ? 'not begun' : 'begun, not finished'
     case 'waiting':
       return 'asked; the other side works on it'
@@ -143,24 +183,24 @@ function caught({ state, reopened }: Leg): string {
     : `said so ${reopened === 1 ? 'once' : `${reopened} times`} before, when it was not true`
 }
 
-function after(leg: Leg): string {
+function after(leg: Leg, now: Date): string {
   if (leg.state !== 'waiting' && leg.state !== 'failed' && leg.state !== 'accepted') return ''
   if (leg.nextAt === null) return 'waits for a person'
-  const at = instant(leg.nextAt)
+  const at = leg.nextAt <= now ? 'as soon as a worker takes it up' : instant(leg.nextAt)
   return leg.state === 'failed' ? `tried again ${at}` : `looked at again ${at}`
 }
 
-function failure({ errorCode, errorMessage, attempt }: Leg): string {
+function failure({
+  errorCode,
+  errorMessage,
+  attempt,
+}: Pick<Leg, 'errorCode' | 'errorMessage' | 'attempt'>): string {
   const words = (errorMessage ?? 'it failed').replace(/\.$/u, '')
   return `${words} (${errorCode ?? 'E_INTERNAL'}${attempt > 1 ? `, ${attempt} attempts` : ''})`
 }
 
 function number(count: number): string {
   return count.toLocaleString('en-GB')
-}
-
-function instant(at: Date): string {
-  return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
 
 function day(at: Date | null): string {

@@ -97,7 +97,11 @@ export const registry = {
 
   // ledger
   E_FENCED: entry(11, false, 'Nothing to do: another worker holds this run and goes on with it.'),
-  E_ILLEGAL_TRANSITION: entry(12, false, 'Look at the run with `lethe runs show ID`.'),
+  E_ILLEGAL_TRANSITION: entry(
+    12,
+    false,
+    'Look at it: `lethe runs show ID` for a run, `lethe erasure status ID` for an erasure request.',
+  ),
   E_LEASED: entry(11, true, 'Wait until the lease ends, or stop the holder.'),
   E_PAYLOAD: entry(
     2,
@@ -189,7 +193,7 @@ export const registry = {
   E_NOT_VERIFIABLE: entry(
     30,
     false,
-    'Ask the other side for a confirmation, then accept the leg by name: `lethe erasure accept`.',
+    'Ask the other side for a confirmation, then accept the leg by name: `lethe erasure accept ID STORE`.',
   ),
   E_SEALED_GONE: entry(
     1,
@@ -199,7 +203,7 @@ export const registry = {
   E_STILL_THERE: entry(
     30,
     false,
-    'It is tried again; after three times look at the other side, then `lethe erasure retry` or `accept`.',
+    'It is tried again; after three times look at the other side, then `lethe erasure retry ID STORE` or `lethe erasure accept ID STORE`.',
   ),
   E_STORE_REFUSED: entry(
     12,

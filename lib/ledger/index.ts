@@ -2,13 +2,14 @@ export { finalStates, runStates, transitions, type RunState, type Verb } from '.
 export {
   countRuns,
   createRun,
-  failedSince,
   getRun,
   listRuns,
+  stoppedScopes,
   type Claim,
   type NewRun,
   type Run,
   type RunFilter,
+  type StoppedScope,
 } from './run.ts'
 export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
 export {
@@ -32,7 +33,14 @@ export {
   queueAge,
   type QueueAge,
 } from './probes.ts'
-export { beatWorker, forgetWorker, liveWorkers, type WorkerEntry } from './workers.ts'
+export {
+  ALIVE_SECONDS,
+  beatWorker,
+  forgetWorker,
+  lastSeen,
+  liveWorkers,
+  type WorkerEntry,
+} from './workers.ts'
 export {
   batchCounters,
   copyBatches,

@@ -210,16 +210,46 @@ export async function countRuns(db: Queryable): Promise<Record<RunState, number>
   return result
 }
 
-/** Scopes whose newest run of this kind failed or was refused within the last `seconds`. */
-export async function failedSince(db: Queryable, kind: string, seconds: number): Promise<string[]> {
-  const rows = await db.query(
-    z.object({ scope: z.string() }),
-    `SELECT scope FROM (
-       SELECT DISTINCT ON (scope) scope, state, finished_at FROM lethe_control.runs
-       WHERE kind = $1 AND created_at > clock_timestamp() - interval '1 day' ORDER BY scope, created_at DESC
-     ) AS newest
-     WHERE state IN ('failed', 'refused') AND finished_at > clock_timestamp() - $2 * interval '1 second'`,
-    [kind, seconds],
+/** A scope whose newest run failed or was refused: nothing of it goes on until another run does. */
+export interface StoppedScope {
+  scope: string
+  /** The first failure since a run of this scope last did something. */
+  since: Date
+  /** The last one. */
+  failedAt: Date
+  code: string
+  message: string
+}
+
+/**
+ * Of the last day: what fails is tried again all the time. A run that was only just begun decides nothing: it counts once it has done a step. `anew`: without those for which it is
+ * time to try again, by `after` seconds or since a process with the role `role` started.
+ */
+export async function stoppedScopes(
+  db: Queryable,
+  kind: string,
+  anew?: { after: number; role: string },
+): Promise<StoppedScope[]> {
+  return db.query(
+    z.object({
+      scope: z.string(),
+      since: z.date(),
+      failedAt: z.date(),
+      code: z.string(),
+      message: z.string(),
+    }),
+    `SELECT n.scope, n.finished_at AS "failedAt", coalesce(n.error_code, 'E_INTERNAL') AS code, coalesce(n.error_message, '') AS message,
+       (SELECT min(f.finished_at) FROM lethe_control.runs f
+        WHERE f.kind = $1 AND f.scope = n.scope AND f.state IN ('failed', 'refused')
+          AND f.created_at > coalesce((SELECT max(g.created_at) FROM lethe_control.runs g
+            WHERE g.kind = $1 AND g.scope = n.scope AND g.state NOT IN ('failed', 'refused') AND g.counters <> '{}'), '-infinity')) AS since
+     FROM (
+       SELECT DISTINCT ON (scope) scope, state, finished_at, error_code, error_message FROM lethe_control.runs
+       WHERE kind = $1 AND created_at > clock_timestamp() - interval '1 day' AND (state NOT IN ('queued', 'running') OR counters <> '{}') ORDER BY scope, created_at DESC, id DESC
+     ) AS n
+     WHERE n.state IN ('failed', 'refused')
+       AND ($2::float8 IS NULL OR n.finished_at > greatest(clock_timestamp() - $2 * interval '1 second',
+         (SELECT max(started_at) FROM lethe_control.workers WHERE $3 = ANY (roles))))`,
+    [kind, anew?.after ?? null, anew?.role ?? null],
   )
-  return rows.map(({ scope }) => scope)
 }

@@ -26,6 +26,9 @@ const row = z
     seenAt: found.seen_at,
   }))
 
+/** A process says that it lives every 15 s. */
+export const ALIVE_SECONDS = 60
+
 export async function beatWorker(
   control: Queryable,
   worker: { id: string; roles: readonly string[]; version: string; configVersion: string },
@@ -51,5 +54,18 @@ export async function liveWorkers(control: Queryable, seconds: number): Promise<
     `SELECT id, roles, version, started_at, seen_at FROM lethe_control.workers
      WHERE seen_at >= clock_timestamp() - $1 * interval '1 second' ORDER BY id`,
     [seconds],
+  )
+}
+
+/** When a process with each of these roles was last seen; a process that ended in order is forgotten. Only reads. */
+export async function lastSeen(
+  control: Queryable,
+  roles: readonly string[],
+): Promise<{ role: string; at: Date | null; alive: boolean }[]> {
+  return control.query(
+    z.object({ role: z.string(), at: z.date().nullable(), alive: z.boolean() }),
+    `SELECT r.role, max(w.seen_at) AS at, coalesce(max(w.seen_at) >= clock_timestamp() - $2 * interval '1 second', false) AS alive
+     FROM unnest($1::text[]) AS r(role) LEFT JOIN lethe_control.workers w ON r.role = ANY (w.roles) GROUP BY r.role ORDER BY r.role`,
+    [roles, ALIVE_SECONDS],
   )
 }

@@ -26,6 +26,8 @@ export interface Metrics {
   readonly erasureDueNow: Gauge
   /** Legs of open requests that are not tried again by themselves. */
   readonly erasureLegsStuck: Gauge<'store'>
+  /** For how long no request of this kind of subject has gone on, because the run that works them off fails. */
+  readonly erasureStoppedSeconds: Gauge<'subject'>
   /** 0 also where no bucket is configured. */
   readonly erasureLedgerBehindSeconds: Gauge
   readonly dispatcherLastRoundTimestampSeconds: Gauge
@@ -108,6 +110,12 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
       name: 'lethe_erasure_legs_stuck',
       help: 'Legs of open erasure requests that wait for a person, by store.',
       labelNames: ['store'],
+      registers,
+    }),
+    erasureStoppedSeconds: new Gauge({
+      name: 'lethe_erasure_stopped_seconds',
+      help: 'For how long every erasure request of a kind of subject has been stopped by a run that fails.',
+      labelNames: ['subject'],
       registers,
     }),
     erasureLedgerBehindSeconds: new Gauge({

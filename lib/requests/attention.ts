@@ -39,11 +39,22 @@ export async function countStuckLegs(db: Queryable): Promise<{ store: string; co
   )
 }
 
-/** Open requests that nothing but a person moves, by what they wait for, in a word (`identity`, `plan-changed`). */
+/** Open requests that nothing but a person moves, by what they wait for, in a word (`identity`, `plan-changed`, `unusable:mail`). */
 export async function countWaitingForPerson(db: Queryable): Promise<{ why: string; count: number }[]> {
   return db.query(
     z.object({ why: z.string(), count: z.coerce.number() }),
-    `SELECT coalesce(split_part(waiting_for, ':', 1), state) AS why, count(*) AS count
+    `SELECT coalesce(CASE WHEN waiting_for LIKE 'unusable:%' THEN waiting_for ELSE split_part(waiting_for, ':', 1) END, state) AS why, count(*) AS count
      FROM lethe_control.erasure_requests WHERE finished_at IS NULL AND next_at = 'infinity' GROUP BY 1 ORDER BY 1`,
   )
+}
+
+/** Open requests of one kind of subject that wait for no person. */
+export async function countOpen(db: Queryable, kind: string): Promise<number> {
+  const [row] = await db.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM lethe_control.erasure_requests
+     WHERE subject_kind = $1 AND finished_at IS NULL AND next_at < 'infinity'`,
+    [kind],
+  )
+  return row?.n ?? 0
 }

@@ -30,7 +30,7 @@ export {
   type RequestKind,
   type Requester,
 } from './request.ts'
-export { countDue, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
+export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
 export { createRequests, joinedBy, type Created, type Limits, type NewRequest } from './create.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {

@@ -270,6 +270,7 @@ export async function settleLeg(
   if (endedLegs.includes(leg.state))
     throw new LetheError('E_ILLEGAL_TRANSITION', {
       message: `Leg ${store} of request ${requestId} has ended: ${legSentences[leg.state]}.`,
+      next: `Look at it: lethe erasure status ${requestId}.`,
     })
   await tx.execute(
     state === 'pending'

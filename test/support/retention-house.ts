@@ -143,6 +143,8 @@ export interface RetentionHouse {
   /** What `openContext` and the command line read. */
   readonly environment: Readonly<Record<string, string>>
   sign(decided: Decided, by?: Signer): Promise<Attested>
+  /** Path of the private key, as LETHE_SSH_KEY takes it. */
+  keyOf(by: Signer): string
   /** Puts keys over the configuration, and these keys over the policies of the names given. */
   configure(
     changes?: Readonly<Record<string, unknown>>,
@@ -217,6 +219,7 @@ export async function openRetentionHouse(
     app,
     environment: { ...environment },
     configure,
+    keyOf: (by) => keys[by].file,
     sign: async (decided, by = 'cto') =>
       attest(
         house.context.config,

@@ -132,7 +132,7 @@ async function request(session: Session, options: RequestOptions): Promise<void>
     const wait = overCeiling
       ? ' You have made more requests today than your ceiling: somebody else approves it.'
       : identity === undefined && !joined
-        ? ` Nothing is done before the person's identity is confirmed: lethe erasure confirm ${id} --method …`
+        ? ` Nothing is done before the person's identity is confirmed: lethe erasure confirm ${id} --method METHOD --reason "WHY"`
         : ''
     session.output.data({ request: id, joined, overCeiling, actor: by.identity.name }, `${words}${wait}`)
   })

@@ -227,12 +227,38 @@ describe('requests', () => {
     }
   })
 
+  it('that a failing run stops fail, are counted, and the command that lists the findings is named', async () => {
+    expect((await examine())('erasure-stopped')).toBeUndefined()
+    await insert('20 days')
+    await insert('20 days', { state: 'grace' })
+    await insert('20 days', { waiting: 'identity' })
+    await app.control(
+      `INSERT INTO lethe_control.runs (id, kind, queue, scope, state, max_attempts, created_by, outcome, error_code, error_message, finished_at)
+       VALUES (gen_random_uuid(), 'erasure.cascade', 'erasure', 'person', 'refused', 8, 'lethe', 'refused', 'E_MAP_FINDINGS', 'm', now())`,
+    )
+    const found = (await examine())('erasure-stopped', 'person')
+    expect(found).toMatchObject({
+      severity: 'error',
+      mend: expect.stringContaining('lethe datamap check app'),
+    })
+    expect(found?.message).toContain('2 requests wait for that.')
+    await app.control('DELETE FROM lethe_control.runs')
+    await forget()
+  })
+
   it('of an application that nobody took in fail, and those that were refused are a warning', async () => {
     expect((await examine())('erasure-intake')).toBeUndefined()
     await app.sql(
       `INSERT INTO lethe.intake (verb, data, taken_at) VALUES ('cancel', '{"refused":"E_NOT_FOUND"}', now())`,
     )
     expect((await examine())('erasure-intake', 'app')).toMatchObject({ severity: 'warning' })
+    await app.sql(
+      `TRUNCATE lethe.intake; INSERT INTO lethe.intake (verb, at) SELECT 'cancel', now() - interval '2 minutes' FROM generate_series(1, 3)`,
+    )
+    expect((await examine())('erasure-intake', 'app')).toMatchObject({
+      severity: 'warning',
+      message: '3 calls of applications are not taken in yet, the oldest for 2 minutes.',
+    })
     await app.sql(`INSERT INTO lethe.intake (verb, at) VALUES ('cancel', now() - interval '1 hour')`)
     expect((await examine())('erasure-intake', 'app')).toMatchObject({ severity: 'error' })
     await app.sql('TRUNCATE lethe.intake')

@@ -15,6 +15,7 @@ import {
 import { holdStatement, releaseStatement } from '../../../../jobs/holds.ts'
 import { untilWaiting } from '../../../support/small-clinic.ts'
 import { lockedMeanwhile } from '../../../support/locked.ts'
+import { beatWorker } from '../../../../lib/ledger/index.ts'
 import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }
@@ -95,6 +96,12 @@ function erasures(name: 'letters' | 'parcels'): unknown[] {
 describe('a processor that is down', () => {
   test('holds up nobody else; the request says what it waits for, and completes by itself', async () => {
     house.letters.before = down
+    await beatWorker(house.control, {
+      id: 'w',
+      roles: ['dispatcher', 'erasure'],
+      version: '1',
+      configVersion: '',
+    })
     const { id } = await house.ask(1)
     await house.work()
     expect(await house.left(1)).toEqual({ ...gone, letters: 2 })
