@@ -67,6 +67,7 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const { subject: kind } = payload.parse(run.payload)
   // first, so that a request stands in the record although a store of the map can't be opened
   const taken = await takeIntake(context, subjectOf(context, kind).store)
+  const counters = { legs: run.counters['legs'] ?? 0, ended: run.counters['ended'] ?? 0 }
   const house = await openHouse(context, run, kind, signal)
   try {
     const moved = await advance(house)
@@ -74,13 +75,12 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
     const legs = await workLegs(house, persons)
     const ended = await settle(house, await dueRequests(control, kind, working, BULK))
     await deliverAnswers(context, kind, signal)
+    counters.legs += legs
+    counters.ended += ended
     await recordStep(control, run, {
       name: 'cascade',
       note: `${taken.requests} taken in, ${moved} moved, ${legs} legs, ${ended} ended`,
-      counters: {
-        legs: (run.counters['legs'] ?? 0) + legs,
-        ended: (run.counters['ended'] ?? 0) + ended,
-      },
+      counters,
     })
     // what people took back meanwhile
     await unlessBucketIsAway(house, () => copy(context))
@@ -90,11 +90,17 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const next = await nextDue(control, kind)
   const now = await databaseNow(control)
   if (house.bucketAway) return { kind: 'wait', for: 'bucket', until: new Date(now.getTime() + BUCKET_MS) }
-  if (next === null) return { kind: 'done', outcome: 'nothing-due' }
+  if (next === null) return { kind: 'done', outcome: outcomeOf(counters) }
   if (next <= now) return { kind: 'more' }
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
-    ? { kind: 'done', outcome: 'nothing-due' }
+    ? { kind: 'done', outcome: outcomeOf(counters) }
     : { kind: 'wait', for: 'next-leg', until: next }
+}
+
+/** What all of the run did, in a word for lists; how much of it stands in its counters. */
+function outcomeOf({ legs, ended }: { legs: number; ended: number }): string {
+  if (ended > 0) return 'requests-ended'
+  return legs > 0 ? 'requests-worked' : 'nothing-due'
 }
 
 /** A hold that was set meanwhile stops what has not gone yet. */

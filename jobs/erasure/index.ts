@@ -22,5 +22,5 @@ export {
   type By,
 } from './support.ts'
 export { previewErasure, type Preview } from './preview.ts'
-export { listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
+export { listPages, listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
 export { holdRequest, releaseRequest } from './hold.ts'

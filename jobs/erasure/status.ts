@@ -2,6 +2,7 @@
 import { databaseNow } from '../../lib/db/index.ts'
 import {
   answersOf,
+  countListed,
   decisionsOf,
   getRequest,
   legsOf,
@@ -68,6 +69,30 @@ export interface ListedRequest {
   receivedAt: Date
   dueAt: Date
   daysLeft: number | null
+}
+
+/** The longest page: with more the memory of a list would grow with it. */
+const PAGE = 500
+
+/** How many there are, and the first `limit` of them a page at a time. */
+export async function listPages(
+  context: Context,
+  filter: Omit<RequestFilter, 'after'>,
+): Promise<{ total: number; pages: AsyncIterable<ListedRequest[]> }> {
+  return { total: await countListed(context.control, filter), pages: pagesOf(context, filter) }
+}
+
+async function* pagesOf(context: Context, filter: RequestFilter): AsyncGenerator<ListedRequest[]> {
+  let left = filter.limit ?? Infinity
+  let after: string | undefined
+  while (left > 0) {
+    const limit = Math.min(left, PAGE)
+    const page = await listStatus(context, { ...filter, limit, ...(after === undefined ? {} : { after }) })
+    if (page.length > 0) yield page
+    if (page.length < limit) return
+    left -= page.length
+    after = page.at(-1)?.id
+  }
 }
 
 export async function listStatus(context: Context, filter: RequestFilter): Promise<ListedRequest[]> {

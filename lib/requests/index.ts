@@ -20,6 +20,7 @@ export {
   nextDue,
   requesters,
   requestKinds,
+  countListed,
   countRequests,
   updateRequest,
   wakeHeld,

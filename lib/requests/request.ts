@@ -270,20 +270,43 @@ export interface RequestFilter {
   states?: readonly RequestState[]
   /** Only those that are open, nearest due date first. */
   due?: boolean
+  /** Default 50. */
   limit?: number
+  /** The last request of the page before. */
+  after?: string
 }
 
 /** Without `due` the newest first. */
 export async function listRequests(db: Queryable, filter: RequestFilter = {}): Promise<ErasureRequest[]> {
-  const among = filter.states === undefined ? '' : 'r.state = ANY ($2::text[])'
-  const conditions = [filter.due === true ? 'r.finished_at IS NULL' : '', among].filter((text) => text !== '')
+  // by the row itself: a date that went through JavaScript has lost its microseconds
+  const after =
+    filter.due === true
+      ? `(r.due_at, r.id) > (SELECT a.due_at, a.id FROM lethe_control.erasure_requests a WHERE a.id = $3)`
+      : `r.received_at <= (SELECT a.received_at FROM lethe_control.erasure_requests a WHERE a.id = $3)
+         AND (r.received_at < (SELECT a.received_at FROM lethe_control.erasure_requests a WHERE a.id = $3) OR r.id > $3)`
   return db.query(
     requestRow,
     `SELECT ${requestColumns} FROM lethe_control.erasure_requests r
-     ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}
-     ORDER BY ${filter.due === true ? 'r.due_at' : 'r.received_at DESC'}, r.id LIMIT $1`,
-    [filter.limit ?? 50, ...(filter.states === undefined ? [] : [filter.states])],
+     WHERE ${conditions(filter)} AND ($3::uuid IS NULL OR ${after})
+     ORDER BY ${filter.due === true ? 'r.due_at' : 'r.received_at DESC'}, r.id LIMIT $2`,
+    [filter.states ?? null, filter.limit ?? 50, filter.after ?? null],
   )
+}
+
+/** All that the filter takes, whatever its limit. */
+export async function countListed(db: Queryable, filter: RequestFilter): Promise<number> {
+  const [row] = await db.query(
+    z.object({ n: z.coerce.number() }),
+    `SELECT count(*) AS n FROM lethe_control.erasure_requests r WHERE ${conditions(filter)}`,
+    [filter.states ?? null],
+  )
+  return row?.n ?? 0
+}
+
+/** `$1` is the states, or null. */
+function conditions({ due, states }: RequestFilter): string {
+  const open = due === true ? 'r.finished_at IS NULL' : 'true'
+  return `${open} AND ${states === undefined ? '$1::text[] IS NULL' : 'r.state = ANY ($1::text[])'}`
 }
 
 /** Days before the due date at which somebody is told. */

@@ -74,10 +74,12 @@ function removed(counts: Readonly<Record<string, number>>, shared: number): stri
   return shared > 1 ? `${count(all)} (of ${shared} together)` : count(all)
 }
 
-export function listText(requests: readonly ListedRequest[]): string {
+/** A page; only the first has titles. */
+export function listText(requests: readonly ListedRequest[], first: boolean): string {
   if (requests.length === 0) return 'No requests.'
+  const titles = ['request', 'of', 'kind', 'state', 'waits for', 'days left', 'received']
   return table(
-    ['request', 'of', 'kind', 'state', 'waits for', 'days left', 'received'],
+    first ? titles : titles.map(() => ''),
     requests.map((one) => [
       one.id,
       one.subjectKind,
@@ -88,6 +90,10 @@ export function listText(requests: readonly ListedRequest[]): string {
       instant(one.receivedAt),
     ]),
   )
+}
+
+export function listEnd(shown: number, total: number): string {
+  return `${count(shown)} of ${count(total)}; --limit N shows more, --all every one.`
 }
 
 export function previewText(preview: Preview, bold: Bold): string {

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { Asked } from '../../jobs/erasure/index.ts'
 import { erasureDecisions } from './erasure-decisions.ts'
 import { addReceipt } from './erasure-receipt.ts'
-import { listText, previewText, statusText } from './erasure-text.ts'
+import { listEnd, listText, previewText, statusText } from './erasure-text.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { writeNew } from './evidence-verify.ts'
 import { parseCount, usage, withContext, type AddCommands, type Session } from './session.ts'
@@ -39,7 +39,8 @@ export const erasureCommands: AddCommands = (program, session) => {
     .description('requests, newest first')
     .option('--due', 'open ones only, the nearest due date first')
     .option('--state <states>', 'one or more, with commas')
-    .option('--limit <n>', 'at most so many', '50')
+    .option('--limit <n>', 'at most so many (default: 50)')
+    .option('--all', 'every one')
     .action((options: ListOptions) => list(session, options))
   erasureDecisions(erasure, session)
   const receipt = addReceipt(erasure, session)
@@ -159,20 +160,24 @@ async function status(session: Session, id: string): Promise<void> {
 interface ListOptions {
   due?: boolean
   state?: string
-  limit: string
+  limit?: string
+  all?: boolean
 }
 
 async function list(session: Session, options: ListOptions): Promise<void> {
-  const { listStatus } = await import('../../jobs/erasure/index.ts')
+  const { listPages } = await import('../../jobs/erasure/index.ts')
   const { requestStates } = await import('../../lib/requests/index.ts')
   const states = options.state?.split(',').map((word) => oneOf(requestStates, word.trim(), '--state'))
+  if (options.all === true && options.limit !== undefined) throw usage('Give either --limit or --all.')
+  const limit = options.all === true ? Infinity : parseCount(options.limit ?? '50', '--limit')
   await withContext(session, async (context) => {
-    const found = await listStatus(context, {
-      limit: parseCount(options.limit, '--limit'),
+    const { total, pages } = await listPages(context, {
+      limit,
       ...(options.due === undefined ? {} : { due: options.due }),
       ...(states === undefined ? {} : { states }),
     })
-    session.output.data(found, listText(found))
+    const end = total > limit ? listEnd(limit, total) : ''
+    await session.output.list({ total }, 'requests', pages, (page, first) => listText(page, first), end)
   })
 }
 

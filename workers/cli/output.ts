@@ -14,6 +14,17 @@ export interface Output {
   readonly live: boolean
   /** What the command was asked for: `text` for people, `value` for machines. */
   data(value: unknown, text: string): void
+  /**
+   * Data too long to hold: a page at a time, in JSON one document with the facts and all items under `name`. `text` makes a
+   * page for people (an empty one where there is nothing), and `end` follows the last.
+   */
+  list<T>(
+    facts: Readonly<Record<string, unknown>>,
+    name: string,
+    pages: AsyncIterable<readonly T[]>,
+    text: (page: readonly T[], first: boolean) => string,
+    end: string,
+  ): Promise<void>
   /** A sentence beside the data. */
   note(text: string): void
   /** How far something is; off a terminal at most now and then, since each is a line. */
@@ -58,6 +69,20 @@ export function createOutput(options: {
             ? text
             : `${text}\n`,
       )
+    },
+    async list(facts, name, pages, text, end) {
+      clear()
+      const head = toJson({ lethe: 1, command: output.command, data: facts })
+      const separator = Object.keys(facts).length === 0 ? '' : ','
+      if (json) stdout.write(`${head.slice(0, -2)}${separator}"${name}":[`)
+      let first = true
+      for await (const page of pages) {
+        if (json) stdout.write(`${first ? '' : ','}\n${page.map((item) => toJson(item)).join(',\n')}`)
+        else stdout.write(`${text(page, first)}\n`)
+        first = false
+      }
+      if (json) stdout.write(']}}\n')
+      else stdout.write(`${first ? `${text([], true)}\n` : ''}${end === '' ? '' : `${end}\n`}`)
     },
     note(text) {
       clear()

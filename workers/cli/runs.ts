@@ -1,6 +1,6 @@
 /** `lethe runs …`: what happened, and why. */
 import type { Run, RunState } from '../../lib/ledger/index.ts'
-import { instant, table } from './output.ts'
+import { count, instant, table } from './output.ts'
 import { parseCount, usage, withContext, type AddCommands, type Session } from './session.ts'
 
 export const runsCommands: AddCommands = (program, session) => {
@@ -53,13 +53,14 @@ async function list(session: Session, options: ListOptions): Promise<void> {
       runs.length === 0
         ? 'No runs.'
         : table(
-            ['run', 'kind', 'of', 'state', 'outcome', 'created'],
+            ['run', 'kind', 'of', 'state', 'outcome', 'counted', 'created'],
             runs.map((run) => [
               run.id,
               run.kind,
               run.scope,
               standing(run),
               run.outcome ?? '',
+              counted(run),
               instant(run.createdAt),
             ]),
           ),
@@ -70,6 +71,16 @@ async function list(session: Session, options: ListOptions): Promise<void> {
 function standing(run: Run): string {
   if (run.waitingFor !== null && run.state === 'waiting') return `waiting for ${run.waitingFor}`
   return run.request === null ? run.state : `${run.state}, ${run.request} asked`
+}
+
+/** The largest three: a sweep counts by table, and `runs show` has them all. */
+function counted({ counters }: Run): string {
+  return Object.entries(counters)
+    .filter(([, n]) => n !== 0)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 3)
+    .map(([name, n]) => `${count(n)} ${name}`)
+    .join(', ')
 }
 
 async function show(session: Session, id: string): Promise<void> {

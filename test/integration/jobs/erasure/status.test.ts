@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { registry } from '../../../../jobs/registry.ts'
 import { requestStatus, retryLeg } from '../../../../jobs/erasure/index.ts'
-import { beatWorker } from '../../../../lib/ledger/index.ts'
+import { beatWorker, listRuns } from '../../../../lib/ledger/index.ts'
 import { lethe } from '../../../support/cli.ts'
 import { openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 
@@ -237,5 +237,51 @@ describe('every command that a request names works as it stands', () => {
     await type(accept ?? [])
     await house.later()
     expect(await house.request(id)).toMatchObject({ state: 'completed-with-left' })
+  })
+})
+
+test('a run that erased people says so in the lists', async () => {
+  await house.ask(1)
+  await house.ask(2)
+  await house.work()
+  const [run] = await listRuns(house.control)
+  expect(run).toMatchObject({ outcome: 'requests-ended', counters: { ended: 2 } })
+  expect(await type(['runs', 'list'])).toMatch(/requests-ended +\d+ legs, 2 ended/)
+})
+
+describe('lethe erasure list', () => {
+  const json = z.object({
+    data: z.object({ total: z.number(), requests: z.array(z.object({ id: z.string() })) }),
+  })
+  const listed = async (...words: string[]) =>
+    json.parse(JSON.parse(await type(['erasure', 'list', '--json', ...words]))).data
+  const insert = (count: number) =>
+    house.control.execute(
+      `INSERT INTO lethe_control.erasure_requests (id, subject_kind, store, subject_hash, key_id, kind, ground, requester, actor,
+         origin, state, received_at, due_at, next_at)
+       SELECT gen_random_uuid(), 'person', 'app', sha256(n::text::bytea), 'k', 'article-17', 'g', 'subject', 'desk', 'command-line',
+         'received', now() - (n / 3) * interval '1 day', now() + (n / 7) * interval '1 day', 'infinity' FROM generate_series(1, $1) n`,
+      [count],
+    )
+
+  test('says how many there are, and gives all of them, each once, in the order of a page', async () => {
+    await insert(1203)
+    const text = await type(['erasure', 'list'])
+    expect(text.trimEnd().split('\n')).toHaveLength(1 + 50 + 1)
+    expect(text).toContain('50 of 1,203; --limit N shows more, --all every one.')
+    for (const due of [[], ['--due']]) {
+      const all = await listed('--all', ...due)
+      expect(all.total).toBe(1203)
+      expect(new Set(all.requests.map(({ id }) => id)).size).toBe(1203)
+      const some = await listed('--limit', '700', ...due)
+      expect(some).toEqual({ total: 1203, requests: all.requests.slice(0, 700) })
+    }
+    expect(await listed('--state', 'grace')).toEqual({ total: 0, requests: [] })
+    expect(await type(['erasure', 'list', '--limit', '1203'])).not.toContain(' of 1,203')
+  }, 60_000)
+
+  test('takes one of --limit and --all', async () => {
+    const result = await lethe(['erasure', 'list', '--all', '--limit', '3'], house.env)
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringContaining('--all') })
   })
 })
