@@ -48,8 +48,7 @@ test('an installation that was broken off is made anew, although it looks finish
   await run()
   unlinkSync(join(folder, 'node_modules/dep'))
   expect(existsSync(join(folder, 'node_modules/.package-lock.json'))).toBe(true)
-  expect(await run()).toEqual({
-    code: 0,
-    output: 'installing the packages (npm ci)\nthe dependency answers\n',
-  })
+  const { code, output } = await run()
+  expect(code).toBe(0)
+  expect(output).toMatch(/^installing the packages[^]*the dependency answers\n$/)
 })
