@@ -66,14 +66,18 @@ function problems(response: ServerResponse, list: readonly string[]): void {
   response.end(JSON.stringify({ ok: list.length === 0, problems: list }) + '\n')
 }
 
+/** A worker's log has the message and not what is next, so the message says what to set. */
 function notOpened(error: Error, { host, port }: HealthOptions): LetheError {
   const code = 'code' in error ? String(error.code) : error.name
+  const taken = code === 'EADDRINUSE'
+  const why = taken
+    ? 'another process, such as a second worker, has the port; give this one its own by LETHE_HEALTH_PORT'
+    : 'see operations.health_host and health_port, LETHE_HEALTH_HOST and LETHE_HEALTH_PORT'
   return new LetheError('E_CONFIG', {
-    message: `Health and metrics can't be served on ${host}:${port} (${code}${code === 'EADDRINUSE' ? ': another process, such as a second worker, has the port' : ''}).`,
-    next:
-      code === 'EADDRINUSE'
-        ? 'Give this process another port: LETHE_HEALTH_PORT=9465, or 0 for any free one (operations.health_port sets it for all).'
-        : 'Set LETHE_HEALTH_HOST or operations.health_host to an address of this machine, and LETHE_HEALTH_PORT to a port it may open.',
+    message: `Health and metrics can't be served on ${host}:${port} (${code}): ${why}.`,
+    next: taken
+      ? 'Start it with LETHE_HEALTH_PORT=9465, or 0 for any free one; operations.health_port sets it for all.'
+      : 'Set LETHE_HEALTH_HOST or operations.health_host to an address of this machine, and LETHE_HEALTH_PORT to a port it may open.',
     cause: error,
   })
 }

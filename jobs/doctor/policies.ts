@@ -46,13 +46,13 @@ export async function examinePolicies(patient: Patient, control: Database | null
           if (changed)
             return mode.warning(
               'It changed since it was armed, so it only observes.',
-              `Review it, then: lethe arm ${policy.name} --reason …`,
+              `Review it, then: lethe arm ${policy.name} --reason "WHY"`,
             )
           return now === 'armed'
             ? mode.ok('armed')
             : mode.note(
                 'It only observes: it plans and reports, and deletes nothing.',
-                `To arm it: lethe arm ${policy.name} --reason …`,
+                `To arm it: lethe arm ${policy.name} --reason "WHY"`,
               )
         })),
       )

@@ -17,23 +17,10 @@ export async function examineRequests(control: Database, { file }: Config): Prom
   const soon = withinDay + withinFiveDays + withinTenDays
   const waiting = await countWaitingForPerson(control)
   const legs = await countStuckLegs(control)
-  const stopped = await stoppedScopes(control, CASCADE)
   const due = examine('erasure-due', 'control')
   const person = examine('erasure-waiting', 'control')
-  const findings: Finding[] = []
-  for (const one of stopped) {
-    const open = await countOpen(control, one.scope)
-    findings.push(
-      ...examine('erasure-stopped', one.scope).error(
-        `${stoppedWords(one, file.subjects[one.scope]?.store ?? '')} ${many(open, 'request')} ${open === 1 ? 'waits' : 'wait'} for that.`,
-        one.code === 'E_MAP_FINDINGS'
-          ? `lethe datamap check ${file.subjects[one.scope]?.store ?? ''}; see runbooks/alerts/erasure-stopped.md.`
-          : 'See runbooks/alerts/erasure-stopped.md.',
-      ),
-    )
-  }
   return [
-    ...findings,
+    ...(await standing(control, file.subjects)),
     ...(overdue > 0
       ? due.error(
           `${many(overdue, 'erasure request')} ${overdue === 1 ? 'is' : 'are'} past the day by which the person had to be answered.`,
@@ -43,7 +30,7 @@ export async function examineRequests(control: Database, { file }: Config): Prom
     ...(soon > 0
       ? due.warning(
           `${many(soon, 'erasure request')} ${soon === 1 ? 'is' : 'are'} due within ten days.`,
-          'See `lethe erasure list --due`; where it can not be done in time, extend it within the month: `lethe erasure extend`.',
+          'See `lethe erasure list --due`; where it can not be done in time, extend it within the month: `lethe erasure extend ID --reason "WHY"`.',
         )
       : []),
     ...(waiting.length > 0
@@ -55,11 +42,33 @@ export async function examineRequests(control: Database, { file }: Config): Prom
     ...(legs.length > 0
       ? person.warning(
           `Trying again did not help at: ${legs.map(({ store, count }) => `${store} (${count})`).join(', ')}.`,
-          'Mend the store, then `lethe erasure retry ID STORE`; or answer for it: `lethe erasure accept ID STORE`.',
+          'Mend the store, then `lethe erasure retry ID --reason "WHY"`; or answer for it: `lethe erasure accept ID STORE --reason "WHY"`.',
         )
       : []),
     ...(await ledger(control, file.evidence?.bucket?.name ?? null)),
   ]
+}
+
+/** Kinds of subject whose every request is stopped by a run that fails. */
+async function standing(control: Database, subjects: Config['file']['subjects']): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const stopped of await stoppedScopes(control, CASCADE)) {
+    const { scope, code } = stopped
+    const store = subjects[scope]?.store ?? ''
+    const open = await countOpen(control, scope)
+    const waits =
+      open === 0
+        ? 'What applications ask for is not taken in.'
+        : `${many(open, 'request')} ${open === 1 ? 'waits' : 'wait'} for that.`
+    const page = 'runbooks/alerts/erasure-stopped.md'
+    findings.push(
+      ...examine('erasure-stopped', scope).error(
+        `${stoppedWords(stopped, store)} ${waits}`,
+        code === 'E_MAP_FINDINGS' ? `lethe datamap check ${store}; see ${page}.` : `See ${page}.`,
+      ),
+    )
+  }
+  return findings
 }
 
 async function ledger(control: Database, bucket: string | null): Promise<Finding[]> {

@@ -108,7 +108,7 @@ export async function assessRequest(
   if (missing.length > 0)
     throw new LetheError('E_USAGE', {
       message: `Nothing was decided about: ${missing.map(([name]) => name).join(', ')}.`,
-      next: `Give each a --class NAME=erase or NAME=retain.`,
+      next: `Add to --class: ${missing.map(([name]) => `${name}=retain`).join(' ')} (or =erase).`,
     })
   const retained = Object.entries(classes)
     .filter(([name, rule]) => (decisions[name] ?? rule.decision) === 'retain')

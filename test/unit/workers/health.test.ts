@@ -55,7 +55,7 @@ test('a port that is taken is refused with what to set', async () => {
   const taken = startHealth({ ...closed, port: server?.port ?? 0 })
   await expect(taken).rejects.toMatchObject({
     code: 'E_CONFIG',
-    message: expect.stringContaining(`127.0.0.1:${server?.port}`),
+    message: expect.stringMatching(`127.0.0.1:${server?.port}.*LETHE_HEALTH_PORT`),
     next: expect.stringContaining('LETHE_HEALTH_PORT'),
   })
 })
