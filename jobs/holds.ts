@@ -40,6 +40,8 @@ export interface NewHold {
   reason: string
   /** A day, `YYYY-MM-DD`: when someone must look whether it is still needed. */
   reviewAt: string
+  /** The erasure request on whose person it is set. */
+  request?: string
 }
 
 export interface HoldAdded {
@@ -92,8 +94,8 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
       const statement = await storeStatement(tx, by)
       await tx.execute(
         `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
-           review_at, created_by, method, statement_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'))`,
+           review_at, created_by, method, statement_hash, request_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15)`,
         [
           id,
           hold.level,
@@ -111,6 +113,7 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
           by.identity.name,
           by.identity.method,
           statement,
+          hold.request ?? null,
         ],
       )
       await appendEvent(tx, {
@@ -188,6 +191,8 @@ const listed = z
     store: z.string(),
     subject: z.string().nullable(),
     table: z.string().nullable(),
+    /** The erasure request by which it was set. */
+    request: z.string().nullable(),
     kind: z.enum(holdKinds),
     owner: z.string(),
     reviewAt: z.string(),
@@ -215,7 +220,7 @@ export async function listHolds(
 ): Promise<Hold[]> {
   return context.control.query(
     listed,
-    `SELECT id, level, store, subject_kind AS subject, table_name AS "table", kind, owner, review_at::text AS "reviewAt",
+    `SELECT id, level, store, subject_kind AS subject, table_name AS "table", request_id AS request, kind, owner, review_at::text AS "reviewAt",
        released_at IS NULL AND review_at < current_date AS overdue, created_by AS "createdBy", created_at AS "createdAt",
        released_at AS "releasedAt", projected_at IS NOT NULL AS projected,
        encode(statement_hash, 'hex') AS statement, s.statement AS text,

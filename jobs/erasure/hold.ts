@@ -19,6 +19,7 @@ export async function holdRequest(
     store: request.store,
     subject: request.subjectKind,
     key,
+    request: id,
     ...about,
   }
   return {

@@ -147,7 +147,7 @@ async function list(session: Session, options: { overdue?: boolean; released?: b
             holds.map((hold) => [
               hold.id,
               hold.level,
-              `${hold.store} ${hold.subject ?? hold.table ?? ''}`.trim(),
+              `${hold.store} ${hold.subject ?? hold.table ?? ''}${hold.request === null ? '' : `, request ${hold.request}`}`.trim(),
               hold.kind,
               hold.owner,
               hold.reviewAt,

@@ -174,3 +174,6 @@ CREATE TABLE lethe_control.paces (
   store text PRIMARY KEY,
   next_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- The request whose person a hold was set on, where it was set by that request.
+ALTER TABLE lethe_control.holds ADD COLUMN request_id uuid REFERENCES lethe_control.erasure_requests (id);
