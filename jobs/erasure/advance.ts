@@ -11,6 +11,7 @@ import {
   legsOf,
   lockRequests,
   makeLegs,
+  markAccessCut,
   moveRequests,
   openSecrets,
   postpone,
@@ -108,7 +109,9 @@ async function assessByPolicy(
 /** Nobody signs in as this person from here on. */
 async function cut(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const free = await withoutHolds(house, due)
-  return free.length === 0 ? [] : cutSome(house, free)
+  if (free.length === 0) return []
+  await markAccessCut(house.context.control, ids(free))
+  return cutSome(house, free)
 }
 
 /** One whose row is locked or refused is found by halves, waits, and holds up nobody else. */

@@ -7,7 +7,8 @@ export const erasureKinds: readonly JobKind[] = [cascade]
 export { ensureCascade } from './cascade.ts'
 export { takeIntake } from './intake.ts'
 export { readReceipt } from './receipt.ts'
-export { askedStatement, requestErasure, resolveSubject, type Asked } from './request.ts'
+export { findRequest, type FoundRequest } from './find.ts'
+export { askedStatement, isPresent, requestErasure, resolveSubject, type Asked } from './request.ts'
 export {
   acceptLeg,
   approveRequest,
@@ -22,5 +23,6 @@ export {
   type By,
 } from './support.ts'
 export { previewErasure, type Preview } from './preview.ts'
+export { kindInWords } from './words.ts'
 export { listPages, listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
 export { holdRequest, releaseRequest } from './hold.ts'

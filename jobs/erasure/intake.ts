@@ -7,9 +7,9 @@ import { errorFields } from '../../lib/log/index.ts'
 import {
   createRequests,
   getRequest,
-  identityMethods,
   joinedBy,
-  requesters,
+  personalMethods,
+  personalRequesters,
   type ErasureRequest,
   type Limits,
   type NewRequest,
@@ -35,15 +35,15 @@ type Row = z.infer<typeof row>
 
 const asked = z.object({
   kind: z.enum(['account-closure', 'article-17']),
-  requester: z.enum(requesters),
-  identity: z.enum(identityMethods).optional(),
+  requester: z.enum(personalRequesters),
+  identity: z.enum(personalMethods).optional(),
   immediate: z.boolean(),
   ground: z.string().optional(),
   instruction: z.string().optional(),
 })
 const about = z.object({
   request: z.uuid(),
-  identity: z.enum(identityMethods).optional(),
+  identity: z.enum(personalMethods).optional(),
   token: z.string().optional(),
 })
 /** What an application got wrong, or what came too late; anything else is no reason to lose what a person asked for. */
@@ -70,8 +70,11 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
     )
     if (rows.length === 0) return taken
     const refused: Refused = new Map()
-    await takeRequests(context, store, rows, taken, refused)
-    for (const one of rows) if (one.verb !== 'request') await takeChange(context, store, one, taken, refused)
+    for (const some of inOrder(rows)) {
+      await takeRequests(context, store, some, taken, refused)
+      for (const one of some)
+        if (one.verb !== 'request') await takeChange(context, store, one, taken, refused)
+    }
     taken.refused += refused.size
     if (refused.size > 0)
       await target.execute(
@@ -85,6 +88,16 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
       [rows.map(({ id }) => id)],
     )
   }
+}
+
+/** Requests go together, then what is said of them; but nobody joins a request that was taken back before they asked. */
+function inOrder(rows: readonly Row[]): Row[][] {
+  const parts: Row[][] = [[]]
+  rows.forEach((one, place) => {
+    if (one.verb === 'request' && rows[place - 1]?.verb === 'cancel') parts.push([])
+    parts.at(-1)?.push(one)
+  })
+  return parts
 }
 
 /** Codes by the row's id. */
@@ -197,10 +210,10 @@ async function takeChange(
     requireToken(request, one.verb, identity ?? null, token ?? null)
     const actor = `app:${one.actor}`
     if (one.verb === 'cancel') {
-      if (request.state !== 'cancelled') await cancelRequest(context, request.id, { actor, method: 'sql' })
+      await cancelRequest(context, request.id, { actor, method: 'sql' }, id)
       taken.cancelled += 1
     } else {
-      await confirmRequest(context, request.id, identity ?? 'signed-in-session', { actor, method: 'sql' })
+      await confirmRequest(context, request.id, identity ?? 'signed-in-session', { actor, method: 'sql' }, id)
       taken.confirmed += 1
     }
   } catch (error) {

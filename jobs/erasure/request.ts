@@ -1,5 +1,5 @@
 /** A request that support staff write down: by the subject's key, or by an identifier that leads to exactly one person. */
-import { findByIdentifier } from '../../lib/erasers/index.ts'
+import { collectIdentifiers, findByIdentifier } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/identity/index.ts'
 import { storeStatement } from '../../lib/ledger/index.ts'
@@ -7,7 +7,7 @@ import {
   addDecision,
   createRequests,
   type Created,
-  type IdentityMethod,
+  type PersonalMethod,
   type Requester,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
@@ -22,9 +22,9 @@ export interface Asked {
   who: { key: readonly string[] } | { identifier: string; value: string }
   kind: 'account-closure' | 'article-17'
   ground?: string
-  requester: Requester
+  requester: Exclude<Requester, 'policy'>
   immediate: boolean
-  identity?: IdentityMethod
+  identity?: PersonalMethod
   instruction?: string
 }
 
@@ -68,6 +68,15 @@ export async function resolveSubject(
         ? 'Check the value as it is stored. For a person who is gone from the database but not elsewhere, give the key.'
         : 'Find out who is meant, and give the key.',
   })
+}
+
+/** Whether a row of this person is there now. One who is gone may still be in other stores; or the key is a slip. */
+export async function isPresent(context: Context, subject: string, key: readonly string[]): Promise<boolean> {
+  const { store } = subjectOf(context, subject)
+  const target = await context.target(store)
+  const plan = await planFor(context, store, subject)
+  const [found] = await collectIdentifiers(target, plan, [key], { identifiers: {}, contact: null })
+  return found?.present === true
 }
 
 /** What staff sign: who is meant as a keyed hash, so that the statement names nobody. */

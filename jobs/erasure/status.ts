@@ -2,11 +2,13 @@
 import { databaseNow } from '../../lib/db/index.ts'
 import {
   answersOf,
+  askingsOf,
   countListed,
   decisionsOf,
   getRequest,
   legsOf,
   listRequests,
+  type Asking,
   type ErasureRequest,
   type Leg,
   type RequestFilter,
@@ -14,7 +16,7 @@ import {
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { standstillOf, type Standstill } from '../standstill.ts'
-import { nextOf, wordsOf } from './words.ts'
+import { kindInWords, nextOf, wordsOf } from './words.ts'
 
 export interface RequestStatus {
   request: Omit<ErasureRequest, 'sealed' | 'sealedKeyId' | 'subjectHash' | 'confirmHash' | 'cancelHash'>
@@ -26,6 +28,8 @@ export interface RequestStatus {
   daysLeft: number
   /** `words`: how it stands; `lines`: the same, a line each. */
   legs: (Leg & { words: string; lines: string[] })[]
+  /** Where more than one asked, or it was raised: everything that was asked for, the oldest first. */
+  askings: (Asking & { words: string })[]
   decisions: StoredDecision[]
   /** What the person was told, and what waits to be. */
   answers: Awaited<ReturnType<typeof answersOf>>
@@ -42,6 +46,7 @@ export async function requestStatus(context: Context, id: string): Promise<Reque
   ]
   const standstill = request.finishedAt === null ? await standstillOf(context, request.subjectKind) : null
   const { classes } = context.config.file.erasure
+  const askings = await askingsOf(control, id)
   const told = legs.map((leg) => {
     const lines = wordsOf(leg, now)
     return { ...leg, words: lines.join('; '), lines }
@@ -51,10 +56,13 @@ export async function requestStatus(context: Context, id: string): Promise<Reque
     next: nextOf(request, legs, {
       standstill: standstill?.words ?? null,
       classes: Object.entries(classes).map(([name, { decision }]) => ({ name, decision })),
+      askings,
+      ended: endedBy(context, request),
     }),
     standstill,
     daysLeft: daysLeft(request, now),
     legs: told,
+    askings: askings.map((one) => ({ ...one, words: kindInWords(one) })),
     decisions,
     answers: await answersOf(control, id),
   }
@@ -108,6 +116,14 @@ export async function listStatus(context: Context, filter: RequestFilter): Promi
     dueAt: request.dueAt,
     daysLeft: request.finishedAt === null ? daysLeft(request, now) : null,
   }))
+}
+
+/** What the cut of access ends for good, by the map: tables of sessions, and other stores. */
+function endedBy({ config }: Context, { subjectKind }: ErasureRequest): string[] {
+  const { subjects } = config.file
+  if (!Object.hasOwn(subjects, subjectKind)) return []
+  const { delete: rows = [], stores = [] } = subjects[subjectKind]?.access ?? {}
+  return [...rows.map(({ table }) => table), ...stores]
 }
 
 function shown(request: ErasureRequest): RequestStatus['request'] {

@@ -6,23 +6,29 @@ import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from
 import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
 import {
   addDecision,
+  askingOf,
+  askingsOf,
   forgetSealed,
   getRequest,
   hasBegun,
+  isWhole,
   legsOf,
   moveRequests,
   openSecrets,
+  raiseWaiting,
   settleLeg,
   updateRequest,
+  type Asking,
   type ErasureRequest,
-  type IdentityMethod,
   type Leg,
+  type PersonalMethod,
   type RequestDecisionVerb,
 } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { queueAnswers } from './answers.ts'
 import { revoke } from './ledger.ts'
 import { subjectOf } from './plans.ts'
+import { kindInWords } from './words.ts'
 
 /** Who decides: a person with a signed statement, or an application by its login. */
 export type By = { attested: Attested } | { actor: string; method: string }
@@ -37,16 +43,28 @@ export function requestStatement(
   return { verb, object: requestId, facts, reason }
 }
 
-/** The person is who they say they are. Idempotent. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION. */
+/**
+ * The person is who they say they are. Repeated by the same method it changes nothing; what joined and waited for it raises the
+ * request now. `asking`: an application's id, which speaks of its own asking only. Throws E_NOT_FOUND, E_ILLEGAL_TRANSITION.
+ */
 export async function confirmRequest(
   context: Context,
   id: string,
-  method: IdentityMethod,
+  method: PersonalMethod,
   by: By,
+  asking: string | null = null,
 ): Promise<void> {
   await decide(context, id, 'confirm', by, { data: { method } }, async (tx, request, actor) => {
-    if (request.identityMethod !== null) return
     if (request.finishedAt !== null) throw illegal(request, 'confirmed')
+    if (request.identityMethod !== null) {
+      const { ceiling } = context.config.file.erasure
+      if (await raiseWaiting(tx, request, asking, { method, by: actor }, ceiling)) return undefined
+      if (request.identityMethod === method) return 'unchanged'
+      throw new LetheError('E_ILLEGAL_TRANSITION', {
+        message: `The identity of request ${id} is confirmed already: ${request.identityMethod}, by ${request.identityBy ?? 'nobody known'}.`,
+        facts: { request: id, state: request.state },
+      })
+    }
     // Where identity had to be asked for, the month runs from the answer.
     await updateRequest(
       tx,
@@ -55,19 +73,23 @@ export async function confirmRequest(
        due_at = clock_timestamp() + interval '1 month', next_at = CASE WHEN over_ceiling THEN next_at ELSE clock_timestamp() END`,
       [method, actor],
     )
+    return undefined
   })
 }
 
 /** Over the ceiling of its actor: it may go on. Throws E_ROLE_MISSING for that actor: a ceiling that one lifts oneself is none. */
 export async function approveRequest(context: Context, id: string, by: By): Promise<void> {
   await decide(context, id, 'approve', by, {}, async (tx, request, actor) => {
-    if (!request.overCeiling) return
-    if (actor === request.actor)
+    if (request.finishedAt !== null) throw illegal(request, 'approved')
+    if (!request.overCeiling) return 'unchanged'
+    const raisers = (await askingsOf(tx, id)).filter(({ raised }) => raised).map((one) => one.actor)
+    if ([request.actor, ...raisers].includes(actor))
       throw new LetheError('E_ROLE_MISSING', {
         message: `${actor} made request ${id}: somebody else approves what goes beyond the ceiling.`,
         facts: { request: id },
       })
     await updateRequest(tx, id, `over_ceiling = false, waiting_for = NULL, next_at = clock_timestamp()`, [])
+    return undefined
   })
 }
 
@@ -78,7 +100,8 @@ export async function instructRequest(
   reference: string,
   by: By,
 ): Promise<void> {
-  await decide(context, id, 'instruct', by, { data: { reference } }, async (tx, _request, actor) => {
+  await decide(context, id, 'instruct', by, { data: { reference } }, async (tx, request, actor) => {
+    if (request.finishedAt !== null) throw illegal(request, 'instructed')
     await updateRequest(tx, id, `instruction = $2`, [reference])
     await moveRequests(tx, 'instruct', [id], { actor })
   })
@@ -173,15 +196,34 @@ export async function refuseRequest(context: Context, id: string, ground: string
 
 /**
  * As long as nothing was destroyed; access comes back. The request's row is locked meanwhile: a worker that is about to begin
- * finds it cancelled. Throws E_ILLEGAL_TRANSITION.
+ * finds it cancelled. `asking`: an application's id; where others asked for more than it did, it doesn't take that back. Throws
+ * E_ILLEGAL_TRANSITION.
  */
-export async function cancelRequest(context: Context, id: string, by: By): Promise<void> {
+export async function cancelRequest(
+  context: Context,
+  id: string,
+  by: By,
+  asking: string | null = null,
+): Promise<void> {
   await decide(context, id, 'cancel', by, {}, async (tx, request, actor) => {
-    if (request.state === 'cancelled') return
+    if (request.state === 'cancelled') return 'unchanged'
+    const own = asking === null ? undefined : await askingOf(tx, asking)
+    if (own !== undefined && !isWhole(own, request)) throw notTheirs(own, request)
     const begun = await hasBegun(tx, id)
     const moved = begun ? [] : await moveRequests(tx, 'cancel', [id], { actor })
     if (moved.length === 0) throw illegal(request, 'cancelled')
     await letStay(tx, context, request)
+    return undefined
+  })
+}
+
+/** Somebody else asked for what the request is now, and has not taken it back. */
+function notTheirs(own: Asking, request: ErasureRequest): LetheError {
+  return new LetheError('E_ILLEGAL_TRANSITION', {
+    message: `What was asked for as ${own.id} was ${kindInWords(own)}; request ${request.id}, which it is part of, is ${kindInWords(request)}, and is not taken back with it.`,
+    left: 'Nothing was changed.',
+    next: `Whoever asked for that takes it back, or staff for them: lethe erasure cancel ${request.id}.`,
+    facts: { request: request.id, state: request.state },
   })
 }
 
@@ -264,14 +306,15 @@ async function decide(
   verb: RequestDecisionVerb,
   by: By,
   about: { object?: string; data?: Readonly<Record<string, string | null>> },
-  effect: (tx: Transaction, request: ErasureRequest, actor: string) => Promise<void>,
+  // 'unchanged': it was so before, and nothing is recorded
+  effect: (tx: Transaction, request: ErasureRequest, actor: string) => Promise<'unchanged' | void>,
 ): Promise<void> {
   if ('attested' in by) authorise(by.attested.identity, verbs[decisionOf[verb]])
   const actor = 'attested' in by ? by.attested.identity.name : by.actor
   await context.control.transaction(async (tx) => {
     const request = await getRequest(tx, id, { lock: true })
     const statement = 'attested' in by ? await storeStatement(tx, by.attested) : null
-    await effect(tx, request, actor)
+    if ((await effect(tx, request, actor)) === 'unchanged') return
     await addDecision(tx, {
       requestId: id,
       verb,

@@ -1,5 +1,11 @@
 /** A request and its legs in the words of whoever answers for it: what is so, what comes next, and whether anybody has to act. */
-import { endedLegs, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
+import {
+  endedLegs,
+  isStronger,
+  type Asking,
+  type ErasureRequest,
+  type Leg,
+} from '../../lib/requests/index.ts'
 import { instant } from '../standstill.ts'
 
 /** What the request itself doesn't know. */
@@ -8,22 +14,42 @@ export interface Around {
   standstill: string | null
   /** Of records, with what the policy says of each now. */
   classes: readonly { name: string; decision: 'erase' | 'retain' | 'ask' }[]
+  /** What was asked for besides and joined it. */
+  askings: readonly Asking[]
+  /** Stores whose sessions the cut of access ends for good. */
+  ended: readonly string[]
 }
 
 /** Stands where only the reader knows what to say. */
 const WHY = '--reason "WHY"'
+const METHODS = '(METHOD: signed-in-session, emailed-link, staff-check or representative)'
+
+/** What somebody asked for, with its grace. */
+export function kindInWords({ kind, hasGrace }: Pick<ErasureRequest, 'kind' | 'hasGrace'>): string {
+  if (kind === 'article-17') return 'an Art. 17 request'
+  if (kind === 'retention') return "the end of a policy's retention period"
+  return hasGrace ? 'an account closure' : 'an account closure without grace'
+}
 
 /** What happens next, in a sentence or two; each command is whole, but for words in capitals. */
 export function nextOf(request: ErasureRequest, legs: readonly Leg[], around: Around): string {
+  const next = standOf(request, legs, around)
+  const waiting = around.askings.find((one) => isStronger(one, request))
+  if (request.finishedAt !== null || waiting === undefined) return next
+  const kind = kindInWords(waiting)
+  return `${next}\n${kind[0]?.toUpperCase() ?? ''}${kind.slice(1)} joined it on ${day(waiting.receivedAt)} and waits for an identity: lethe erasure confirm ${request.id} --method METHOD ${WHY} ${METHODS}`
+}
+
+function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around): string {
   const { id, waitingFor } = request
   const goesOn = around.standstill ?? 'A worker takes it up next.'
   const also = around.standstill === null ? '' : ` ${around.standstill}`
+  if (request.overCeiling && waitingFor === 'ceiling')
+    return `Its actor made too many requests in a day: somebody else approves it: lethe erasure approve ${id} ${WHY}`
   switch (request.state) {
     case 'received':
-      if (request.overCeiling)
-        return `Its actor made too many requests in a day: somebody else approves it: lethe erasure approve ${id} ${WHY}`
       return request.identityMethod === null
-        ? `The person's identity has to be confirmed: lethe erasure confirm ${id} --method METHOD ${WHY} (METHOD: signed-in-session, emailed-link, staff-check or representative)`
+        ? `The person's identity has to be confirmed: lethe erasure confirm ${id} --method METHOD ${WHY} ${METHODS}`
         : goesOn
     case 'referred':
       return `The controller has to give its instruction: lethe erasure instruct ${id} --reference REFERENCE ${WHY}`
@@ -37,6 +63,7 @@ export function nextOf(request: ErasureRequest, legs: readonly Leg[], around: Ar
     case 'planned':
       return goesOn
     case 'grace':
+      if (!request.hasGrace) return goesOn
       return `Access is cut; nothing is erased before ${day(request.graceUntil)}. Until then it can be cancelled.${also}`
     case 'erasing':
     case 'verifying':
@@ -46,9 +73,9 @@ export function nextOf(request: ErasureRequest, legs: readonly Leg[], around: Ar
     case 'on-hold':
       return `A legal hold keeps it; it goes on by itself once the hold is released. The answer stays due.${also}`
     case 'refused':
-      return `It was refused: ${request.refusalGround ?? ''}.`
+      return `It was refused: ${request.refusalGround ?? ''}.${afterCut(request, around.ended)}`
     case 'cancelled':
-      return 'It was taken back before anything was erased.'
+      return `It was taken back before anything was erased.${afterCut(request, around.ended)}`
     case 'completed':
       return request.nobody
         ? 'Nothing of this person was found in the own store. Nothing is left to do.'
@@ -75,6 +102,14 @@ function assessment(id: string, classes: Around['classes']): string {
   return asked.length === 0
     ? `The policy has changed meanwhile and decides about every class; a named person says so: ${command}`
     : `A named person decides what becomes of ${asked.map(({ name }) => name).join(', ')}; with erase instead of retain it goes: ${command}`
+}
+
+/** Access came back; what ended with it did not. */
+function afterCut({ accessCutAt }: ErasureRequest, ended: readonly string[]): string {
+  if (accessCutAt === null) return ''
+  const gone =
+    ended.length === 0 ? '' : ` The sessions that the cut of access ended are gone (${ended.join(', ')}).`
+  return ` Sign-in works again.${gone}`
 }
 
 function working(

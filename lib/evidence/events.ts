@@ -113,6 +113,14 @@ const shapes = {
     request: id,
   }),
   'request.joined': z.strictObject({ kind: token, origin: token, request: id }),
+  /** An asking that joined was stronger than what was open; a grace period is over with it. */
+  'request.raised': z.strictObject({
+    from: token,
+    graceBefore: z.boolean(),
+    origin: token,
+    request: id,
+    to: token,
+  }),
   'request.moved': z.strictObject({ from: token, request: id, to: token, verb: token }),
   'request.decided': z.strictObject({
     request: id,

@@ -67,7 +67,7 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   erasure_answers: { worker: write, operator: write, auditor: [] },
   erasure_legs: { worker: write, operator: write, auditor: read },
   erasure_receipts: { worker: write, operator: read, auditor: read },
-  erasure_joined: { worker: append, operator: append, auditor: read },
+  erasure_joined: { worker: write, operator: write, auditor: read },
   // the worker's are those that applications made (method sql): no statement stands behind them
   erasure_decisions: { worker: append, operator: append, auditor: read },
   ledger_objects: { worker: write, operator: append, auditor: read },

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { newId } from '../clock/index.ts'
 import type { Queryable } from '../db/index.ts'
 import type { Vault } from '../vault/index.ts'
+import { joinRequests, type Joined } from './join.ts'
 import type { IdentityMethod, RequestKind, Requester } from './request.ts'
 
 export interface NewRequest {
@@ -31,6 +32,9 @@ export interface Created {
   /** It was open before, and this one joined it. */
   joined: boolean
   overCeiling: boolean
+  /** Where it joined: what the open one was, and what it became by this. */
+  was?: Joined['was']
+  became?: Joined['became']
 }
 
 export interface Limits {
@@ -42,24 +46,12 @@ export interface Limits {
   keep: string
 }
 
-const made = z.object({ id: z.string(), ord: z.coerce.number(), over: z.boolean() })
-
-/**
- * For each row of `given` the request that it joins, where there is one: two ways, each by its unique index. Store and kind
- * stand in the hash. The LIMIT has each row looked up by itself, whatever the statistics say of a table that just grew.
- */
-const joins = `SELECT DISTINCT ON (ord) ord, id, over FROM (
-    SELECT g.ord, r.* FROM given g CROSS JOIN unnest(g.hashes) AS h CROSS JOIN LATERAL (
-      SELECT r.id, r.received_at, r.over_ceiling AS over FROM lethe_control.erasure_requests r
-      WHERE r.subject_hash = decode(h, 'hex') AND r.finished_at IS NULL LIMIT 1) AS r
-    UNION ALL
-    SELECT g.ord, r.* FROM given g CROSS JOIN LATERAL (
-      SELECT r.id, r.received_at, r.over_ceiling FROM lethe_control.erasure_requests r WHERE r.intake_id = g.intake LIMIT 1) AS r
-  ) AS found ORDER BY ord, received_at`
+const standingRow = z.object({ ord: z.coerce.number(), id: z.string(), own: z.boolean(), over: z.boolean() })
+const madeRow = z.object({ ord: z.coerce.number(), id: z.string(), over: z.boolean() })
 
 /**
  * In the caller's transaction. The results stand in the order given. Someone who has an open request, under whichever key it
- * was hashed, joins it; where that one's identity is still unknown and this one's is known, it is confirmed by this one.
+ * was hashed, joins it (join.ts). An application's id that was taken in before leads to what it made or joined then.
  */
 export async function createRequests(
   tx: Queryable,
@@ -95,21 +87,78 @@ export async function createRequests(
   })
   // One at a time may create: the ceiling counts what others have just written, and no two open the same person's twice.
   await tx.execute(`SELECT pg_advisory_xact_lock(7220145502219)`)
-  const found = await tx.query(
-    made,
+  const standing = new Map((await lockStanding(tx, rows)).map((row) => [row.ord, row]))
+  const fresh = rows.filter(({ ord }) => !standing.has(ord))
+  const made = new Map((await insert(tx, fresh, limits)).map((row) => [row.ord, row]))
+  const first = new Set<string>()
+  const joining: { ord: number; asked: NewRequest; id: string }[] = []
+  const results = requests.map((asked, ord): Created => {
+    const stood = standing.get(ord)
+    const { id = '', over = false } = stood ?? made.get(ord) ?? {}
+    const joined = stood !== undefined || first.has(id)
+    first.add(id)
+    if (joined && stood?.own !== true) joining.push({ ord, asked, id })
+    return { id, joined, overCeiling: over }
+  })
+  const became = await joinRequests(tx, joining, limits.ceiling)
+  const places = new Map(joining.map(({ ord }, place) => [ord, place]))
+  return results.map((result, ord) => ({ ...result, ...became[places.get(ord) ?? -1] }))
+}
+
+/**
+ * For each row the request that it stands for already, or joins: by the application's id, else by the person, two ways, each
+ * by its unique index. Locked, so that none ends before what joins it is written down. Store and kind stand in the hash. The
+ * LIMIT has each row looked up by itself, whatever the statistics say of a table that just grew.
+ */
+async function lockStanding(
+  tx: Queryable,
+  rows: readonly { ord: number; hashes: readonly string[]; intake: string | null }[],
+): Promise<z.infer<typeof standingRow>[]> {
+  return tx.query(
+    standingRow,
     `WITH given AS (
-       SELECT * FROM json_to_recordset($1::json) AS g(ord int, id uuid, kind text, subject text, store text, hash text, hashes text[],
+       SELECT * FROM json_to_recordset($1::json) AS g(ord int, hashes text[], intake uuid)
+     ), found AS (
+       SELECT DISTINCT ON (ord) ord, id, own FROM (
+         SELECT g.ord, r.*, false AS own FROM given g CROSS JOIN unnest(g.hashes) AS h CROSS JOIN LATERAL (
+           SELECT r.id, r.received_at FROM lethe_control.erasure_requests r
+           WHERE r.subject_hash = decode(h, 'hex') AND r.finished_at IS NULL LIMIT 1) AS r
+         UNION ALL
+         SELECT g.ord, r.id, r.received_at, true FROM given g CROSS JOIN LATERAL (
+           SELECT r.id, r.received_at FROM lethe_control.erasure_requests r WHERE r.intake_id = g.intake LIMIT 1) AS r
+         UNION ALL
+         SELECT g.ord, j.request_id, j.received_at, true FROM given g CROSS JOIN LATERAL (
+           SELECT j.request_id, j.received_at FROM lethe_control.erasure_joined j WHERE j.intake_id = g.intake LIMIT 1) AS j
+       ) AS all_found ORDER BY ord, own DESC, received_at
+     )
+     SELECT f.ord, r.id, f.own, r.over_ceiling AS over FROM found f JOIN lethe_control.erasure_requests r ON r.id = f.id
+     WHERE f.own OR r.finished_at IS NULL ORDER BY r.id FOR UPDATE OF r`,
+    [JSON.stringify(rows)],
+  )
+}
+
+/** Of several rows of one person the first is made; all of them get its id. */
+async function insert(
+  tx: Queryable,
+  rows: readonly { ord: number }[],
+  limits: Limits,
+): Promise<z.infer<typeof madeRow>[]> {
+  if (rows.length === 0) return []
+  return tx.query(
+    madeRow,
+    `WITH given AS (
+       SELECT * FROM json_to_recordset($1::json) AS g(ord int, id uuid, kind text, subject text, store text, hash text,
          "keyId" text, ground text, requester text, actor text, origin text, intake uuid, received timestamptz, grace interval,
          method text, by text, instruction text, sealed text, "sealedKeyId" text)
-     ), open AS (
-       ${joins}
      ), spent AS (
        SELECT a.actor, (SELECT count(*) FROM lethe_control.erasure_requests r
-         WHERE r.actor = a.actor AND r.received_at > clock_timestamp() - interval '24 hours') AS n
+           WHERE r.actor = a.actor AND r.received_at > clock_timestamp() - interval '24 hours')
+         + (SELECT count(*) FROM lethe_control.erasure_joined j
+           WHERE j.raised AND j.actor = a.actor AND j.at > clock_timestamp() - interval '24 hours') AS n
        FROM (SELECT DISTINCT actor FROM given) AS a
      ), counted AS (
        SELECT g.ord, g.origin <> 'sweep' AND row_number() OVER (PARTITION BY g.actor ORDER BY g.ord) + s.n > $2::int AS over
-       FROM given g JOIN spent s USING (actor) WHERE g.ord NOT IN (SELECT ord FROM open)
+       FROM given g JOIN spent s USING (actor)
      ), made AS (
        INSERT INTO lethe_control.erasure_requests AS r (id, subject_kind, store, subject_hash, key_id, kind, ground, requester, actor,
          origin, intake_id, state, received_at, clock_from, due_at, grace, identity_method, identity_at, identity_by, instruction,
@@ -130,57 +179,9 @@ export async function createRequests(
        INSERT INTO lethe_control.events (type, actor, data)
        SELECT 'request.received', actor, format('{"due":"%s","kind":"%s","origin":"%s","overCeiling":%s,"request":"%s"}',
          to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), kind, origin, over_ceiling::text, id)::json FROM made
-     ), confirmed AS (
-       UPDATE lethe_control.erasure_requests r SET identity_method = g.method, identity_at = clock_timestamp(), identity_by = g.by,
-         next_at = CASE WHEN r.over_ceiling THEN r.next_at ELSE clock_timestamp() END
-       FROM open JOIN given g USING (ord)
-       WHERE r.id = open.id AND r.identity_method IS NULL AND g.method IS NOT NULL AND r.state = 'received'
-     ), joined AS (
-       INSERT INTO lethe_control.events (type, actor, data)
-       SELECT 'request.joined', g.actor, format('{"kind":"%s","origin":"%s","request":"%s"}', g.kind, g.origin, open.id)::json
-       FROM open JOIN given g USING (ord) JOIN lethe_control.erasure_requests r ON r.id = open.id
-       WHERE r.intake_id IS DISTINCT FROM g.intake OR g.intake IS NULL
      )
      SELECT g.ord, m.id, m.over_ceiling AS over FROM given g JOIN made m
-       ON m.store = g.store AND m.subject_kind = g.subject AND m.subject_hash = decode(g.hash, 'hex')
-     WHERE g.ord NOT IN (SELECT ord FROM open)`,
+       ON m.store = g.store AND m.subject_kind = g.subject AND m.subject_hash = decode(g.hash, 'hex')`,
     [JSON.stringify(rows), limits.ceiling, limits.slowest, limits.keep],
   )
-  const open = await tx.query(
-    z.object({ ord: z.coerce.number(), id: z.string(), over: z.boolean() }),
-    `WITH given AS (
-       SELECT * FROM json_to_recordset($1::json) AS g(ord int, store text, subject text, hashes text[], intake uuid)
-     ) ${joins}`,
-    [JSON.stringify(rows)],
-  )
-  const own = new Map(found.map((row) => [row.ord, row]))
-  const all = new Map(open.map((row) => [row.ord, row]))
-  const first = new Set<string>()
-  const results = requests.map((_, ord) => {
-    const row = own.get(ord) ?? all.get(ord)
-    const id = row?.id ?? ''
-    const joined = !own.has(ord) || first.has(id)
-    first.add(id)
-    return { id, joined, overCeiling: row?.over ?? false }
-  })
-  const others = results.flatMap(({ id }, ord) => {
-    const intake = requests[ord]?.intakeId
-    return intake === undefined || intake === id ? [] : [{ intake, id }]
-  })
-  await tx.execute(
-    `INSERT INTO lethe_control.erasure_joined (intake_id, request_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])
-     ON CONFLICT DO NOTHING`,
-    [others.map(({ intake }) => intake), others.map(({ id }) => id)],
-  )
-  return results
-}
-
-/** The request that an application's id leads to: the one it joined, or its own. */
-export async function joinedBy(db: Queryable, intakeId: string): Promise<string> {
-  const [row] = await db.query(
-    z.object({ id: z.string() }),
-    `SELECT request_id AS id FROM lethe_control.erasure_joined WHERE intake_id = $1`,
-    [intakeId],
-  )
-  return row?.id ?? intakeId
 }

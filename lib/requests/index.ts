@@ -13,10 +13,14 @@ export {
   dueRequests,
   getRequest,
   identityMethods,
+  personalMethods,
+  personalRequesters,
   kindsDue,
   lastFinished,
   lockRequests,
   listRequests,
+  markAccessCut,
+  requestExists,
   nextDue,
   requesters,
   requestKinds,
@@ -27,12 +31,14 @@ export {
   warnDue,
   type ErasureRequest,
   type IdentityMethod,
+  type PersonalMethod,
   type RequestFilter,
   type RequestKind,
   type Requester,
 } from './request.ts'
 export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
-export { createRequests, joinedBy, type Created, type Limits, type NewRequest } from './create.ts'
+export { createRequests, type Created, type Limits, type NewRequest } from './create.ts'
+export { askingOf, askingsOf, isStronger, isWhole, joinedBy, raiseWaiting, type Asking } from './join.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {
   beginLegs,

@@ -7,16 +7,14 @@ import { requestStates, type RequestState } from './states.ts'
 export const requestKinds = ['account-closure', 'article-17', 'retention'] as const
 export type RequestKind = (typeof requestKinds)[number]
 /** On whose behalf; `policy` for the retention sweep. */
-export const requesters = ['subject', 'guardian', 'representative', 'staff', 'policy'] as const
+export const personalRequesters = ['subject', 'guardian', 'representative', 'staff'] as const
+export const requesters = [...personalRequesters, 'policy'] as const
 export type Requester = (typeof requesters)[number]
 /** How a person was recognised. No copy of a document is ever taken. */
-export const identityMethods = [
-  'signed-in-session',
-  'emailed-link',
-  'staff-check',
-  'representative',
-  'policy',
-] as const
+export const personalMethods = ['signed-in-session', 'emailed-link', 'staff-check', 'representative'] as const
+export type PersonalMethod = (typeof personalMethods)[number]
+/** `policy`: the retention sweep's own; nobody may claim it. */
+export const identityMethods = [...personalMethods, 'policy'] as const
 export type IdentityMethod = (typeof identityMethods)[number]
 
 export interface ErasureRequest {
@@ -42,6 +40,8 @@ export interface ErasureRequest {
   /** A PostgreSQL interval; `00:00:00` is none. */
   hasGrace: boolean
   graceUntil: Date | null
+  /** When the cut of access began; null: nothing was cut. */
+  accessCutAt: Date | null
   identityMethod: IdentityMethod | null
   identityAt: Date | null
   identityBy: string | null
@@ -70,7 +70,7 @@ export interface ErasureRequest {
 /** Columns for `SELECT` and `RETURNING`, of the table or alias `r`. */
 export const requestColumns = `r.id, r.subject_kind, r.store, r.subject_hash, r.key_id, r.kind, r.ground, r.requester, r.actor,
   r.origin, r.state, r.resume_state, r.waiting_for, r.received_at, r.clock_from, r.due_at, r.extended_at, r.warned,
-  r.grace > interval '0' AS has_grace, r.grace_until, r.identity_method, r.identity_at, r.identity_by, r.instruction,
+  r.grace > interval '0' AS has_grace, r.grace_until, r.access_cut_at, r.identity_method, r.identity_at, r.identity_by, r.instruction,
   r.over_ceiling, r.nobody, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.confirm_hash, r.confirm_until, r.cancel_hash, r.answered_at, r.sealed, r.sealed_key_id, r.sealed_until,
   nullif(r.next_at, 'infinity') AS next_at, r.finished_at`
 
@@ -96,6 +96,7 @@ export const requestRow = z
     warned: z.array(z.number()),
     has_grace: z.boolean(),
     grace_until: z.date().nullable(),
+    access_cut_at: z.date().nullable(),
     identity_method: z.enum(identityMethods).nullable(),
     identity_at: z.date().nullable(),
     identity_by: z.string().nullable(),
@@ -137,6 +138,7 @@ export const requestRow = z
     warned: row.warned,
     hasGrace: row.has_grace,
     graceUntil: row.grace_until,
+    accessCutAt: row.access_cut_at,
     identityMethod: row.identity_method,
     identityAt: row.identity_at,
     identityBy: row.identity_by,
@@ -177,6 +179,19 @@ export async function getRequest(
       next: 'See `lethe erasure list`.',
     })
   return request
+}
+
+export async function requestExists(db: Queryable, id: string): Promise<boolean> {
+  return (await getRequests(db, [id])).length > 0
+}
+
+/** Those that there are, in any order. */
+export async function getRequests(db: Queryable, ids: readonly string[]): Promise<ErasureRequest[]> {
+  return db.query(
+    requestRow,
+    `SELECT ${requestColumns} FROM lethe_control.erasure_requests r WHERE r.id = ANY ($1::uuid[])`,
+    [ids],
+  )
 }
 
 /** Which of these are in this state still; locked until the transaction ends, so that nobody moves them meanwhile. */
@@ -264,6 +279,15 @@ export async function updateRequest(
     [id, ...values],
   )
   return done === 1
+}
+
+/** Before the first call that ends a session: from here on a cancel gives back access and no session. */
+export async function markAccessCut(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.execute(
+    prepared(`UPDATE lethe_control.erasure_requests SET access_cut_at = coalesce(access_cut_at, clock_timestamp())
+     WHERE id = ANY ($1::uuid[]) AND state = 'assessed'`),
+    [ids],
+  )
 }
 
 export interface RequestFilter {

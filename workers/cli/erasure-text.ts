@@ -1,10 +1,57 @@
 /** What support staff read. */
-import type { ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
+import type { Asked, ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
 import { total } from '../../lib/counts/index.ts'
+import type { Created } from '../../lib/requests/index.ts'
 import { count, instant, table } from './output.ts'
 
+interface Requested {
+  asked: Pick<Asked, 'identity'>
+  /** Whether a row of the person is there, and in which store it would be. */
+  present: boolean
+  store: string
+  /** What the open request was that it joined. */
+  before: string
+}
+
+/** What became of a request that was written down just now. */
+export function requestedText(made: Created, { asked, present, store, before }: Requested): string {
+  const { id, joined, overCeiling } = made
+  const words = [joined ? joining(made, before) : `Request ${id} is written down.`]
+  if (overCeiling)
+    words.push(
+      `There were more requests today than the ceiling of whoever made them: somebody else approves it (lethe erasure approve ${id}).`,
+    )
+  else if (!joined && asked.identity === undefined)
+    words.push(
+      `Nothing is done before the person's identity is confirmed: lethe erasure confirm ${id} --method …`,
+    )
+  if (!present)
+    words.push(
+      `NO ROW OF SUCH A PERSON IS IN STORE ${store} NOW. It is carried through all the same: other stores are asked by what the key leads to, and the receipt says what was found. Was the key a slip: lethe erasure cancel ${id} --reason …`,
+    )
+  return words.join('\n')
+}
+
+function joining({ id, was, became }: Created, before: string): string {
+  const until =
+    was?.hasGrace === true && was.graceUntil !== null
+      ? ` until ${was.graceUntil.toISOString().slice(0, 10)}`
+      : ''
+  const open = `Request ${id} was open for this person already: ${before}${until}.`
+  if (became === 'raised')
+    return `${open} This one is stronger and joined it: what it asks for holds now, without grace.`
+  return became === 'waits'
+    ? `${open} This one is stronger and waits: what it asks for holds once the person's identity is confirmed (lethe erasure confirm ${id} --method …); until then it stays what it was.`
+    : `${open} This one joined it and changes nothing.`
+}
+
+/** Before whatever is said of the request that an application's id leads to. */
+export function joinedText(id: string, joinedAs: string | null): string {
+  return joinedAs === null ? '' : `${joinedAs} joined request ${id}, which was open for this person.\n`
+}
+
 export function statusText(
-  { request, next, daysLeft, legs, decisions, answers }: RequestStatus,
+  { request, next, daysLeft, legs, askings, decisions, answers }: RequestStatus,
   bold: Bold,
 ): string {
   const lines = [
@@ -37,8 +84,22 @@ export function statusText(
         ['told the person', 'how it stands', 'when'],
         answers.map((one) => [
           one.kind,
-          one.errorCode === null ? one.state : `${one.state} (${one.errorCode})`,
+          answered(one),
           one.deliveredAt === null ? '' : instant(one.deliveredAt),
+        ]),
+      ),
+    )
+  if (askings.length > 0)
+    lines.push(
+      '',
+      table(
+        ['asked for', 'as', 'by', 'when', ''],
+        askings.map((one) => [
+          one.words,
+          one.id,
+          one.actor,
+          instant(one.receivedAt),
+          one.raised ? 'raised the request' : '',
         ]),
       ),
     )
@@ -51,6 +112,11 @@ export function statusText(
       ),
     )
   return `${lines.join('\n')}\n`
+}
+
+function answered({ state, errorCode }: RequestStatus['answers'][number]): string {
+  if (errorCode === 'E_NOTIFY_LOG') return 'not sent: no channel is configured, so telling them is yours'
+  return errorCode === null ? state : `${state} (${errorCode})`
 }
 
 type Bold = (text: string) => string

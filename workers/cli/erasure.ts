@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { Asked } from '../../jobs/erasure/index.ts'
 import { erasureDecisions } from './erasure-decisions.ts'
 import { addReceipt } from './erasure-receipt.ts'
-import { listEnd, listText, previewText, statusText } from './erasure-text.ts'
+import { joinedText, listEnd, listText, previewText, requestedText, statusText } from './erasure-text.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { writeNew } from './evidence-verify.ts'
 import { parseCount, usage, withContext, type AddCommands, type Session } from './session.ts'
@@ -100,13 +100,13 @@ interface RequestOptions extends PersonOptions, EvidenceOptions {
 
 async function request(session: Session, options: RequestOptions): Promise<void> {
   const jobs = await import('../../jobs/erasure/index.ts')
-  const { identityMethods, requesters } = await import('../../lib/requests/index.ts')
+  const { personalMethods, personalRequesters } = await import('../../lib/requests/index.ts')
   const { kind, immediate = false } = options
   if (kind !== 'account-closure' && kind !== 'article-17')
     throw usage('--kind is account-closure or article-17.')
-  const requester = oneOf(requesters, options.requester, '--requester')
+  const requester = oneOf(personalRequesters, options.requester, '--requester')
   const identity =
-    options.identity === undefined ? undefined : oneOf(identityMethods, options.identity, '--identity')
+    options.identity === undefined ? undefined : oneOf(personalMethods, options.identity, '--identity')
   const person = await personOf(options)
   const asked: Asked = {
     ...person,
@@ -126,16 +126,24 @@ async function request(session: Session, options: RequestOptions): Promise<void>
       options,
     )
     if (by === null) return
-    const { id, joined, overCeiling } = await jobs.requestErasure(context, asked, key, by)
-    const words = joined
-      ? `Request ${id} was open for this person already; this one joined it.`
-      : `Request ${id} is written down.`
-    const wait = overCeiling
-      ? ' You have made more requests today than your ceiling: somebody else approves it.'
-      : identity === undefined && !joined
-        ? ` Nothing is done before the person's identity is confirmed: lethe erasure confirm ${id} --method METHOD --reason "WHY"`
-        : ''
-    session.output.data({ request: id, joined, overCeiling, actor: by.identity.name }, `${words}${wait}`)
+    const present = await jobs.isPresent(context, asked.subject, key)
+    const made = await jobs.requestErasure(context, asked, key, by)
+    const { id, joined, overCeiling, was, became } = made
+    const before = was === undefined ? '' : jobs.kindInWords(was)
+    const store = context.config.file.subjects[asked.subject]?.store ?? ''
+    const words = requestedText(made, { asked, present, store, before })
+    session.output.data(
+      {
+        request: id,
+        joined,
+        was: was ?? null,
+        became: became ?? null,
+        overCeiling,
+        present,
+        actor: by.identity.name,
+      },
+      words,
+    )
   })
 }
 
@@ -149,11 +157,15 @@ async function plan(session: Session, options: PersonOptions): Promise<void> {
   })
 }
 
-async function status(session: Session, id: string): Promise<void> {
-  const { requestStatus } = await import('../../jobs/erasure/index.ts')
+async function status(session: Session, given: string): Promise<void> {
+  const { findRequest, requestStatus } = await import('../../jobs/erasure/index.ts')
   await withContext(session, async (context) => {
+    const { id, joinedAs } = await findRequest(context, given)
     const found = await requestStatus(context, id)
-    session.output.data(found, statusText(found, session.output.bold))
+    session.output.data(
+      { ...found, joinedAs },
+      `${joinedText(id, joinedAs)}${statusText(found, session.output.bold)}`,
+    )
   })
 }
 
@@ -181,9 +193,10 @@ async function list(session: Session, options: ListOptions): Promise<void> {
   })
 }
 
-async function showReceipt(session: Session, id: string, { out }: { out?: string }): Promise<void> {
-  const { readReceipt } = await import('../../jobs/erasure/index.ts')
+async function showReceipt(session: Session, given: string, { out }: { out?: string }): Promise<void> {
+  const { findRequest, readReceipt } = await import('../../jobs/erasure/index.ts')
   await withContext(session, async (context) => {
+    const { id } = await findRequest(context, given)
     const text = await readReceipt(context, id)
     if (out !== undefined) await writeNew(out, text)
     session.output.data(

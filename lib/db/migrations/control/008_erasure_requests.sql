@@ -28,6 +28,8 @@ CREATE TABLE lethe_control.erasure_requests (
   warned integer[] NOT NULL DEFAULT '{}',
   grace interval NOT NULL DEFAULT '0',
   grace_until timestamptz,
+  -- when the first call to cut access went out: sessions it ended don't come back with a cancel
+  access_cut_at timestamptz,
   identity_method text,
   identity_at timestamptz,
   identity_by text,
@@ -121,11 +123,25 @@ CREATE TABLE lethe_control.erasure_answers (
 );
 CREATE INDEX erasure_answers_due ON lethe_control.erasure_answers (subject_kind, next_at) WHERE state = 'waiting';
 
--- Requests of applications that joined one that was open: the application goes on to speak of its own id.
+-- What joined a request that was open, as it was asked for; and, once that was raised to something stronger, as what it was
+-- asked for itself. An application goes on to speak of its own id: what it may take back is decided by its own asking.
 CREATE TABLE lethe_control.erasure_joined (
+  -- the application's id; of a raised request its own; else one that nobody knows
   intake_id uuid PRIMARY KEY,
-  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id)
+  request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
+  kind text NOT NULL,
+  ground text NOT NULL,
+  requester text NOT NULL,
+  actor text NOT NULL,
+  has_grace boolean NOT NULL,
+  -- the open request was raised to this
+  raised boolean NOT NULL,
+  received_at timestamptz NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX erasure_joined_by_request ON lethe_control.erasure_joined (request_id);
+-- a raise counts for its actor's ceiling
+CREATE INDEX erasure_joined_raised ON lethe_control.erasure_joined (actor, at) WHERE raised;
 
 -- What people decided about a request: confirmed an identity, assessed a class, extended, refused, accepted a failure.
 CREATE TABLE lethe_control.erasure_decisions (

@@ -222,12 +222,8 @@ describe('the ceiling of an actor', () => {
       })
       // neither time nor a confirmation is an approval
       await house.later()
-      await confirmRequest(
-        house.context,
-        id,
-        'staff-check',
-        await house.by('erasure.confirm', id, { method: 'staff-check' }),
-      )
+      const method = who === 'staff' ? 'staff-check' : 'signed-in-session'
+      await confirmRequest(house.context, id, method, await house.by('erasure.confirm', id, { method }))
       await house.later()
       expect(await house.left(2)).toEqual(whole)
       const refused = house.by('erasure.approve', id, {}, 'desk')
@@ -249,6 +245,32 @@ test('Nobody lifts the ceiling for a request of their own.', async () => {
   await expect(approveRequest(house.context, id, own)).rejects.toMatchObject({ code: 'E_ROLE_MISSING' })
   await approveRequest(house.context, id, await house.by('erasure.approve', id, {}, 'clerk'))
   expect(await house.request(id)).toMatchObject({ overCeiling: false })
+})
+
+describe('a confirmation', () => {
+  const confirm = async (id: string, method: 'staff-check' | 'representative') =>
+    confirmRequest(house.context, id, method, await house.by('erasure.confirm', id, { method }))
+  const verbs = async (id: string) =>
+    (await requestStatus(house.context, id)).decisions.map(({ verb }) => verb)
+
+  test('that was given is given again without a trace, and by another method refused', async () => {
+    const { id } = await house.ask(1, { kind: 'account-closure' })
+    await confirm(id, 'staff-check')
+    expect(await verbs(id)).toEqual(['request'])
+    await expect(confirm(id, 'representative')).rejects.toMatchObject({ code: 'E_ILLEGAL_TRANSITION' })
+  })
+
+  test('of a request that has ended is refused, and its decisions stay what they were', async () => {
+    const { id } = await house.ask(1)
+    await house.work()
+    expect((await house.request(id)).finishedAt).not.toBeNull()
+    await expect(confirm(id, 'staff-check')).rejects.toMatchObject({ code: 'E_ILLEGAL_TRANSITION' })
+    const instruct = house.by('erasure.instruct', id, { reference: 'x' })
+    await expect(instruct.then((by) => instructRequest(house.context, id, 'x', by))).rejects.toMatchObject({
+      code: 'E_ILLEGAL_TRANSITION',
+    })
+    expect(await verbs(id)).toEqual(['request'])
+  })
 })
 
 describe('a processor of somebody else’s data', () => {
