@@ -1,4 +1,5 @@
 /** What `lethe grants --sql` prints is enough for the whole flow, and an application's role can ask and nothing else. */
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
@@ -223,6 +224,28 @@ describe('with the printed rights alone', () => {
     ])
     expect(await logged(5)).toEqual({ active: true, password: 'secret 5' })
   })
+})
+
+test('The statements of the runbook let an application ask, confirm and cancel.', async () => {
+  const runbook = readFileSync(new URL('../../../../runbooks/erasure-requests.md', import.meta.url), 'utf8')
+  const documented = /```sql\n(GRANT [^`]*)```/u.exec(runbook)?.[1] ?? ''
+  const role = `r_documented_${tag}`
+  await house.app.execute(`CREATE ROLE ${role} NOLOGIN`)
+  try {
+    await house.app.execute(documented.replaceAll('clinic_app', role))
+    await house.app.transaction(async (tx) => {
+      await tx.execute(`SET LOCAL ROLE ${role}`)
+      const [row] = await tx.query(
+        z.object({ id: z.string() }),
+        `SELECT lethe.request_erasure('person', ARRAY['1']) AS id`,
+      )
+      await tx.execute(`SELECT lethe.confirm_erasure($1, 'emailed-link', 'token')`, [row?.id])
+      await tx.execute(`SELECT lethe.cancel_erasure($1), lethe.cancel_erasure($1, 'token')`, [row?.id])
+    })
+  } finally {
+    await house.app.execute(`DROP OWNED BY ${role}`)
+    await house.app.execute(`DROP ROLE ${role}`)
+  }
 })
 
 describe('what they do not cover', () => {
