@@ -35,9 +35,9 @@ export function kindInWords({ kind, hasGrace }: Pick<ErasureRequest, 'kind' | 'h
 export function nextOf(request: ErasureRequest, legs: readonly Leg[], around: Around): string {
   const next = standOf(request, legs, around)
   const waiting = around.askings.find((one) => isStronger(one, request))
-  if (request.finishedAt !== null || waiting === undefined) return next
-  const kind = kindInWords(waiting)
-  return `${next}\n${kind[0]?.toUpperCase() ?? ''}${kind.slice(1)} joined it on ${day(waiting.receivedAt)} and waits for an identity: lethe erasure confirm ${request.id} --method METHOD ${WHY} ${METHODS}`
+  return request.finishedAt !== null || waiting === undefined
+    ? next
+    : `${next}\nIt was joined on ${day(waiting.receivedAt)} by ${kindInWords(waiting)}, which waits for an identity: lethe erasure confirm ${request.id} --method METHOD ${WHY} ${METHODS}`
 }
 
 function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around): string {

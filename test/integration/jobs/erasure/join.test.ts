@@ -227,7 +227,9 @@ describe('somebody whose identity nobody knows', () => {
     const other = await house.askSql(1, `kind => 'article-17'`)
     await house.work()
     expect(await house.request(id)).toMatchObject({ state: 'grace', kind: 'account-closure' })
-    expect((await requestStatus(house.context, id)).next).toContain('An Art. 17 request joined it')
+    expect((await requestStatus(house.context, id)).next).toContain(
+      'by an Art. 17 request, which waits for an identity',
+    )
     // the closure's own confirmation is no word for the other
     await call(`lethe.confirm_erasure($1, 'signed-in-session')`, [id])
     await takeIntake(house.context, 'app')
