@@ -4,7 +4,7 @@ import type { Queryable } from '../../lib/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
-import { lockRequests } from '../../lib/requests/index.ts'
+import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../lib/requests/index.ts'
 import { collect, lost, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
 import type { Person, Place } from './place.ts'
@@ -66,8 +66,14 @@ async function cutThere(
     async (tx) => {
       const ends = subject.access.delete.length > 0
       const before = ends ? await collect(house, tx, opened) : []
-      await cutAccess(tx, plan, subject.access, keys)
+      const gone = await cutAccess(tx, plan, subject.access, keys)
       if (!ends) return
+      await record(
+        control,
+        opened.map(({ request }) => request),
+        subject.store,
+        gone,
+      )
       const after = await collect(house, tx, opened)
       const changed = opened.filter(({ secrets }, place) => {
         const gone = lost(before[place]?.identifiers ?? {}, after[place]?.identifiers ?? {})
@@ -94,7 +100,7 @@ async function endSessions(house: House, opened: readonly Opened[]): Promise<boo
     const place = house.places.find((one) => one.store === store)
     if (place === undefined) continue
     try {
-      await empty(house, place, persons)
+      await empty(house, place, persons, opened)
     } catch (error) {
       house.signal.throwIfAborted()
       if (!(error instanceof LetheError) || error.code === 'E_FENCED') throw error
@@ -108,12 +114,45 @@ async function endSessions(house: House, opened: readonly Opened[]): Promise<boo
   return ended
 }
 
-async function empty(house: House, place: Place, persons: readonly Person[]): Promise<void> {
+async function empty(
+  house: House,
+  place: Place,
+  persons: readonly Person[],
+  opened: readonly Opened[],
+): Promise<void> {
   const there = persons.filter((person) => place.concerns(person))
   const { bulk } = place.capabilities
   for (let from = 0; from < there.length; from += bulk) {
+    const some = there.slice(from, from + bulk)
+    const asked = new Set(some.map(({ requestId }) => requestId))
+    const requests = opened.flatMap(({ request }) => (asked.has(request.id) ? [request] : []))
     const page = { runId: house.claim.id, fence: house.claim.fence, limit: ITEMS }
-    while ((await place.erase(there.slice(from, from + bulk), page, house.signal)).more)
+    let more = true
+    while (more) {
+      const answer = await place.erase(some, page, house.signal)
+      const gone = requests.map(() => answer.removed)
+      await record(house.context.control, requests, place.store, gone, some.length)
+      more = answer.more
       house.signal.throwIfAborted()
+    }
   }
+}
+
+/** Adds what went of each, in their order; `shared`: a call for several doesn't say whose it was. */
+async function record(
+  control: Queryable,
+  requests: readonly ErasureRequest[],
+  store: string,
+  gone: readonly Readonly<Record<string, number>>[],
+  shared = 1,
+): Promise<void> {
+  const changed = requests.filter((request, place) => {
+    const counts = { ...request.accessEnded[store]?.counts }
+    const fresh = Object.entries(gone[place] ?? {}).filter(([, count]) => count > 0)
+    for (const [name, count] of fresh) counts[name] = (counts[name] ?? 0) + count
+    const among = Math.max(shared, request.accessEnded[store]?.shared ?? 1)
+    if (fresh.length > 0) request.accessEnded = { ...request.accessEnded, [store]: { counts, shared: among } }
+    return fresh.length > 0
+  })
+  await recordAccessEnded(control, changed)
 }

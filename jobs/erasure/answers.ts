@@ -160,9 +160,12 @@ function completionOf(
     received: request.receivedAt,
     finished: now,
     receipt: request.id,
-    erased: legs
-      .filter(({ state }) => state === 'verified' || state === 'retained')
-      .map(({ store }) => `Your data in ${store}`),
+    erased: legs.filter(isErased).map(({ store }) => `Your data in ${store}`),
+    pseudonymised: legs.flatMap(({ store, pseudonymised, detached, retained }) =>
+      Object.keys({ ...pseudonymised, ...detached })
+        .filter((name) => !retained.some(({ place }) => place === name))
+        .map((place) => `${store}: ${place}`),
+    ),
     retained: legs.flatMap((leg) =>
       leg.retained.map(({ place, ground, until }) => ({
         what: `${leg.store}: ${place}`,
@@ -176,6 +179,14 @@ function completionOf(
     backup: days === 0 ? null : { until: new Date(now.getTime() + days * 86_400_000) },
     recipients: recipientsOf(context, legs),
   }
+}
+
+/** What only stays, without a name or in somebody's word, is nothing that was erased. */
+function isErased({ kind, state, counts, pseudonymised, detached }: Leg): boolean {
+  if (kind === 'declared' || kind === 'search') return false
+  const gone = Object.keys(counts).length > 0
+  if (state === 'verified') return gone || Object.keys({ ...pseudonymised, ...detached }).length === 0
+  return state === 'retained' && gone
 }
 
 /** Delivers what is due of this kind of subject; returns how many were delivered. */

@@ -98,6 +98,8 @@ interface Pair {
 
 async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
   const counts = new Counts()
+  const pseudonymised = new Counts()
+  const detached = new Counts()
   const messages = new Set<string>()
   const said = new Map<string, Retained>()
   const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
@@ -105,6 +107,8 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       requestId: leg.requestId,
       store: leg.store,
       counts: counts.plain(),
+      pseudonymised: pseudonymised.plain(),
+      detached: detached.plain(),
       shared: group.length,
       messages: [...messages],
       ...change,
@@ -119,12 +123,16 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
         { runId, fence, limit: ITEMS, ...(jobs.length === 0 ? {} : { jobs }) },
         house.signal,
       )
-      for (const [name, count] of Object.entries(page.removed)) counts.add(name, count)
+      const before = counts.total + pseudonymised.total + detached.total
+      counts.addAll(page.removed)
+      pseudonymised.addAll(page.pseudonymised)
+      detached.addAll(page.detached)
       for (const message of page.messages) messages.add(message)
       for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
       // such as rows that another session has locked: nobody else waits for that one
-      if (page.more && page.pending.length === 0 && total(page.removed) === 0)
+      const done = counts.total + pseudonymised.total + detached.total - before
+      if (page.more && page.pending.length === 0 && done === 0)
         return own({ state: 'pending', after: BACKOFF_SECONDS.first })
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)

@@ -1,7 +1,7 @@
 /** Receipts: what each request asked for, what was accepted, read back, kept and left; signed with the evidence log's key. */
 import { logKeys } from '../../lib/evidence/index.ts'
 import { canonicalHash } from '../../lib/canonical/index.ts'
-import { summed } from '../../lib/counts/index.ts'
+import { summed, total } from '../../lib/counts/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { databaseNow } from '../../lib/db/index.ts'
 import { journalStatus } from '../../lib/ledger/index.ts'
@@ -82,7 +82,10 @@ function receiptFor(
   const retains = told.some((leg) => leg.retained.length > 0)
   const failed =
     told.some(({ state }) => state === 'accepted-as-failed') || recipients.some((one) => one.told === null)
-  const found = told.some((leg) => Object.keys(leg.counts).length > 0)
+  const ended = Object.entries(request.accessEnded)
+  const found =
+    ended.length > 0 ||
+    told.some((leg) => [leg.counts, leg.pseudonymised, leg.detached].some((one) => total(one) > 0))
   const outcome = failed
     ? 'completed-with-left'
     : retains
@@ -128,6 +131,7 @@ function receiptFor(
         by: by?.actor ?? 'policy',
       }
     }),
+    accessEnded: ended.map(([store, { counts, shared }]) => ({ store, counts, sharedWith: shared })),
     legs: told,
     recipients: recipients.map(({ name, told: at }) => ({ name, told: at?.toISOString() ?? null })),
     ledger: { entries: told.filter(({ kind }) => kind !== 'search').length, objects },
@@ -142,21 +146,22 @@ function receiptLeg(
 ): ReceiptLeg {
   const store = house.context.config.file.stores[leg.store]
   const accepted = decisions.findLast(({ verb, object }) => verb === 'accept' && object === leg.store)
-  const state =
-    leg.state === 'verified' || leg.state === 'retained' || leg.state === 'not-needed'
-      ? leg.state
-      : 'accepted-as-failed'
+  const state = stateOf(leg)
+  const declaredBy = state === 'declared' && store?.kind === 'declared' ? store.owner : null
   const keeps = house.context.config.file.erasure.backups[leg.store]
   const from = leg.verifiedAt ?? leg.acceptedAt ?? request.receivedAt
   return {
     store: leg.store,
     kind: leg.kind,
     location: store?.location === undefined ? null : toLine(store.location),
-    requested: (leg.requestedAt ?? request.receivedAt).toISOString(),
+    requested: state === 'declared' ? null : (leg.requestedAt ?? request.receivedAt).toISOString(),
     accepted: leg.acceptedAt?.toISOString() ?? null,
     verified: leg.verifiedAt?.toISOString() ?? null,
     state,
+    declaredBy,
     counts: state === 'not-needed' ? {} : inLines(leg.counts),
+    pseudonymised: state === 'not-needed' ? {} : inLines(leg.pseudonymised),
+    detached: state === 'not-needed' ? {} : inLines(leg.detached),
     sharedWith: leg.shared,
     retained: leg.retained
       .filter(({ count }) => count > 0)
@@ -176,6 +181,11 @@ function receiptLeg(
     sideEffects:
       house.places.find((place) => place.store === leg.store)?.capabilities.sideEffects.map(toLine) ?? [],
   }
+}
+
+function stateOf({ kind, state }: Leg): ReceiptLeg['state'] {
+  if (state === 'retained' && kind === 'declared') return 'declared'
+  return state === 'verified' || state === 'retained' || state === 'not-needed' ? state : 'accepted-as-failed'
 }
 
 function inLines(counts: Readonly<Record<string, number>>): Record<string, number> {

@@ -29,10 +29,10 @@ export async function entomb(
  * Where a key stays after all, a tombstone would be a lie; where nothing was found, it would be nobody's. What a call for
  * several found may be this person's: one tombstone too many misleads nobody, one too few does.
  */
-function isDue({ nobody }: ErasureRequest, legs: readonly Leg[]): boolean {
+function isDue({ nobody, accessEnded }: ErasureRequest, legs: readonly Leg[]): boolean {
   const keyStays = legs.some(({ kind, state }) => kind === 'keys' && state === 'accepted-as-failed')
-  const found = legs.some(({ counts }) => Object.keys(counts).length > 0)
-  return !keyStays && (found || !nobody)
+  const found = [accessEnded, ...legs.flatMap((leg) => [leg.counts, leg.pseudonymised, leg.detached])]
+  return !keyStays && (!nobody || found.some((counts) => Object.keys(counts).length > 0))
 }
 
 /** Returns those for whom it failed: one person's failure is found by halves, and holds up nobody else. */

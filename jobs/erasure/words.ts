@@ -81,7 +81,7 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
         ? 'Nothing of this person was found in the own store. Nothing is left to do.'
         : 'Every place was read back, and nothing is left. Nothing is left to do.'
     case 'completed-with-retained':
-      return 'Gone, and read back. What had to stay stands below with its ground and its end. Nothing is left to do.'
+      return 'What could go is gone, and read back. What stays stands below with its ground and its end. Nothing is left to do.'
     default:
       return `Ended, but not everything is gone: ${legs
         .filter(({ state }) => state === 'accepted-as-failed')
@@ -171,7 +171,17 @@ export function wordsOf(leg: Leg, now: Date): string[] {
     ({ place, count, ground, until }) =>
       `${number(count)} in ${place}${until === null ? '' : ` until ${until.slice(0, 10)}`}: ${ground}`,
   )
-  return [[standing(leg), caught(leg), after(leg, now)].filter((part) => part !== '').join('; '), ...kept]
+  return [
+    [standing(leg), caught(leg), after(leg, now)].filter((part) => part !== '').join('; '),
+    ...kept,
+    ...stayed(leg.pseudonymised, 'no longer naming the person'),
+    ...stayed(leg.detached, 'with the link to the person cut'),
+  ]
+}
+
+/** Rows that stay are not among those that were removed. */
+function stayed(counts: Leg['pseudonymised'], how: string): string[] {
+  return Object.entries(counts).map(([place, count]) => `${number(count)} in ${place} kept, ${how}`)
 }
 
 function standing(leg: Leg): string {
@@ -188,7 +198,10 @@ function standing(leg: Leg): string {
         ? 'the other side says it is done; not read back yet'
         : `the other side says it is done, and could not be read back: ${failure(leg)}`
     case 'verified':
-      return leg.kind === 'search' ? 'searched: found nowhere' : 'gone: read back'
+      if (leg.kind === 'search') return 'searched: found nowhere'
+      return Object.keys({ ...leg.pseudonymised, ...leg.detached }).length === 0
+        ? 'gone: read back'
+        : 'read back: nothing names or leads to the person any more:'
     case 'retained':
       return leg.kind === 'declared'
         ? 'no interface reaches it; its owner says when it is gone:'

@@ -76,6 +76,7 @@ const valuesOf: { [K in AnswerKind]: (facts: AnswerFacts[K], words: Words) => Va
         ? line('retained_open', { what, ground })
         : line('retained', { what, ground, until: day(until) }),
     ),
+    pseudonymised: facts.pseudonymised.map((what) => line('pseudonymised', { what })),
     left: facts.left.map((what) => line('left', { what })),
     backup_until: facts.backup?.until ? day(facts.backup.until) : null,
     backup_open: facts.backup !== null && facts.backup.until === null ? 'yes' : null,

@@ -18,6 +18,8 @@ export interface AnswerFacts {
     erased: readonly string[]
     /** `until` null: for as long as the ground lasts. */
     retained: readonly { what: string; ground: string; until: Date | null }[]
+    /** What stays and names the data subject no longer, beside what is retained on a ground. */
+    pseudonymised: readonly string[]
     left: readonly string[]
     /** Null: no backup holds it; `until` null: nobody can say how long. */
     backup: { until: Date | null } | null

@@ -115,10 +115,13 @@ ${end}`,
 {?erased}We erased:
 {erased}
 
-{!erased}{!retained}{!left}We found no personal data about you.
+{!erased}{!retained}{!pseudonymised}{!left}We found no personal data about you.
 
 {?retained}We have to keep this, and use it for nothing else:
 {retained}
+
+{?pseudonymised}We keep records here without anything in them that names you:
+{pseudonymised}
 
 {?left}We could not erase this:
 {left}
@@ -138,8 +141,17 @@ ${complain}
 
 ${end}`,
     always: ['request', 'received', 'finished', 'receipt', 'authority'],
-    sometimes: [...us, 'authority_url', 'erased', 'retained', 'left', 'backup_until', 'recipients'],
-    lists: ['erased', 'retained', 'left', 'recipients'],
+    sometimes: [
+      ...us,
+      'authority_url',
+      'erased',
+      'retained',
+      'pseudonymised',
+      'left',
+      'backup_until',
+      'recipients',
+    ],
+    lists: ['erased', 'retained', 'pseudonymised', 'left', 'recipients'],
     flags: ['backup_open'],
     lines: {
       erased: { text: '- {what}', always: ['what'] },
@@ -148,6 +160,7 @@ ${end}`,
         text: '- {what}: {ground}, for as long as this reason lasts',
         always: ['what', 'ground'],
       },
+      pseudonymised: { text: '- {what}', always: ['what'] },
       left: { text: '- {what}', always: ['what'] },
       recipients: { text: '- {name}, told of the erasure on {told}', always: ['name', 'told'] },
       recipients_untold: { text: '- {name}, whom we could not tell of the erasure', always: ['name'] },
@@ -155,6 +168,7 @@ ${end}`,
     needed: [
       'erased',
       'retained',
+      'pseudonymised',
       'left',
       'backup_until',
       'backup_open',

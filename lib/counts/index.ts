@@ -12,6 +12,10 @@ export class Counts {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + count)
   }
 
+  addAll(counts: Readonly<Record<string, number>> = {}): void {
+    for (const [name, count] of Object.entries(counts)) this.add(name, count)
+  }
+
   plain(): Record<string, number> {
     return Object.fromEntries(this.#counts)
   }

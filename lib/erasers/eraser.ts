@@ -46,8 +46,12 @@ export interface Pending {
 }
 
 export interface ErasePage {
-  /** Items removed, pseudonymised or detached, by place. */
+  /** Items that are gone, by place. An item is counted in one of these three at most; where the last two are absent, they are none. */
   removed: Readonly<Record<string, number>>
+  /** Items that stay and name the subject no longer, by place. */
+  pseudonymised?: Readonly<Record<string, number>>
+  /** Items that stay as they are, but for their link to the subject, which was cut, by place. */
+  detached?: Readonly<Record<string, number>>
   retained: readonly Retained[]
   pending: readonly Pending[]
   /** Plain sentences for support staff; no personal data. */

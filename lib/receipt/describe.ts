@@ -4,8 +4,10 @@ import { visible } from './atoms.ts'
 import type { Receipt, ReceiptLeg } from './schema.ts'
 import { receiptHash } from './sign.ts'
 import {
+  accessEnded,
   bases,
   decisions,
+  fates,
   instantText,
   itemsWord,
   kinds,
@@ -23,7 +25,10 @@ export function describeReceipt(receipt: Receipt): string {
     ['Store by store', legs.flatMap(progress)],
     ['NOT ERASED', legs.flatMap(notErased)],
     ['Kept, and why', legs.flatMap(kept)],
-    ['Erased', legs.flatMap(erased)],
+    [fates.counts.title, legs.flatMap((leg) => items(leg, leg.counts))],
+    [fates.pseudonymised.title, legs.flatMap((leg) => items(leg, leg.pseudonymised))],
+    [fates.detached.title, legs.flatMap((leg) => items(leg, leg.detached))],
+    [accessEnded.title, receipt.accessEnded.flatMap((one) => items(one, one.counts))],
     ['Still in backups', legs.flatMap(backup)],
     [
       'Recipients told',
@@ -76,11 +81,13 @@ function summary(receipt: Receipt): string[] {
 }
 
 function progress(leg: ReceiptLeg): string[] {
-  const { store, kind, location, requested, accepted, verified, state } = leg
+  const { store, kind, location, requested, accepted, verified, state, declaredBy } = leg
+  const title = `${store} (${location === null ? kind : `${kind}, ${location}`}): ${states[state]}`
+  if (declaredBy !== null) return [title, ...aligned([['  answered for by', declaredBy]])]
   return [
-    `${store} (${location === null ? kind : `${kind}, ${location}`}): ${states[state]}`,
+    title,
     ...aligned([
-      ['  asked', instantText(requested)],
+      ['  asked', requested === null ? withoutInstant(leg, 'requested') : instantText(requested)],
       ['  accepted', accepted === null ? withoutInstant(leg, 'accepted') : instantText(accepted)],
       ['  read back', verified === null ? withoutInstant(leg, 'verified') : instantText(verified)],
     ]),
@@ -104,8 +111,8 @@ function kept({ store, retained }: ReceiptLeg): string[] {
   )
 }
 
-function erased(leg: ReceiptLeg): string[] {
-  return places(leg.counts).map(([place, count]) => `${leg.store}, ${place}: ${itemsWord(leg, count)}`)
+function items(from: Pick<ReceiptLeg, 'store' | 'sharedWith'>, counts: ReceiptLeg['counts']): string[] {
+  return places(counts).map(([place, count]) => `${from.store}, ${place}: ${itemsWord(from, count)}`)
 }
 
 function backup({ store, backup }: ReceiptLeg): string[] {

@@ -9,8 +9,10 @@ import type { Outcome, Receipt, ReceiptLeg } from './schema.ts'
 import { receiptHash } from './sign.ts'
 import { STYLE, STYLE_HASH } from './style.ts'
 import {
+  accessEnded,
   bases,
   decisions,
+  fates,
   instantText,
   itemsWord,
   kinds,
@@ -36,6 +38,9 @@ export function renderReceipt(receipt: Receipt): string {
     notErased(receipt),
     kept(receipt),
     erased(receipt),
+    changed(receipt, 'pseudonymised'),
+    changed(receipt, 'detached'),
+    ended(receipt),
     backups(receipt),
     recipients(receipt),
     decided(receipt),
@@ -71,6 +76,7 @@ const legTones: Readonly<Record<ReceiptLeg['state'], string>> = {
   'not-needed': 'plain',
   verified: 'good',
   retained: 'kept',
+  declared: 'kept',
   accepted: 'plain',
   'accepted-as-failed': 'bad',
 }
@@ -122,14 +128,18 @@ function progress({ legs }: Receipt): Html {
           (leg) =>
             html`<tr>
               ${storeCell(leg)}
-              <td class="tone ${legTones[leg.state]}">${states[leg.state]}</td>
-              <td>${time(leg.requested)}</td>
+              <td class="tone ${legTones[leg.state]}">${result(leg)}</td>
+              <td>${leg.requested === null ? withoutInstant(leg, 'requested') : time(leg.requested)}</td>
               <td>${leg.accepted === null ? withoutInstant(leg, 'accepted') : time(leg.accepted)}</td>
               <td>${leg.verified === null ? withoutInstant(leg, 'verified') : time(leg.verified)}</td>
             </tr>`,
         ),
       )}`,
   )
+}
+
+function result({ state, declaredBy }: ReceiptLeg): string {
+  return declaredBy === null ? states[state] : `${states[state]}; ${declaredBy} answers for it`
 }
 
 function notErased({ legs }: Receipt): Html {
@@ -187,23 +197,39 @@ function kept({ legs }: Receipt): Html {
 }
 
 function erased({ legs }: Receipt): Html {
-  const rows = legs.flatMap((leg) =>
-    places(leg.counts).map(
-      ([place, count]) =>
-        html`<tr>
-          ${nameCell(leg.store)}
-          <td>${place}</td>
-          <td>${itemsWord(leg, count)}</td>
-        </tr>`,
-    ),
+  const rows = legs.flatMap((leg) => itemRows(leg, leg.counts))
+  return rows.length === 0
+    ? section('erased', fates.counts.title, html`<p>Nothing was erased.</p>`)
+    : itemSection('erased', fates.counts, rows)
+}
+
+function changed({ legs }: Receipt, fate: 'pseudonymised' | 'detached'): Html {
+  const rows = legs.flatMap((leg) => itemRows(leg, leg[fate]))
+  return rows.length === 0 ? html`` : itemSection(fate, fates[fate], rows)
+}
+
+function ended({ accessEnded: all }: Receipt): Html {
+  const rows = all.flatMap((one) => itemRows(one, one.counts))
+  return rows.length === 0 ? html`` : itemSection('access', accessEnded, rows)
+}
+
+function itemRows(from: Pick<ReceiptLeg, 'store' | 'sharedWith'>, counts: ReceiptLeg['counts']): Html[] {
+  return places(counts).map(
+    ([place, count]) =>
+      html`<tr>
+        ${nameCell(from.store)}
+        <td>${place}</td>
+        <td>${itemsWord(from, count)}</td>
+      </tr>`,
   )
+}
+
+function itemSection(id: string, words: { title: string; intro: string }, rows: readonly Html[]): Html {
   return section(
-    'erased',
-    'Erased',
-    rows.length === 0
-      ? html`<p>Nothing was erased.</p>`
-      : html`<p>Removed, or stripped of what names the data subject.</p>
-          ${table('erased', ['Store', 'Place', 'Items'], rows)}`,
+    id,
+    words.title,
+    html`<p>${words.intro}</p>
+      ${table(id, ['Store', 'Place', 'Items'], rows)}`,
   )
 }
 

@@ -19,15 +19,23 @@ const leg = z.strictObject({
   store: token,
   kind: token,
   location: line.nullable(),
-  requested: instant,
+  /** Null: nothing is called there. */
+  requested: instant.nullable(),
   /** When the other side said yes: not the same as gone. */
   accepted: instant.nullable(),
   /** When reading back found nothing more that should be gone. */
   verified: instant.nullable(),
-  state: z.enum(['not-needed', 'verified', 'retained', 'accepted', 'accepted-as-failed']),
-  /** Removed, pseudonymised or detached. */
+  /** `declared`: no interface reaches it; who answers for it has said when it is gone. */
+  state: z.enum(['not-needed', 'verified', 'retained', 'declared', 'accepted', 'accepted-as-failed']),
+  /** Who said so, and in `retained` of what and until when. */
+  declaredBy: line.nullable(),
+  /** Items that are gone. An item stands in one of these three. */
   counts,
-  /** Subjects of the call that `counts` are of; 1: this one alone. */
+  /** Items that stay and name the data subject no longer. */
+  pseudonymised: counts,
+  /** Items that stay as they are, but for their link to the data subject, which was cut. */
+  detached: counts,
+  /** Subjects of the call that these three are of; 1: this one alone. */
   sharedWith: z.int().positive(),
   retained: z.array(retained),
   /** Still there and should not be. */
@@ -79,6 +87,8 @@ export const receiptSchema = z
         by: token,
       }),
     ),
+    /** What went before the erasure, when access was cut: sessions, tokens. By store. */
+    accessEnded: z.array(z.strictObject({ store: token, counts, sharedWith: z.int().positive() })),
     legs: z.array(leg),
     /** Whom the erasure was passed on to (Art. 19); `told` null: not reached. */
     recipients: z.array(z.strictObject({ name: line, told: instant.nullable() })),
@@ -105,7 +115,7 @@ function contradictions(receipt: Receipt): Contradiction[] {
   const demand = (ok: boolean, path: Contradiction['path'], message: string) => {
     if (!ok) found.push({ path, message })
   }
-  const { outcome, refusal, legs, recipients } = receipt
+  const { outcome, refusal, legs, recipients, accessEnded } = receipt
   for (const [i, leg] of legs.entries())
     for (const [message, ok] of legRules(leg)) demand(ok, ['legs', i], message)
   const kept = legs.some((leg) => leg.retained.length > 0)
@@ -128,7 +138,8 @@ function contradictions(receipt: Receipt): Contradiction[] {
     'is completed-with-left although every leg came to its end and everybody was told',
   )
   demand(
-    outcome !== 'nothing-found' || (!kept && !failed && !legs.some((leg) => ownItems(leg) > 0)),
+    outcome !== 'nothing-found' ||
+      (!kept && !failed && !legs.some((leg) => ownItems(leg) > 0) && !accessEnded.some(isOwn)),
     ['outcome'],
     'is nothing-found although something was found',
   )
@@ -137,13 +148,15 @@ function contradictions(receipt: Receipt): Contradiction[] {
 
 /** What has to hold for a leg in its state, and whether it does. */
 function legRules(leg: ReceiptLeg): [string, boolean][] {
-  const { state, verified, accepted, acceptedBy, retained, left } = leg
+  const { state, requested, verified, accepted, acceptedBy, declaredBy, retained, left } = leg
   const clean = total(left) === 0
   const rules: [string, boolean][] = [
     [
       'acceptedBy goes with the state accepted-as-failed',
       (state === 'accepted-as-failed') === (acceptedBy !== null),
     ],
+    ['declaredBy goes with the state declared', (state === 'declared') === (declaredBy !== null)],
+    ['has no instant at which it was asked', requested !== null || state === 'declared'],
     ['something is left, and nobody accepted that', clean || state === 'accepted-as-failed'],
   ]
   if (state === 'verified')
@@ -162,10 +175,25 @@ function legRules(leg: ReceiptLeg): [string, boolean][] {
       'was not needed, but removed or retains something',
       ownItems(leg) === 0 && retained.length === 0,
     ])
+  if (state === 'declared')
+    rules.push(
+      [
+        'is only declared, and was asked, accepted or read back',
+        requested === null && accepted === null && verified === null,
+      ],
+      [
+        'is only declared, and does not say what is there until when',
+        retained.length > 0 && ownItems(leg) === 0,
+      ],
+    )
   return rules
 }
 
 /** Items that were surely this subject's: a call for several doesn't say whose they were. */
-function ownItems({ counts, sharedWith }: ReceiptLeg): number {
-  return sharedWith === 1 ? total(counts) : 0
+function ownItems({ counts, pseudonymised, detached, sharedWith }: ReceiptLeg): number {
+  return sharedWith === 1 ? total(counts) + total(pseudonymised) + total(detached) : 0
+}
+
+function isOwn({ counts, sharedWith }: Receipt['accessEnded'][number]): boolean {
+  return sharedWith === 1 && total(counts) > 0
 }

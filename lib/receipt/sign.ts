@@ -123,11 +123,14 @@ interface Issue {
   code: string
 }
 
+/** Members whose own members are names of places. */
+const counted: ReadonlySet<PropertyKey> = new Set(['counts', 'pseudonymised', 'detached', 'left'])
+
 /** Without names of places or unknown members: those could be anything, an address too. */
 function whatIsWrong(issues: readonly Issue[]): string {
   return issues
     .map(({ path, message, code }) => {
-      const end = path.findIndex((key) => key === 'counts' || key === 'left')
+      const end = path.findIndex((key) => counted.has(key))
       const known = end < 0 ? path : path.slice(0, end + 1)
       const what =
         code === 'unrecognized_keys'

@@ -10,7 +10,7 @@ export const kinds: Readonly<Record<Receipt['kind'], string>> = {
 export const outcomes: Readonly<Record<Outcome, { short: string; long: string }>> = {
   completed: {
     short: 'Erased',
-    long: 'Every store named here was asked to erase and has said yes, and every recipient was told; where a time stands under “read back”, it was searched afterwards and nothing was left.',
+    long: 'Every store named here was asked to erase and has said yes, and every recipient was told; rows that stay without naming the data subject stand under a heading of their own; where a time stands under “read back”, it was searched afterwards and nothing was left.',
   },
   'completed-with-retained': {
     short: 'Erased, except for what has to be kept',
@@ -32,6 +32,7 @@ export const states: Readonly<Record<ReceiptLeg['state'], string>> = {
   'not-needed': 'nothing to erase',
   verified: 'verified absent',
   retained: 'retained in part',
+  declared: 'declared: nothing is called there',
   accepted: 'accepted, not read back',
   'accepted-as-failed': 'NOT ERASED, accepted by a person',
 }
@@ -48,8 +49,9 @@ export const bases: Readonly<Record<NonNullable<ReceiptLeg['backup']>['basis'], 
 }
 
 /** Where a leg has no instant: why. */
-export function withoutInstant({ state }: ReceiptLeg, what: 'accepted' | 'verified'): string {
+export function withoutInstant({ state }: ReceiptLeg, what: 'requested' | 'accepted' | 'verified'): string {
   if (state === 'not-needed') return 'not needed'
+  if (state === 'declared' || what === 'requested') return 'nothing is called'
   return what === 'accepted' ? 'not accepted' : 'not read back'
 }
 
@@ -60,8 +62,26 @@ export function places(counts: ReceiptLeg['counts']): [place: string, count: num
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
+/** What became of items, each under its own heading: what stays is never called erased. */
+export const fates = {
+  counts: { title: 'Erased', intro: 'Removed: it is not there any more.' },
+  pseudonymised: {
+    title: 'Kept, and no longer naming the person',
+    intro: 'Stays, and what named the data subject in it was removed or replaced.',
+  },
+  detached: {
+    title: 'Kept, with the link to the person cut',
+    intro: 'Stays as it is, and leads to the data subject no longer.',
+  },
+} as const satisfies Partial<Record<keyof ReceiptLeg, { title: string; intro: string }>>
+
+export const accessEnded = {
+  title: 'Ended when access was cut',
+  intro: 'Sessions and tokens that went before the erasure began.',
+} as const
+
 /** `4 items`, or whose they were where a call was for several. */
-export function itemsWord({ sharedWith }: ReceiptLeg, count: number): string {
+export function itemsWord({ sharedWith }: Pick<ReceiptLeg, 'sharedWith'>, count: number): string {
   const items = `${count.toLocaleString('en-GB')} ${count === 1 ? 'item' : 'items'}`
   return sharedWith === 1 ? items : `${items} of ${sharedWith.toLocaleString('en-GB')} subjects together`
 }

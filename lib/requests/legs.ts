@@ -27,6 +27,8 @@ export const legRow = z
     error_message: z.string().nullable(),
     messages: z.array(z.string()),
     counts,
+    pseudonymised: counts,
+    detached: counts,
     shared: z.number(),
     remains: counts,
     retained,
@@ -49,6 +51,8 @@ export const legRow = z
     errorMessage: row.error_message,
     messages: row.messages,
     counts: row.counts,
+    pseudonymised: row.pseudonymised,
+    detached: row.detached,
     shared: row.shared,
     remains: row.remains,
     retained: row.retained,
@@ -59,7 +63,7 @@ export const legRow = z
 export type Leg = z.infer<typeof legRow>
 
 const columns = `l.request_id, l.store, l.kind, l.after, l.channel, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
-  l.job, l.error_code, l.error_message, l.messages, l.counts, l.shared, l.remains, l.retained, l.requested_at, l.accepted_at,
+  l.job, l.error_code, l.error_message, l.messages, l.counts, l.pseudonymised, l.detached, l.shared, l.remains, l.retained, l.requested_at, l.accepted_at,
   l.verified_at`
 
 export interface NewLeg {
@@ -166,8 +170,10 @@ export interface LegChange {
   errorCode?: string | null
   errorMessage?: string | null
   messages?: readonly string[]
-  /** Added to what earlier calls counted. */
+  /** Items removed; these three are added to what earlier calls counted. */
   counts?: Readonly<Record<string, number>>
+  pseudonymised?: Readonly<Record<string, number>>
+  detached?: Readonly<Record<string, number>>
   shared?: number
   remains?: Readonly<Record<string, number>>
   retained?: z.infer<typeof retained>
@@ -193,7 +199,8 @@ export async function recordLegs(
        SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
      ), given AS (
        SELECT * FROM json_to_recordset($3::json) AS g("requestId" uuid, store text, state text, after double precision, job text,
-         "hasJob" boolean, "errorCode" text, "errorMessage" text, "hasError" boolean, messages jsonb, counts jsonb, shared int,
+         "hasJob" boolean, "errorCode" text, "errorMessage" text, "hasError" boolean, messages jsonb, counts jsonb,
+         pseudonymised jsonb, detached jsonb, shared int,
          remains jsonb, retained jsonb, lied boolean, fresh boolean)
      ), written AS (
        UPDATE lethe_control.erasure_legs l SET state = g.state,
@@ -211,14 +218,17 @@ export async function recordLegs(
                UNION ALL SELECT key, -value::numeric FROM jsonb_each_text(g.remains)
                  WHERE g.lied AND (l.counts ? key OR coalesce(g.counts ? key, false))
              ) AS e GROUP BY key) AS s) END,
+         pseudonymised = ${added('pseudonymised')},
+         detached = ${added('detached')},
          shared = greatest(l.shared, g.shared),
          remains = coalesce(g.remains, l.remains),
          retained = coalesce(g.retained, l.retained),
          reopened = l.reopened + g.lied::int,
          attempt = CASE WHEN g.fresh THEN 0 ELSE l.attempt END,
-         accepted_at = CASE WHEN g.lied THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained', 'told') THEN coalesce(l.accepted_at, clock_timestamp())
+         -- nobody is asked about what is only declared, so nobody has answered
+         accepted_at = CASE WHEN g.lied OR l.kind = 'declared' THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained', 'told') THEN coalesce(l.accepted_at, clock_timestamp())
            ELSE l.accepted_at END,
-         verified_at = CASE WHEN g.state IN ('verified', 'retained') THEN clock_timestamp() ELSE NULL END
+         verified_at = CASE WHEN l.kind <> 'declared' AND g.state IN ('verified', 'retained') THEN clock_timestamp() ELSE NULL END
        FROM given g
        WHERE l.request_id = g."requestId" AND l.store = g.store AND EXISTS (SELECT FROM held)
          AND l.state NOT IN ('not-needed', 'verified', 'retained', 'told', 'accepted-as-failed')
@@ -236,6 +246,14 @@ export async function recordLegs(
     [claim.id, claim.fence.toString(), canonicalJson(changes.map(asRow))],
   )
   if (row?.held !== true) throw fenced(claim)
+}
+
+/** SQL: what leg `l` had counted, and what change `g` adds. */
+function added(column: 'pseudonymised' | 'detached'): string {
+  return `CASE WHEN g.${column} IS NULL THEN l.${column} ELSE (
+           SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (SELECT key, sum(value::numeric) AS n FROM (
+             SELECT * FROM jsonb_each_text(l.${column}) UNION ALL SELECT * FROM jsonb_each_text(g.${column})
+           ) AS e GROUP BY key) AS s) END`
 }
 
 function asRow(change: LegChange): Record<string, unknown> {

@@ -17,6 +17,13 @@ export type PersonalMethod = (typeof personalMethods)[number]
 export const identityMethods = [...personalMethods, 'policy'] as const
 export type IdentityMethod = (typeof identityMethods)[number]
 
+/** Items by place; `shared`: subjects of the calls that they are of. */
+const accessEnded = z.record(
+  z.string(),
+  z.object({ counts: z.record(z.string(), z.number()), shared: z.number() }),
+)
+export type AccessEnded = z.infer<typeof accessEnded>
+
 export interface ErasureRequest {
   id: string
   subjectKind: string
@@ -48,6 +55,8 @@ export interface ErasureRequest {
   instruction: string | null
   overCeiling: boolean
   nobody: boolean
+  /** What went at the access cut, by store. */
+  accessEnded: AccessEnded
   /** Null until that was decided. */
   retainedClasses: string[] | null
   mapVersion: string | null
@@ -71,7 +80,7 @@ export interface ErasureRequest {
 export const requestColumns = `r.id, r.subject_kind, r.store, r.subject_hash, r.key_id, r.kind, r.ground, r.requester, r.actor,
   r.origin, r.state, r.resume_state, r.waiting_for, r.received_at, r.clock_from, r.due_at, r.extended_at, r.warned,
   r.grace > interval '0' AS has_grace, r.grace_until, r.access_cut_at, r.identity_method, r.identity_at, r.identity_by, r.instruction,
-  r.over_ceiling, r.nobody, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.confirm_hash, r.confirm_until, r.cancel_hash, r.answered_at, r.sealed, r.sealed_key_id, r.sealed_until,
+  r.over_ceiling, r.nobody, r.access_ended, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.confirm_hash, r.confirm_until, r.cancel_hash, r.answered_at, r.sealed, r.sealed_key_id, r.sealed_until,
   nullif(r.next_at, 'infinity') AS next_at, r.finished_at`
 
 export const requestRow = z
@@ -103,6 +112,7 @@ export const requestRow = z
     instruction: z.string().nullable(),
     over_ceiling: z.boolean(),
     nobody: z.boolean(),
+    access_ended: accessEnded,
     retained_classes: z.array(z.string()).nullable(),
     map_version: z.string().nullable(),
     plan_hash: z.string().nullable(),
@@ -145,6 +155,7 @@ export const requestRow = z
     instruction: row.instruction,
     overCeiling: row.over_ceiling,
     nobody: row.nobody,
+    accessEnded: row.access_ended,
     retainedClasses: row.retained_classes,
     mapVersion: row.map_version,
     planHash: row.plan_hash,
@@ -287,6 +298,19 @@ export async function markAccessCut(db: Queryable, ids: readonly string[]): Prom
     prepared(`UPDATE lethe_control.erasure_requests SET access_cut_at = coalesce(access_cut_at, clock_timestamp())
      WHERE id = ANY ($1::uuid[]) AND state = 'assessed'`),
     [ids],
+  )
+}
+
+/** Replaces what is recorded of the access cut. */
+export async function recordAccessEnded(
+  tx: Queryable,
+  requests: readonly Pick<ErasureRequest, 'id' | 'accessEnded'>[],
+): Promise<void> {
+  if (requests.length === 0) return
+  await tx.execute(
+    prepared(`UPDATE lethe_control.erasure_requests r SET access_ended = g.ended
+     FROM unnest($1::uuid[], $2::jsonb[]) AS g(id, ended) WHERE r.id = g.id`),
+    [requests.map(({ id }) => id), requests.map(({ accessEnded: ended }) => JSON.stringify(ended))],
   )
 }
 

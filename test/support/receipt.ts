@@ -16,7 +16,10 @@ export function sampleLeg(change: Partial<ReceiptLeg> = {}): ReceiptLeg {
     accepted: '2026-11-21T03:30:05Z',
     verified: '2026-11-21T03:31:00Z',
     state: 'verified',
+    declaredBy: null,
     counts: { 'public.patients': 1, 'public.messages': 240 },
+    pseudonymised: {},
+    detached: {},
     sharedWith: 1,
     retained: [],
     left: {},
@@ -55,9 +58,12 @@ export function sampleReceipt(change: Partial<Receipt> = {}): Receipt {
       },
       { class: 'Marketing contacts', decision: 'erase', ground: null, until: null, by: 'policy' },
     ],
+    accessEnded: [{ store: 'cache', counts: { sessions: 3 }, sharedWith: 1 }],
     legs: [
       sampleLeg({
         state: 'retained',
+        pseudonymised: { 'public.appointments': 12 },
+        detached: { 'public.notes': 2 },
         retained: [
           {
             place: 'public.appointments',
@@ -94,6 +100,25 @@ export function sampleReceipt(change: Partial<Receipt> = {}): Receipt {
         counts: {},
         left: { Contact: 1, 'Contact history': 3 },
         acceptedBy: { name: 'records-officer', statement: 'e1'.repeat(32) },
+      }),
+      sampleLeg({
+        store: 'archive',
+        kind: 'declared',
+        location: null,
+        requested: null,
+        accepted: null,
+        verified: null,
+        state: 'declared',
+        declaredBy: 'head of support',
+        counts: {},
+        retained: [
+          {
+            place: 'recordings of calls',
+            count: 1,
+            ground: 'declared by head of support: gone 90 days after the request',
+            until: '2027-02-19T00:00:00Z',
+          },
+        ],
       }),
       sampleLeg({
         store: 'search',

@@ -66,6 +66,17 @@ export function statusText(
       ? `Answer due ${instant(request.dueAt)} (${daysLeft < 0 ? `${-daysLeft} days overdue` : `${daysLeft} days left`}${request.extendedAt === null ? '' : ', extended'}).`
       : `Ended ${instant(request.finishedAt)}.`,
   ]
+  const ended = Object.entries(request.accessEnded)
+  if (ended.length > 0)
+    lines.push(
+      '',
+      table(
+        ['ended when access was cut', 'where', 'items'],
+        ended.flatMap(([store, { counts, shared }]) =>
+          Object.entries(counts).map(([place, n]) => [store, place, removed({ [place]: n }, shared)]),
+        ),
+      ),
+    )
   if (legs.length > 0)
     lines.push(
       '',

@@ -39,6 +39,8 @@ CREATE TABLE lethe_control.erasure_requests (
   over_ceiling boolean NOT NULL DEFAULT false,
   -- nothing of the subject was there when it was looked for
   nobody boolean NOT NULL DEFAULT false,
+  -- what went at the access cut, by store: items by place, and the subjects of the calls that these are of
+  access_ended jsonb NOT NULL DEFAULT '{}',
   -- classes of records that are retained; null until that was decided
   retained_classes text[],
   map_version text,
@@ -89,7 +91,10 @@ CREATE TABLE lethe_control.erasure_legs (
   error_code text,
   error_message text,
   messages jsonb NOT NULL DEFAULT '[]',
+  -- items by place: gone; kept and no longer naming the person; kept, with the link to the person cut
   counts jsonb NOT NULL DEFAULT '{}',
+  pseudonymised jsonb NOT NULL DEFAULT '{}',
+  detached jsonb NOT NULL DEFAULT '{}',
   -- subjects of the calls that the counts are of
   shared integer NOT NULL DEFAULT 1,
   remains jsonb NOT NULL DEFAULT '{}',

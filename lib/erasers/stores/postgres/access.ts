@@ -8,6 +8,7 @@ import {
   sqlColumn,
   sqlIdentifier,
   sqlTable,
+  tableKey,
   type DeletionPlan,
   type RootKey,
   type SubjectEntry,
@@ -57,13 +58,14 @@ export async function readAccess(
   return saved
 }
 
-/** Idempotent. One transaction of the caller's. */
+/** Idempotent. One transaction of the caller's. Returns the rows that went, by table; one finding a key, in their order. */
 export async function cutAccess(
   tx: Transaction,
   plan: DeletionPlan,
   rules: Rules,
   keys: readonly RootKey[],
-): Promise<void> {
+): Promise<Record<string, number>[]> {
+  const gone = keys.map((): Record<string, number> => ({}))
   const from = `FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}`
   const values = keyArrays(plan, keys)
   for (const { table, where, columns } of rules.set) {
@@ -82,12 +84,20 @@ export async function cutAccess(
   }
   for (const { table, where } of rules.delete) {
     const name = tableOf(table)
-    await tx.execute(
-      `DELETE FROM ${sqlTable(name)} u USING (SELECT t.ctid AS place, t.tableoid AS part ${from}
-         JOIN ${sqlTable(name)} t ON (${where})) AS t WHERE u.ctid = t.place AND u.tableoid = t.part`,
+    const rows = await tx.query(
+      z.object({ ord: z.number(), n: z.coerce.number() }),
+      `WITH gone AS (
+         DELETE FROM ${sqlTable(name)} u USING (SELECT t.ctid AS place, t.tableoid AS part, given.ord ${from}
+           JOIN ${sqlTable(name)} t ON (${where})) AS t WHERE u.ctid = t.place AND u.tableoid = t.part RETURNING t.ord)
+       SELECT ord::int AS ord, count(*) AS n FROM gone GROUP BY ord`,
       values,
     )
+    for (const { ord, n } of rows) {
+      const own = gone[ord - 1]
+      if (own !== undefined) own[tableKey(name)] = (own[tableKey(name)] ?? 0) + n
+    }
   }
+  return gone
 }
 
 /** Gives back what stood there, where the cut's own value still stands: what the application changed since stays. */

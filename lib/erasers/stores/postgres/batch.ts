@@ -64,11 +64,11 @@ export type RowCounts = Record<string, number>
 
 export interface BatchOutcome {
   number: bigint
-  /** Rows by table (`schema.table`). */
+  /** Rows by table (`schema.table`), each by what became of it in the end: one that let go of another and went is removed. */
   removed: RowCounts
   pseudonymised: RowCounts
   detached: RowCounts
-  /** Rows of all three. */
+  /** Rows that statements changed or removed: the work that was done. */
   rows: number
   /** Ordinals of subjects that are gone; those whose root had to stay are also in `kept`. */
   done: bigint[]

@@ -132,8 +132,6 @@ function pageOf(
   retained: ErasePage['retained'],
   unvisited: boolean,
 ): ErasePage {
-  const gone = summed(outcomes.flatMap((outcome) => [outcome.removed, outcome.pseudonymised]))
-  const detached = summed(outcomes.map((outcome) => outcome.detached))
   const left = new Counts()
   for (const outcome of outcomes) {
     // a kept root is reported by `retained`, with its ground and end
@@ -144,13 +142,9 @@ function pageOf(
   const unfinished = (outcome: BatchOutcome) =>
     outcome.more || outcome.locked.length + outcome.deferred.length + outcome.removing.length > 0
   return {
-    // a row that lets go of another and is deleted then is one row
-    removed: {
-      ...gone,
-      ...Object.fromEntries(
-        Object.entries(detached).map(([place, count]) => [place, Math.max(count, gone[place] ?? 0)]),
-      ),
-    },
+    removed: summed(outcomes.map((outcome) => outcome.removed)),
+    pseudonymised: summed(outcomes.map((outcome) => outcome.pseudonymised)),
+    detached: summed(outcomes.map((outcome) => outcome.detached)),
     retained,
     pending: [],
     messages: left.sentences((count, why) => `${count} ${why}.`),

@@ -18,7 +18,7 @@ import { settlePopulation } from './population.ts'
 import { holdProgress, recordBatch, type BatchRecord } from './progress.ts'
 import { keyId } from './root-sql.ts'
 import { searchSubjects, type SearchResult } from './search.ts'
-import { addRows } from './steps.ts'
+import { addTotals } from './steps.ts'
 import { prepareSubjects } from './subjects.ts'
 
 const LOCK_TIMEOUT_MS = 200
@@ -140,7 +140,7 @@ async function removeOversized(
   if (piece.kind === 'blocked') return settle(outcome, subject, begun, 'blocked', piece.constraint)
   if (!piece.finished) {
     if (!begun) await beginRemoval(tx, plan, batch.runId, subject)
-    addRows(outcome, piece.totals)
+    addTotals(outcome, piece.totals)
     outcome.removing.push(...subject.ordinals)
     outcome.more = true
     return
@@ -150,7 +150,7 @@ async function removeOversized(
   const done = found.done.length > 0
   // It went in one piece after all and its guard turned, or something refused: then nothing of it goes.
   if (!done && !begun) await undoPiece(tx)
-  else addRows(outcome, piece.totals)
+  else addTotals(outcome, piece.totals)
   await settleFound(tx, run, outcome, found, begun)
   if (done) await endRemoval(tx, plan, [subject])
 }
@@ -163,7 +163,7 @@ async function settleFound(
   begun: boolean,
 ): Promise<void> {
   const { plan, batch } = run
-  addRows(outcome, found.totals)
+  addTotals(outcome, found.totals)
   const stayed = new Set(found.totals.keptRoots.map(keyId))
   for (const candidate of found.done) {
     outcome.done.push(...candidate.subject.ordinals)

@@ -2,6 +2,7 @@
  * Roots that had to stay because rows are kept: pseudonymised, recorded in lethe.kept_roots with the end of the last
  * ground, and left alone until then. After that they are due again, and a sweep ends them.
  */
+import { z } from 'zod'
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Transaction } from '../../../db/index.ts'
 import { givenKeys, keyArrays, rootKeyText } from './root-sql.ts'
@@ -29,6 +30,24 @@ export function keptGround(plan: DeletionPlan): string {
     .filter((entry) => entry.action === 'retain')
     .map((entry) => tableKey(entry.table))
   return retained.length === 0 ? 'rows that stay name it' : `kept rows in ${retained.join(', ')}`
+}
+
+/** Of these roots, those that no earlier run has pseudonymised already. */
+export async function notKeptBefore(
+  tx: Transaction,
+  plan: DeletionPlan,
+  keys: readonly RootKey[],
+): Promise<RootKey[]> {
+  if (keys.length === 0) return []
+  const names = plan.key.map((_, place) => `given.k${place + 1}`).join(', ')
+  const rows = await tx.query(
+    z.object({ ord: z.number() }),
+    `SELECT given.ord::int AS ord FROM ${givenKeys(plan)} JOIN lethe.kept_roots k
+       ON k.subject_kind = $${plan.key.length + 1} AND k.root_key = ARRAY[${names}]`,
+    [...keyArrays(plan, keys), plan.subject],
+  )
+  const before = new Set(rows.map(({ ord }) => ord))
+  return keys.filter((_, place) => !before.has(place + 1))
 }
 
 export async function recordKeptRoots(

@@ -9,7 +9,7 @@ import { LetheError } from '../../../errors/index.ts'
 import { decide, type Candidate } from './candidates.ts'
 import type { FullGuard } from './guard.ts'
 import { keyId } from './root-sql.ts'
-import { addRows, noTotals, runSteps, type StepTotals } from './steps.ts'
+import { addTotals, noTotals, runSteps, type StepTotals } from './steps.ts'
 
 export interface SearchResult {
   totals: StepTotals
@@ -145,7 +145,7 @@ function decidedAny(result: SearchResult): boolean {
 }
 
 function merge(into: StepTotals, from: StepTotals): void {
-  addRows(into, from)
+  addTotals(into, from)
   into.deletedRoots.push(...from.deletedRoots)
   into.keptRoots.push(...from.keptRoots)
 }

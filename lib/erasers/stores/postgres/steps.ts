@@ -12,7 +12,9 @@ import {
 import { databaseError, type Transaction } from '../../../db/index.ts'
 import type { RowCounts } from './batch.ts'
 import { finalGuard, type FullGuard } from './guard.ts'
+import { notKeptBefore } from './kept.ts'
 import { keyArrays, plannedOnce, shiftParameters } from './root-sql.ts'
+import { addRows, bucketOf, Changed, keyRow, returningKey, rowKeys } from './tally.ts'
 
 /** Rows by table, and how many in all. */
 export interface RowTotals {
@@ -45,7 +47,7 @@ export const noTotals = (): StepTotals => ({
   keptRoots: [],
 })
 
-export function addRows(into: RowTotals, more: RowTotals): void {
+export function addTotals(into: RowTotals, more: RowTotals): void {
   for (const bucket of ['removed', 'pseudonymised', 'detached'] as const)
     into[bucket] = summed([into[bucket], more[bucket]])
   into.rows += more.rows
@@ -64,7 +66,11 @@ export async function runSteps(
   const totals = noTotals()
   const collected: Collected = {}
   const arrays = keyArrays(plan, subjects.keys)
+  const named = await rowKeys(tx, plan)
+  const changed = new Changed()
   for (const step of plan.steps) {
+    const place = tableKey(step.table)
+    const columns = step.bare === true ? undefined : named.get(place)
     if (step.kind === 'collect') {
       await runCollect(tx, plan, step, subjects.keys, collected)
     } else if (step.kind === 'root-delete' || step.kind === 'root-pseudonymise') {
@@ -72,12 +78,23 @@ export async function runSteps(
         ...arrays,
         ...arraysOf(step, collected),
       ])
-      count(totals, step, touched.length)
+      totals.rows += touched.length
+      // a root that was pseudonymised by an earlier request is written again, and is no news
+      const fresh = step.kind === 'root-delete' ? touched : await notKeptBefore(tx, plan, touched)
+      if (columns === undefined) addRows(totals[bucketOf(step)], place, fresh.length)
+      else changed.meet(totals, bucketOf(step), place, fresh)
       if (step.kind === 'root-delete') totals.deletedRoots.push(...touched)
       else totals.keptRoots.push(...touched)
     } else {
       const { text, values } = statement(step.sql, [...arrays, ...arraysOf(step, collected)])
-      count(totals, step, await tx.execute(plannedOnce(subjects.keys, text), values))
+      if (columns === undefined || (step.kind === 'delete' && !changed.any(place)))
+        count(totals, step, await tx.execute(plannedOnce(subjects.keys, text), values))
+      else {
+        const sql = plannedOnce(subjects.keys, `${text}\n ${returningKey(columns)}`)
+        const keys = (await tx.query(keyRow, sql, values)).map(({ key }) => key)
+        totals.rows += keys.length
+        changed.meet(totals, bucketOf(step), place, keys)
+      }
     }
   }
   return totals
@@ -100,7 +117,10 @@ export async function runPiece(
     limit,
   ])
   const touched = await tx.execute(text, values)
-  count(totals, step, touched)
+  // what lets go in this piece may go itself in another transaction: there it is counted
+  const again = plan.steps.some((one) => one !== step && tableKey(one.table) === tableKey(step.table))
+  if (step.kind === 'detach' && again) totals.rows += touched
+  else count(totals, step, touched)
   return touched
 }
 
@@ -182,13 +202,6 @@ function arraysOf(step: PlanStep, collected: Collected): string[][] {
 }
 
 function count(totals: StepTotals, step: PlanStep, rows: number): void {
-  const place = tableKey(step.table)
-  const bucket =
-    step.kind === 'detach'
-      ? totals.detached
-      : step.kind === 'pseudonymise' || step.kind === 'root-pseudonymise'
-        ? totals.pseudonymised
-        : totals.removed
-  if (rows > 0) bucket[place] = (bucket[place] ?? 0) + rows
+  addRows(totals[bucketOf(step)], tableKey(step.table), rows)
   totals.rows += rows
 }

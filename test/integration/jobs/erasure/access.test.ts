@@ -78,7 +78,13 @@ async function ask(kind: Asked['kind']) {
 test('are ended at the cut, although the rows that lead there go first', async () => {
   const { id } = await ask('account-closure')
   await house.work()
-  expect(await getRequest(house.control, id)).toMatchObject({ state: 'grace' })
+  expect(await getRequest(house.control, id)).toMatchObject({
+    state: 'grace',
+    accessEnded: {
+      app: { counts: { 'public.messages': 1 }, shared: 1 },
+      cache: { counts: { sessions: 1 }, shared: 1 },
+    },
+  })
   expect(await house.ids('messages')).toEqual([10])
   expect(await redis.keys('*')).toEqual(['session:10'])
 })

@@ -41,6 +41,7 @@ const facts: AnswerFacts = {
       },
       { what: 'An invoice', ground: 'an open claim', until: null },
     ],
+    pseudonymised: ['shop: public.orders'],
     left: ['Your entry in the customer register'],
     backup: { until: new Date('2026-12-25T12:00:00Z') },
     recipients: [
@@ -84,6 +85,7 @@ describe('an answer', () => {
         'We erased: - Your profile - Your messages',
         '- Your medical record: records of care, 8 years, until 1 May 2034',
         '- An invoice: an open claim, for as long as this reason lasts',
+        'We keep records here without anything in them that names you: - shop: public.orders',
         'We could not erase this: - Your entry in the customer register',
         'in our backups, the last of them until 25 December 2026',
         '- City Pharmacy, told of the erasure on 25 November 2026',
@@ -101,9 +103,19 @@ describe('an answer', () => {
   })
 
   it('leaves out a paragraph about what is not there', () => {
-    const nothing = { ...facts.completion, erased: [], retained: [], left: [], backup: null, recipients: [] }
+    const nothing = {
+      ...facts.completion,
+      erased: [],
+      retained: [],
+      pseudonymised: [],
+      left: [],
+      backup: null,
+      recipients: [],
+    }
     const said = words(renderAnswer('completion', nothing, plain))
     expect(said).toContain('We found no personal data about you.')
+    const kept = words(renderAnswer('completion', { ...nothing, pseudonymised: ['shop: orders'] }, plain))
+    expect(kept).not.toContain('We found no')
     expect(said).toContain('If you ask us, we tell you who they are.')
     for (const absent of ['We erased', 'keep', 'could not erase', 'backup', 'recipients', ' - '])
       expect(said).not.toContain(absent)

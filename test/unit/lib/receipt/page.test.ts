@@ -27,6 +27,13 @@ describe('the page', () => {
         'not accepted',
         'not read back',
       ],
+      [
+        'archive declared',
+        'declared: nothing is called there; head of support answers for it',
+        'nothing is called',
+        'nothing is called',
+        'nothing is called',
+      ],
       ['search opensearch', 'nothing to erase', at('03:30'), 'not needed', 'not needed'],
     ])
     const by = `records-officer signed statement ${'e1'.repeat(32)}`
@@ -37,7 +44,17 @@ describe('the page', () => {
     expect(cells('kept')).toEqual([
       ['app', 'public.appointments', '12', 'Records of care, 8 years', '2034-05-01 00:00 UTC'],
       ['app', 'public.invoices', '1', 'Open claim', 'as long as the ground lasts'],
+      [
+        'archive',
+        'recordings of calls',
+        '1',
+        'declared by head of support: gone 90 days after the request',
+        '2027-02-19 00:00 UTC',
+      ],
     ])
+    expect(cells('pseudonymised')).toEqual([['app', 'public.appointments', '12 items']])
+    expect(cells('detached')).toEqual([['app', 'public.notes', '2 items']])
+    expect(cells('access')).toEqual([['cache', 'sessions', '3 items']])
     expect(cells('erased')).toContainEqual(['uploads', 'clinic-uploads', '37 items of 12 subjects together'])
     expect(cells('backups')).toEqual([
       ['app', '2026-12-22 03:00 UTC', 'the backups that were there'],
@@ -77,6 +94,7 @@ describe('the page', () => {
         outcome: 'refused',
         refusal: { ground: 'Art. 12(5)' },
         legs: [],
+        accessEnded: [],
         recipients: [],
         decisions: [],
       }),
@@ -127,6 +145,7 @@ const places: ((text: string) => Receipt)[] = [
   (text) => sampleReceipt({ recipients: [{ name: text, told: null }] }),
   (text) =>
     sampleReceipt({ decisions: [{ class: text, decision: 'retain', ground: text, until: null, by: text }] }),
+  (text) => sampleReceipt({ accessEnded: [{ store: text, counts: { [text]: 1 }, sharedWith: 1 }] }),
   (text) =>
     sampleReceipt({
       legs: [
@@ -134,7 +153,10 @@ const places: ((text: string) => Receipt)[] = [
           store: text,
           kind: text,
           location: text,
+          declaredBy: text,
           counts: { [text]: 1 },
+          pseudonymised: { [text]: 1 },
+          detached: { [text]: 1 },
           left: { [text]: 1 },
           retained: [{ place: text, count: 1, ground: text, until: null }],
           acceptedBy: { name: text, statement: text },

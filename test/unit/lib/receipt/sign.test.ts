@@ -13,7 +13,13 @@ import {
   signNote,
   type SignerKey,
 } from '../../../../lib/evidence/index.ts'
-import { receiptHash, receiptSchema, signReceipt, verifyReceipt } from '../../../../lib/receipt/index.ts'
+import {
+  receiptHash,
+  receiptSchema,
+  signReceipt,
+  verifyReceipt,
+  type ReceiptLeg,
+} from '../../../../lib/receipt/index.ts'
 import { createSigner, sampleLeg, sampleReceipt } from '../../../support/receipt.ts'
 
 const signer = createSigner()
@@ -153,6 +159,12 @@ describe('a receipt is not signed', () => {
     ['decisions.by', (text) => ({ ...receipt, decisions: [{ ...receipt.decisions[0], by: text }] })],
     ['legs.location', (text) => ({ ...receipt, legs: [sampleLeg({ location: text })] })],
     ['legs.counts', (text) => ({ ...receipt, legs: [sampleLeg({ counts: { [text]: 1 } })] })],
+    ['legs.pseudonymised', (text) => ({ ...receipt, legs: [sampleLeg({ pseudonymised: { [text]: 1 } })] })],
+    ['legs.detached', (text) => ({ ...receipt, legs: [sampleLeg({ detached: { [text]: 1 } })] })],
+    [
+      'accessEnded.counts',
+      (text) => ({ ...receipt, accessEnded: [{ store: 'app', counts: { [text]: 1 }, sharedWith: 1 }] }),
+    ],
     ['legs.left', (text) => ({ ...receipt, legs: [sampleLeg({ left: { [text]: 0 } })] })],
     [
       'legs.retained.ground',
@@ -200,11 +212,30 @@ describe('a receipt is not signed', () => {
     )
   })
 
+  const declared = (change: Partial<ReceiptLeg>) =>
+    sampleLeg({
+      state: 'declared',
+      declaredBy: 'operations',
+      requested: null,
+      accepted: null,
+      verified: null,
+      counts: {},
+      retained: [{ place: 'logs', count: 1, ground: 'declared', until: null }],
+      ...change,
+    })
+  it('but is with what somebody only declared', () => {
+    const said = sampleReceipt({ outcome: 'completed-with-retained', legs: [declared({})], recipients: [] })
+    expect(verifyReceipt(signReceipt(said, signer), [signer]).receipt).toEqual(said)
+  })
+
   const retained = [{ place: 'public.invoices', count: 1, ground: 'Tax', until: null }]
   it.each([
     ['completed, while something is left', { outcome: 'completed' }],
     ['refused, without a ground', { outcome: 'refused' }],
-    ['nothing-found, after something was erased', { outcome: 'nothing-found', legs: [sampleLeg()] }],
+    [
+      'nothing-found, after something was erased',
+      { outcome: 'nothing-found', accessEnded: [], legs: [sampleLeg()] },
+    ],
     [
       'completed-with-retained, while nothing is',
       { outcome: 'completed-with-retained', legs: [sampleLeg()] },
@@ -224,6 +255,34 @@ describe('a receipt is not signed', () => {
     ['accepted, by nobody', { legs: [sampleLeg({ state: 'accepted', accepted: null, verified: null })] }],
     ['failed, accepted by nobody', { legs: [sampleLeg({ state: 'accepted-as-failed' })] }],
     ['not needed, after items were removed', { legs: [sampleLeg({ state: 'not-needed' })] }],
+    ['not asked, and verified', { legs: [sampleLeg({ requested: null })] }],
+    ['verified, and declared by somebody', { legs: [sampleLeg({ declaredBy: 'operations' })] }],
+    [
+      'declared, and accepted at an instant',
+      { outcome: 'completed-with-retained', legs: [declared({ accepted: '2026-11-21T03:30:05Z' })] },
+    ],
+    [
+      'declared, and read back',
+      { outcome: 'completed-with-retained', legs: [declared({ verified: '2026-11-21T03:31:00Z' })] },
+    ],
+    ['declared, by nobody', { outcome: 'completed-with-retained', legs: [declared({ declaredBy: null })] }],
+    ['declared, of nothing', { outcome: 'completed', legs: [declared({ retained: [] })] }],
+    [
+      'nothing-found, after sessions were ended',
+      {
+        outcome: 'nothing-found',
+        legs: [],
+        accessEnded: [{ store: 'cache', counts: { sessions: 1 }, sharedWith: 1 }],
+      },
+    ],
+    [
+      'nothing-found, after rows were pseudonymised',
+      {
+        outcome: 'nothing-found',
+        accessEnded: [],
+        legs: [sampleLeg({ counts: {}, pseudonymised: { a: 1 } })],
+      },
+    ],
   ])('that says %s', (_what, change) => {
     const outcome = 'legs' in change && !('outcome' in change) ? { outcome: 'completed' } : {}
     expect(() => signReceipt({ ...receipt, ...outcome, recipients: [], ...change } as never, signer)).toThrow(
@@ -233,7 +292,12 @@ describe('a receipt is not signed', () => {
 
   it("but is where counts of a call for several may be another subject's", () => {
     const shared = sampleLeg({ state: 'not-needed', sharedWith: 3 })
-    const nothing = sampleReceipt({ outcome: 'nothing-found', legs: [shared], recipients: [] })
+    const nothing = sampleReceipt({
+      outcome: 'nothing-found',
+      accessEnded: [],
+      legs: [shared],
+      recipients: [],
+    })
     expect(verifyReceipt(signReceipt(nothing, signer), [signer]).receipt.outcome).toBe('nothing-found')
   })
 })
