@@ -10,6 +10,7 @@ import {
 import type { Database } from '../../lib/db/index.ts'
 import {
   expand,
+  forecast,
   freeTextColumns,
   openStore,
   postgresCapabilities,
@@ -145,6 +146,8 @@ function rows(
         await enter(context, claim, () => Promise.resolve([{ ...scope, subjects: keys }]))
       },
       guard,
+      // a linked store's plan follows its map alone
+      retained: planOf === house.plan ? (person?.retained ?? []) : [],
     })
     return { target, plan, eraser }
   }
@@ -166,6 +169,10 @@ function rows(
     async locate(persons, signal) {
       const { eraser, plan } = await open(persons[0])
       return (await eraser.locate(refs(plan, persons), plan, signal)).counts
+    },
+    async forecast(persons) {
+      const { target, plan } = await open(persons[0])
+      return forecast(target, plan, persons.flatMap(keysOf))
     },
     async erase(persons, page, signal) {
       const { eraser, plan, target } = await open(persons[0])

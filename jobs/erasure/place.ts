@@ -4,6 +4,7 @@ import type {
   Capabilities,
   ErasePage,
   EraseRequest,
+  Fate,
   Identifiers,
   Verification,
 } from '../../lib/erasers/index.ts'
@@ -45,6 +46,8 @@ export interface Place {
   /** Why it is not erased in, where the configuration answers for that. */
   excused?: string
   probe(signal: AbortSignal): Promise<void>
+  /** What would become of each row there; only where rows are erased by a plan. */
+  forecast?(persons: readonly Person[]): Promise<Fate[]>
   locate(persons: readonly Person[], signal: AbortSignal): Promise<Readonly<Record<string, number>>>
   erase(persons: readonly Person[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
   verify(persons: readonly Person[], signal: AbortSignal): Promise<Verification[]>

@@ -1,5 +1,5 @@
 /** What an erasure would do, before anybody asks for it: reads only. */
-import { collectIdentifiers, heldAmong } from '../../lib/erasers/index.ts'
+import { collectIdentifiers, heldAmong, type Fate } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { newId } from '../../lib/clock/index.ts'
 import type { Context } from '../context.ts'
@@ -21,13 +21,15 @@ export interface Preview {
     kind: string
     /** Items by place; null: it did not answer, and `problem` says why. */
     counts: Readonly<Record<string, number>> | null
+    /** What would become of this person's rows now, table by table; null: no rows are kept there. */
+    rows: Fate[] | null
     problem: string | null
     sideEffects: readonly string[]
     irreversibleAfter: string
     follows: string | null
     needed: boolean
   }[]
-  /** Tables whose rows stay, with the ground. */
+  /** Tables of the own store that the map retains rows in, with the ground; whether any of this person's stays: see `rows`. */
   retained: { table: string; ground: string }[]
   /** Rows written once the keys are shredded. */
   tombstones: PlannedTombstone[]
@@ -73,10 +75,11 @@ export async function previewErasure(
       const told = { store: place.store, kind: place.kind, sideEffects, irreversibleAfter, follows, needed }
       try {
         const counts = needed ? await place.locate([person], signal) : {}
-        places.push({ ...told, counts, problem: null })
+        const rows = needed ? ((await place.forecast?.([person])) ?? null) : null
+        places.push({ ...told, counts, rows, problem: null })
       } catch (error) {
         if (!(error instanceof LetheError)) throw error
-        places.push({ ...told, counts: null, problem: `${error.code}: ${error.message}` })
+        places.push({ ...told, counts: null, rows: null, problem: `${error.code}: ${error.message}` })
       }
     }
     const tables = context.config.file.tables[subject.store] ?? {}

@@ -8,7 +8,14 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Queryable } from '../../lib/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
-import { keptIsDue, mergedCondition, rootKeyText, rootTable, type Guard } from '../../lib/erasers/index.ts'
+import {
+  keptByDecision,
+  keptIsDue,
+  mergedCondition,
+  rootKeyText,
+  rootTable,
+  type Guard,
+} from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import type { PolicyPlan } from './plan.ts'
 
@@ -50,6 +57,7 @@ function stays(policy: ResolvedPolicy, plan: PolicyPlan): Guard['clear'] {
   return [
     ...plan.above,
     ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
+    { reason: 'kept', sql: keptByDecision(plan) },
     { reason: 'exempted', sql: exempted(policy, plan) },
   ]
 }

@@ -56,6 +56,12 @@ export interface PlanTable {
   why: string
   /** Why its rows are retained, as the map says; null: no row is. */
   ground: string | null
+  /** SQL condition: row `t` of this table stays although its root goes; null: none does. The statements carry the same. */
+  stays: string | null
+  /** SQL scalar over row `t`: when the ground that retains it ends; null: no end of its own is known. */
+  until: string | null
+  /** Rows that stay are pseudonymised. */
+  pseudonymised: boolean
   /**
    * SQL condition: row `t` of this table belongs to root row `root`. Both aliases stand free, so it can be put in an
    * EXISTS, a count or a LATERAL.

@@ -15,7 +15,7 @@ import { parseTableName, sqlColumn, tableKey, type TableKey } from './names.ts'
 import type { DeletionPlan, Finding, KeyColumn, Minimum, PlanTable } from './plan.ts'
 import { reach, type Target } from './reach.ts'
 import { exists, retention, type Retention } from './retention.ts'
-import type { DataMap } from './schema.ts'
+import type { DataMap, TableEntry } from './schema.ts'
 import { sequence } from './sequence.ts'
 import { mapVersion } from './version.ts'
 
@@ -237,6 +237,9 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
       ...kept.keepers.filter((keeper) => keeper.table === mapped.key).map((keeper) => keeper.why),
     ].join('; '),
     ground: mapped.entry.action === 'retain' ? (mapped.entry.retain?.ground ?? null) : null,
+    stays: mapped.entry.action === 'ignore' ? 'true' : kept.stays(mapped.key),
+    until: ownEnd(mapped.entry),
+    pseudonymised: mapped.entry.action !== 'ignore' && mapped.entry.pseudonymise !== undefined,
     belongs: rows.belongs(mapped.key, 't', { by: 'row' }),
     estimate: mapped.table.estimate,
   }))
@@ -252,6 +255,9 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
         table: table.name,
         action: 'detach',
         ground: null,
+        stays: 'true',
+        until: null,
+        pseudonymised: false,
         why: links.map((link) => `${link.kind} through ${columnsOf(key, link.columns)}`).join('; '),
         belongs: anyOf(links.map((link) => rows.joined(link, 't', { by: 'row' }))),
         estimate: table.estimate,
@@ -259,6 +265,10 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
     ]
   })
   return [...reached, ...detached]
+}
+
+function ownEnd({ action, retain }: TableEntry): string | null {
+  return action !== 'retain' || retain === undefined || retain.until === 'parent' ? null : retain.until
 }
 
 function minimums(target: Target, rows: Membership): Minimum[] {

@@ -16,7 +16,8 @@ export type { Batch, BatchHooks, BatchOutcome, BatchRoot, Guard, Subject } from 
 export { runBatch } from './stores/postgres/execute.ts'
 export { firstReason, fullGuard, mergedCondition, type FullGuard } from './stores/postgres/guard.ts'
 export { holdsCondition, takeHoldLock } from './stores/postgres/holds.ts'
-export { keptCondition, keptIsDue } from './stores/postgres/kept.ts'
+export { forecast, type Fate } from './stores/postgres/fates.ts'
+export { keptByDecision, keptCondition, keptIsDue } from './stores/postgres/kept.ts'
 export { nextRoots, populationStates, remainingRoots, type Pass } from './stores/postgres/population.ts'
 export { batchesAfter, raiseFence, readProgress, type Progress } from './stores/postgres/progress.ts'
 export {

@@ -174,9 +174,8 @@ export function listEnd(shown: number, total: number): string {
 }
 
 export function previewText(preview: Preview, bold: Bold): string {
-  const { places, retained, tombstones, classes, notCovered } = preview
+  const { places, tombstones, classes, notCovered } = preview
   const needed = places.filter((place) => place.needed && place.kind !== 'search')
-  const staying = new Set(retained.map((one) => one.table))
   const lines = [
     bold(
       preview.present
@@ -187,26 +186,26 @@ export function previewText(preview: Preview, bold: Bold): string {
     ...(preview.keptBack === null ? [] : [bold(`KEPT BACK NOW: ${preview.keptBack}`)]),
     '',
     table(
-      ['store', 'kind', 'where', 'items', ''],
-      needed.flatMap((place) => {
-        const rows = wheres(place)
-        return rows.map(([where, items], i) => [
+      ['store', 'kind', 'where', 'items', 'becomes of them'],
+      needed.flatMap((place) =>
+        wheres(place).map(([where, items, fate], i) => [
           i === 0 ? place.store : '',
           i === 0 ? place.kind : '',
           where,
           items,
-          staying.has(where) ? 'stays, see below' : '',
-        ])
-      }),
+          fate,
+        ]),
+      ),
     ),
   ]
   const idle = places.filter((place) => !place.needed).map(({ store }) => store)
   if (idle.length > 0) lines.push('', `Nothing leads to: ${idle.join(', ')}.`)
-  if (retained.length > 0)
+  const staying = needed.flatMap(({ rows }) => (rows ?? []).filter((row) => stays(row) > 0))
+  if (staying.length > 0)
     lines.push(
       '',
-      bold('Stays until its time is over'),
-      ...retained.map(({ table: name, ground }) => `  ${name}: ${ground}`),
+      bold('Stays, and why'),
+      ...staying.map((row) => `  ${row.place}: ${count(stays(row))} ${why(row)}`),
     )
   if (tombstones.length > 0)
     lines.push(
@@ -230,11 +229,40 @@ export function previewText(preview: Preview, bold: Bold): string {
   return `${[...lines, '', 'Nothing was changed.'].join('\n')}\n`
 }
 
-function wheres({ kind, counts, problem }: Preview['places'][number]): [string, string | number][] {
-  if (counts === null) return [[`DOES NOT ANSWER: ${problem ?? ''}`, '']]
-  if (kind === 'declared') return [['no interface reaches it: its owner answers for it', '']]
+type Row = NonNullable<Preview['places'][number]['rows']>[number]
+
+function wheres({ kind, counts, rows, problem }: Preview['places'][number]): [string, string, string][] {
+  if (counts === null) return [[`DOES NOT ANSWER: ${problem ?? ''}`, '', '']]
+  if (kind === 'declared')
+    return [['no interface reaches it: its owner answers for it', '', 'nothing is called']]
+  if (rows !== null && rows.length > 0) return rows.flatMap(fates)
   const found = Object.entries(counts)
-  return found.length === 0 ? [['nothing is there now', '']] : found.map(([where, n]) => [where, count(n)])
+  return found.length === 0
+    ? [['nothing is there now', '', '']]
+    : found.map(([where, n]) => [where, count(n), ''])
+}
+
+/** A line for each thing that becomes of rows of one table. */
+function fates({ place, removed: gone, pseudonymised, kept, detached }: Row): [string, string, string][] {
+  const all: [number, string][] = [
+    [gone, 'deleted'],
+    [pseudonymised, 'kept and pseudonymised, see below'],
+    [kept, 'kept as they are, see below'],
+    [detached, 'kept, the link to the person cut'],
+  ]
+  return all.flatMap(([n, fate]) => (n === 0 ? [] : [[place, count(n), fate]]))
+}
+
+function stays({ pseudonymised, kept }: Row): number {
+  return pseudonymised + kept
+}
+
+function why({ pseudonymised, ground, until }: Row): string {
+  return [
+    pseudonymised > 0 ? 'pseudonymised' : 'as they are',
+    until === null ? 'no end is known' : `until ${until.slice(0, 10)}`,
+    ground ?? 'the map keeps them',
+  ].join(', ')
 }
 
 function decided({ name, decision, ground }: Preview['classes'][number]): string {

@@ -68,3 +68,6 @@ END $$;
 REVOKE ALL ON FUNCTION lethe.request_erasure(text, text[], text, text, text, boolean, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION lethe.confirm_erasure(uuid, text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION lethe.cancel_erasure(uuid, text) FROM PUBLIC;
+
+-- Classes of records that were retained by decision of the request that kept the root: no sweep undoes that before its end.
+ALTER TABLE lethe.kept_roots ADD COLUMN classes text[] NOT NULL DEFAULT '{}';

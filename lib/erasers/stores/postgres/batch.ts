@@ -36,6 +36,8 @@ export interface Batch {
   /** Whose population is kept in step, in the same transaction; null: there is none (an erasure request, a replay). */
   proposalId: string | null
   roots: readonly BatchRoot[]
+  /** Classes of records that stay by decision of the request behind this batch, and that its plan retains. */
+  retained?: readonly string[]
   /** null: whoever asks has decided already; holds and minimums still count. */
   guard: Guard | null
   /** Wait for locks (bounded) instead of passing locked roots over. */

@@ -24,6 +24,8 @@ export interface PostgresEraserOptions {
   beforeDestruction(keys: readonly RootKey[]): Promise<void>
   /** Voids the entries of what did not go after all. */
   afterBatch?(outcome: BatchOutcome): Promise<void>
+  /** Classes of records that the plan retains by decision of the request. */
+  retained?: readonly string[]
   /** What the asker still wants rechecked, such as a restriction; null: holds and legal minimums only. */
   guard?: Batch['guard']
 }
@@ -120,6 +122,7 @@ function batchOf(page: EraseRequest, number: bigint, part: Part, options: Postgr
     number,
     proposalId: null,
     roots: part.roots,
+    retained: options.retained ?? [],
     guard: options.guard ?? null,
     wait: true,
     pieceRows: part.pieceRows,

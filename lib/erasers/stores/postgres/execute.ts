@@ -186,7 +186,7 @@ async function settleFound(
   await recordKeptRoots(
     tx,
     plan,
-    batch.runId,
+    batch,
     found.totals.keptRoots.map((key) => ({ key, until: until.get(keyId(key)) ?? null })),
   )
   await forgetKeptRoots(tx, plan, found.totals.deletedRoots)

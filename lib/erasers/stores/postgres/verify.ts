@@ -1,28 +1,13 @@
 /** Counts of what belongs to some roots: before an erasure to weigh it, afterwards to read it back. Reads only. */
 import { z } from 'zod'
 import { Counts } from '../../../counts/index.ts'
-import {
-  sqlLiteral,
-  sqlTable,
-  tableKey,
-  type DeletionPlan,
-  type PlanTable,
-  type RootKey,
-} from '../../../datamap/index.ts'
+import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
 import type { Queryable } from '../../../db/index.ts'
 import type { Retained, Verification } from '../../eraser.ts'
 import { slices } from '../../slices.ts'
 import { keptGround } from './kept.ts'
-import {
-  givenIsRoot,
-  givenKeys,
-  keyArrays,
-  rootFromKey,
-  rootIsMissing,
-  rootKeyText,
-  rootTable,
-  plannedOnce,
-} from './root-sql.ts'
+import { countFates, groundsOf, members, rootGround, roots } from './fates.ts'
+import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from './root-sql.ts'
 
 const PAGE = 1000
 
@@ -39,60 +24,44 @@ export async function locateRows(
 }
 
 /**
- * Reads back, one finding a key. Rows that the map keeps (retained, pseudonymised, detached) are no failure: they are
- * reported as retained, as is a root that was pseudonymised because of them. Where the root row is gone, tables are asked
- * by the key alone: what hung on the root only through other columns or through rows that are gone can't be found this
- * way, and foreign keys are what vouches for it.
+ * Reads back, one finding a key. Rows that the map keeps now (retained, pseudonymised, detached) are no failure: those that
+ * it retains are reported, as is a root that was pseudonymised because of them; one whose time is over is left. Where the
+ * root row is gone, tables are asked by the key alone: what hung on the root only through other columns or through rows that
+ * are gone can't be found this way, and foreign keys are what vouches for it.
  */
 export async function verifyKeys(
   db: Queryable,
   plan: DeletionPlan,
   keys: readonly RootKey[],
 ): Promise<Verification[]> {
-  const places = (action: PlanTable['action']) =>
-    new Set(plan.tables.filter((entry) => entry.action === action).map((entry) => tableKey(entry.table)))
-  const goes = places('delete')
-  const grounds = new Map(
+  const grounds = groundsOf(plan)
+  const changed = new Set(
     plan.tables
-      .filter(({ action }) => action === 'retain')
-      .map(({ table, ground }) => [tableKey(table), ground ?? keptGround(plan)] as const),
+      .filter(({ action }) => action === 'pseudonymise' || action === 'detach')
+      .map((entry) => tableKey(entry.table)),
   )
-  const found = keys.map(() => ({ left: new Map<string, number>(), retained: [] as Retained[] }))
+  const found = keys.map(() => ({ left: {} as Record<string, number>, retained: [] as Retained[] }))
   for (let from = 0; from < keys.length; from += PAGE) {
     const page = keys.slice(from, from + PAGE)
     const kept = await keptRoots(db, plan, page)
-    const rows = await countRowsEach(db, plan, page)
-    for (const { place, ord, n } of rows) {
+    const rows = await countFates(db, plan, page)
+    for (const { place, ord, goes, stays, until } of rows) {
       const subject = found[from + ord - 1]
+      if (subject === undefined || changed.has(place)) continue
       const isRoot = place === tableKey(plan.root)
-      const until = kept.get(ord)
-      const stays = isRoot ? until !== undefined : grounds.has(place)
-      if (stays)
-        subject?.retained.push({
+      const end = kept.get(ord)
+      const staying = isRoot && end === undefined ? 0 : stays
+      if (staying > 0)
+        subject.retained.push({
           place,
-          count: n,
+          count: staying,
           ground: isRoot ? rootGround(plan, grounds, rows, ord) : (grounds.get(place) ?? keptGround(plan)),
-          until: until?.toISOString() ?? null,
+          until: (isRoot ? end : (until ?? end))?.toISOString() ?? null,
         })
-      else if (isRoot || goes.has(place)) subject?.left.set(place, n)
+      if (goes + stays > staying) subject.left[place] = goes + stays - staying
     }
   }
-  return found.map(({ left, retained }) => ({
-    absent: left.size === 0,
-    left: Object.fromEntries(left),
-    retained,
-  }))
-}
-
-/** A root stays for the sake of this subject's rows that stay. */
-function rootGround(
-  plan: DeletionPlan,
-  grounds: ReadonlyMap<string, string>,
-  rows: readonly { place: string; ord: number }[],
-  ord: number,
-): string {
-  const own = rows.flatMap((row) => (row.ord === ord ? (grounds.get(row.place) ?? []) : []))
-  return own.length === 0 ? keptGround(plan) : [...new Set(own)].join('; ').slice(0, 500)
+  return found.map(({ left, retained }) => ({ absent: Object.keys(left).length === 0, left, retained }))
 }
 
 /** Rows of each subject over all tables, in the order of the keys: what a batch is measured by. */
@@ -120,22 +89,6 @@ export async function weighRoots(
   return weights
 }
 
-function countRowsEach(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
-  return db.query(
-    z.object({ place: z.string(), ord: z.number(), n: z.coerce.number() }),
-    plannedOnce(
-      keys,
-      `WITH ${roots(plan)} ${members(plan)
-        .map(
-          ({ place, sql }) =>
-            `SELECT ${sqlLiteral(place)} AS place, root.lethe_ord AS ord, count(*) AS n FROM ${sql} GROUP BY root.lethe_ord`,
-        )
-        .join(' UNION ALL ')} ORDER BY place`,
-    ),
-    keyArrays(plan, keys),
-  )
-}
-
 function countRows(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) {
   return db.query(
     z.object({ place: z.string(), n: z.coerce.number() }),
@@ -146,26 +99,7 @@ function countRows(db: Queryable, plan: DeletionPlan, keys: readonly RootKey[]) 
   )
 }
 
-/** Each table joined with the roots: the planner is free to walk the index a root, or to hash where there is none. */
-function members(plan: DeletionPlan): { place: string; sql: string }[] {
-  const own = (entry: PlanTable) => ({
-    place: tableKey(entry.table),
-    sql: `roots root JOIN ${sqlTable(entry.table)} t ON (${entry.belongs})`,
-  })
-  const others = plan.tables.filter((entry) => tableKey(entry.table) !== tableKey(plan.root))
-  return [{ place: tableKey(plan.root), sql: 'roots root WHERE root.lethe_present' }, ...others.map(own)]
-}
-
-/** `roots`: the root rows, and for keys whose row is gone a row that has nothing but its key. */
-function roots(plan: DeletionPlan): string {
-  return `roots AS MATERIALIZED (
-    SELECT given.ord::int AS lethe_ord, true AS lethe_present, root.* FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
-    UNION ALL
-    SELECT given.ord::int, false, gone.* FROM ${givenKeys(plan)} LEFT JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
-    CROSS JOIN LATERAL ${rootFromKey(plan)} AS gone WHERE ${rootIsMissing(plan)})`
-}
-
-/** By the key's place in `keys` (from 1): those that were pseudonymised and stay, with the end of their ground. */
+/** By the key's place in `keys` (from 1): those that were pseudonymised and that the map keeps, with the end of their ground. */
 async function keptRoots(
   db: Queryable,
   plan: DeletionPlan,
@@ -174,9 +108,11 @@ async function keptRoots(
   if (plan.keptCondition === null) return new Map()
   const rows = await db.query(
     z.object({ ord: z.number(), until: z.date().nullable() }),
-    `SELECT given.ord::int AS ord, k.until FROM ${givenKeys(plan)}
-     JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
-     JOIN lethe.kept_roots k ON k.root_key = ${rootKeyText(plan)} AND k.subject_kind = $${plan.key.length + 1}`,
+    // what named the end may have been pseudonymised since: then the end that was recorded is all there is
+    `SELECT given.ord::int AS ord, coalesce((${plan.keptUntil ?? 'NULL'})::timestamptz, k.until) AS until
+     FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
+     JOIN lethe.kept_roots k ON k.root_key = ${rootKeyText(plan)} AND k.subject_kind = $${plan.key.length + 1}
+     WHERE ${plan.keptCondition}`,
     [...keyArrays(plan, keys), plan.subject],
   )
   return new Map(rows.map((row) => [row.ord, row.until]))

@@ -596,11 +596,27 @@ describe('a root that must stay', () => {
     const run = await clinic.run()
     await runBatch(clinic.db, clinic.plan, run.batch(1n, [1]), hooks)
     await clinic.db.execute(`UPDATE invoices SET keep_until = now() - interval '1 day'`)
-    await clinic.db.execute(`UPDATE lethe.kept_roots SET until = now() - interval '1 day'`)
     const outcome = await runBatch(clinic.db, clinic.plan, run.batch(2n, [1]), hooks)
     expect(outcome).toMatchObject({ done: [1n], kept: [] })
     expect(await clinic.counts()).toMatchObject({ people: 0, invoices: 0 })
     expect(await clinic.count('lethe.kept_roots')).toBe(0)
+  })
+
+  test('loses each row when its own ground has ended, and stays for the sake of the others', async () => {
+    await clinic.addPeople([1])
+    await clinic.db.execute(
+      `INSERT INTO invoices (person_id, name, keep_until) SELECT 1, 'Ann', now() + n * interval '1 year' FROM generate_series(1, 2) n`,
+    )
+    const run = await clinic.run()
+    const first = await runBatch(clinic.db, clinic.plan, run.batch(1n, [1]), hooks)
+    expect(first.pseudonymised).toEqual({ 'public.people': 1, 'public.invoices': 2 })
+    await clinic.db.execute(`UPDATE invoices SET keep_until = now() - interval '1 day' WHERE id % 2 = 0`)
+    const second = await runBatch(clinic.db, clinic.plan, run.batch(2n, [1]), hooks)
+    // what was pseudonymised before is no news
+    expect(second).toMatchObject({ removed: { 'public.invoices': 1 }, pseudonymised: {}, kept: [{}] })
+    expect(await clinic.counts()).toMatchObject({ people: 1, invoices: 1 })
+    const third = await runBatch(clinic.db, clinic.plan, run.batch(3n, [1]), hooks)
+    expect(third).toMatchObject({ rows: 0, skipped: [{ ordinal: 1n, reason: 'kept' }] })
   })
 })
 
