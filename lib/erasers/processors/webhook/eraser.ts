@@ -1,6 +1,7 @@
 /** A team's own service that erases when it is told to by a signed POST. */
 import { newId } from '../../../clock/index.ts'
 import type { Eraser, ErasePage, Retained, SubjectRef, Verification } from '../../eraser.ts'
+import type { HttpAnswer } from '../http.ts'
 import { sentOf, signedPosts, type Sending, type SentSubject, type SignedOptions } from '../signed.ts'
 import {
   checkPlaces,
@@ -39,9 +40,9 @@ export function webhookEraser(options: WebhookEraserOptions): Eraser<WebhookPlan
   const post = signedPosts('The processor', options)
 
   /** Each call is a message of its own. */
-  async function tell(event: Event, data: object, signal: AbortSignal): Promise<unknown> {
+  async function tell(event: Event, data: object, signal: AbortSignal): Promise<HttpAnswer> {
     const message = { type: event, data: { protocol: PROTOCOL, ...data } }
-    return (await post(`msg_${newId()}`, event.replace('lethe.', ''), message, signal)).body
+    return post(`msg_${newId()}`, event.replace('lethe.', ''), message, signal)
   }
 
   return {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../../errors/index.ts'
+import type { HttpAnswer } from '../http.ts'
 import type { SentSubject } from '../signed.ts'
 
 export const PROTOCOL = 1
@@ -42,33 +43,63 @@ export const eraseAnswer = z.strictObject({
   more: z.boolean().default(false),
 })
 
+/** `left` has no default: an answer that doesn't say what is left of each subject doesn't say that nothing is. */
 export const verifyAnswer = z.strictObject({
-  subjects: z.array(z.strictObject({ left: counts.default({}), retained: retained.default([]) })),
+  subjects: z.array(z.strictObject({ left: counts, retained: retained.default([]) })),
 })
 
 export type KeptAnswer = z.infer<typeof retained>
 
+/** Members of all answers; any other name in one may be anything. */
+const members: ReadonlySet<PropertyKey> = new Set(
+  `protocol counts removed retained pending refused more subjects left place count ground until job
+   poll_after_seconds`.split(/\s+/),
+)
+
+/** Content types that are named where they are not JSON; another may be anything too. */
+const contentTypes = ['text/html', 'text/plain', 'text/xml', 'application/xml', 'application/json']
+
 /**
- * Throws E_STORE_REFUSED for an answer that isn't the protocol's: without the answer, which may hold anything, but with
- * the path of what is wrong where the schema knows it.
+ * Throws E_STORE_REFUSED for an answer that isn't the protocol's: without the answer, which may hold anything, but with the
+ * member that is wrong or missing, or that it was no JSON at all.
  */
-export function parseAnswer<T>(schema: z.ZodType<T>, body: unknown, store: string, event: Event): T {
-  const parsed = schema.safeParse(body)
+export function parseAnswer<T>(
+  schema: z.ZodType<T>,
+  answer: Pick<HttpAnswer, 'body' | 'text' | 'headers'>,
+  store: string,
+  event: Event,
+): T {
+  const parsed = schema.safeParse(answer.body)
   if (parsed.success) return parsed.data
-  const keys = new Set([
-    'counts',
-    'removed',
-    'retained',
-    'pending',
-    'refused',
-    'more',
-    'subjects',
-    'left',
-    'protocol',
-  ])
-  const [first] = parsed.error.issues[0]?.path ?? []
-  const where = typeof first === 'string' && keys.has(first) ? ` at ${first}` : ''
-  throw strangeAnswer(store, event, `is not the protocol's${where}`)
+  if (answer.body === null && answer.text.trim() !== 'null')
+    throw strangeAnswer(store, event, `is no JSON (${contentOf(answer)})`)
+  throw strangeAnswer(store, event, `is not the protocol's: ${whatIsWrong(parsed.error, answer.body)}`)
+}
+
+function contentOf({ text, headers }: Pick<HttpAnswer, 'text' | 'headers'>): string {
+  if (text.trim() === '') return 'its body is empty'
+  const given = headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (given === undefined) return 'it names no content type'
+  return contentTypes.includes(given) ? `content type ${given}` : 'of another content type'
+}
+
+function whatIsWrong(error: z.ZodError, body: unknown): string {
+  const [issue] = error.issues
+  const path = issue?.path ?? []
+  const name = path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${members.has(part) ? String(part) : '…'}`))
+    .join('')
+    .replace(/^\./, '')
+  if (issue?.code === 'unrecognized_keys') return `${name || 'it'} has a member that is not known`
+  if (name === '') return 'it is no object'
+  return valueAt(body, path) === undefined ? `${name} is missing` : `${name} is not as it should be`
+}
+
+function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) => (typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined),
+    body,
+  )
 }
 
 /** What it says is about places that the map declares, and quotes no value that was sent. */

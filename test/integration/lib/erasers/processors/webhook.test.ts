@@ -126,6 +126,40 @@ describe('a processor of our own', () => {
     await expect(eraser().verify([person], plan, never)).rejects.toMatchObject({ code: 'E_STORE_REFUSED' })
   })
 
+  const page = (type: string): Reply => ({
+    status: 200,
+    headers: { 'content-type': type },
+    body: `<p>${address}`,
+  })
+  const inexact: [string, Reply, string][] = [
+    ['says nothing of a subject', json(200, { subjects: [{}] }), 'subjects[0].left is missing'],
+    ['says nothing at all', json(200, {}), 'subjects is missing'],
+    ['says it in other words', json(200, { subjects: [{ gone: address }] }), 'subjects[0].left is missing'],
+    [
+      'counts in words',
+      json(200, { subjects: [{ left: { [address]: 'none' } }] }),
+      'subjects[0].left.… is not as it should be',
+    ],
+    [
+      'knows more',
+      json(200, { subjects: [{ left: {}, [address]: 1 }] }),
+      'subjects[0] has a member that is not known',
+    ],
+    ['is a list', json(200, [address]), 'it is no object'],
+    ['is a page', page('text/html; charset=utf-8'), 'is no JSON (content type text/html)'],
+    ['is something else', page(`x/${address}`), 'is no JSON (of another content type)'],
+    ['is nothing', { status: 200 }, 'is no JSON (its body is empty)'],
+  ]
+  test.each(inexact)('whose reading back %s has not said that anything is gone', async (_, reply, why) => {
+    processor.answer = () => reply
+    const error: unknown = await eraser()
+      .verify([person], plan, never)
+      .catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'E_STORE_REFUSED' })
+    expect(String(error)).toContain(why)
+    expect(`${String(error)} ${JSON.stringify(error)}`).not.toContain(address)
+  })
+
   test('that asks to come back later is left alone by all', async () => {
     processor.answer = () => ({ status: 429, headers: { 'retry-after': '120' } })
     const lethe = eraser()
