@@ -66,6 +66,10 @@ export async function forecast(db: Queryable, plan: DeletionPlan, keys: readonly
     fates.set(place, fate)
   }
   const root = tableKey(plan.root)
+  // rows that are kept with what they hang from have no end of their own
+  const last = fates.get(root)?.until ?? null
+  for (const fate of fates.values())
+    if (grounds.has(fate.place) && fate.kept + fate.pseudonymised > 0) fate.until ??= last
   return [...fates.values()].toSorted((a, b) => Number(b.place === root) - Number(a.place === root))
 }
 
