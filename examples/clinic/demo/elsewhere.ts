@@ -1,6 +1,7 @@
 /**
  * What the clinic has beside its database: files in a real S3 server, sessions in a real Redis, and three processors that
- * speak their vendors' wire formats on the loopback. Fills them with what belongs to a patient, and counts it again.
+ * speak their vendors' wire formats on the loopback. Fills them with what belongs to a patient, and counts it again; the
+ * rows of the database too.
  */
 import {
   CreateBucketCommand,
@@ -94,6 +95,7 @@ export async function openElsewhere(clinicUrl: string, s3: S3Server, redisUrl: s
       return {
         email,
         count: async () => ({
+          ...(await rowsOf(clinicUrl, patient, email)),
           'versions and delete markers in S3':
             (await versions('clinic-files', 'documents/', keys)) +
             (await versions('clinic-files', 'attachments/', keys)) +
@@ -112,6 +114,28 @@ export async function openElsewhere(clinicUrl: string, s3: S3Server, redisUrl: s
       files.destroy()
       await Promise.all([sendgrid.close(), stripe.close(), letters.close()])
     },
+  }
+}
+
+/** Whatever the map says: the patient's own row, and each row of any table that carries their number. */
+async function rowsOf(url: string, patient: number, email: string): Promise<Record<string, number>> {
+  const tables = await query<{ name: string; column: string }>(
+    url,
+    `SELECT c.oid::regclass::text AS name, quote_ident(a.attname) AS column FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+     WHERE c.relnamespace IN ('public'::regnamespace, 'billing'::regnamespace) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+       AND lower(replace(a.attname, '_', '')) IN ('patientid', 'patientref')`,
+  )
+  const counted = [...tables, { name: 'public.patients', column: 'id' }].map(
+    ({ name, column }) => `SELECT count(*) AS n FROM ${name} WHERE ${column} = ${patient}`,
+  )
+  const [rows] = await query<{ all: number; named: number }>(
+    url,
+    `SELECT (SELECT sum(n)::int FROM (${counted.join(' UNION ALL ')}) AS every) AS all,
+       (SELECT count(*)::int FROM public.patients WHERE email = '${email}') AS named`,
+  )
+  return {
+    'rows in PostgreSQL with their number': rows?.all ?? -1,
+    'rows there with their address': rows?.named ?? -1,
   }
 }
 

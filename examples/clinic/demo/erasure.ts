@@ -106,7 +106,8 @@ async function follow(
   title('Looked for without Lethe: of the patient who asked, and of another one')
   const [gone, kept] = [await patient.count(), await other.count()]
   for (const [place, count] of Object.entries(gone))
-    say(`  ${place.padEnd(36)} ${String(count).padStart(3)} ${String(kept[place]).padStart(3)}`)
+    say(`  ${place.padEnd(36)} ${String(count).padStart(4)} ${String(kept[place]).padStart(4)}`)
+  say('The rows that are left of the patient who asked are those that the receipt lists as kept.')
 }
 
 /** Of the request (r) or of one of its legs (l). */
