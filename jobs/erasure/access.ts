@@ -1,11 +1,10 @@
 /** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
 import { cutAccess, readAccess } from '../../lib/erasers/index.ts'
 import type { Queryable } from '../../lib/db/index.ts'
-import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
 import { errorFields } from '../../lib/log/index.ts'
 import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../lib/requests/index.ts'
-import { collect, lost, seal, together, type Opened } from './collect.ts'
+import { collect, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
 import type { Person, Place } from './place.ts'
 
@@ -20,76 +19,60 @@ const ITEMS = 10_000
  */
 export async function endAccess(house: House, opened: readonly Opened[]): Promise<boolean> {
   const { access } = house.subject
-  if (access.set.length > 0) await keepColumns(house, opened)
-  if (access.set.length + access.delete.length > 0) await cutRows(house, opened)
+  if (access.set.length + access.delete.length > 0) {
+    await keep(house, opened)
+    await cutRows(house, opened)
+  }
   return access.stores.length === 0 || (await endSessions(house, opened))
 }
 
-async function keepColumns(house: House, opened: readonly Opened[]): Promise<void> {
-  const open = opened.filter(({ secrets }) => secrets.access === undefined)
-  const saved = await readAccess(
-    house.target,
-    await house.plan([]),
-    house.subject.access,
-    open.map(({ secrets }) => secrets.key),
-  )
-  open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
-  await seal(house, house.context.control, open)
+/** A row that goes may be all that leads to a session elsewhere: it is sealed, and that committed, before anything goes. */
+async function keep(house: House, opened: readonly Opened[]): Promise<void> {
+  const { access } = house.subject
+  if (access.set.length > 0) {
+    const open = opened.filter(({ secrets }) => secrets.access === undefined)
+    const saved = await readAccess(
+      house.target,
+      await house.plan([]),
+      access,
+      open.map(({ secrets }) => secrets.key),
+    )
+    open.forEach(({ secrets }, place) => (secrets.access = saved[place] ?? []))
+  }
+  if (access.delete.length > 0) {
+    const collected = await collect(house, opened)
+    opened.forEach(({ secrets }, place) => {
+      secrets.ended = together(secrets.ended ?? {}, collected[place]?.identifiers ?? {})
+    })
+  }
+  await seal(house, opened)
 }
 
-/** A row of a session may be all that leads to it elsewhere: what it held is sealed before the transaction commits. */
 async function cutRows(house: House, opened: readonly Opened[]): Promise<void> {
-  const { context } = house
+  const { context, target, subject } = house
   const plan = await house.plan([])
   await context.control.transaction(async (own) => {
     // a cancel that came first keeps its access; one that comes later gives it back
     const ids = opened.map(({ request }) => request.id)
     const still = await lockRequests(own, ids, 'assessed')
-    await cutThere(
-      house,
+    const there = opened.filter(({ request }) => still.has(request.id))
+    const keys = there.map(({ secrets }) => secrets.key)
+    const gone = await target.transaction((tx) => cutAccess(tx, plan, subject.access, keys), {
+      lockTimeoutMs: LOCK_MS,
+    })
+    await record(
       own,
-      plan,
-      opened.filter(({ request }) => still.has(request.id)),
+      there.map(({ request }) => request),
+      subject.store,
+      gone,
     )
   })
-}
-
-async function cutThere(
-  house: House,
-  control: Queryable,
-  plan: DeletionPlan,
-  opened: readonly Opened[],
-): Promise<void> {
-  const { target, subject } = house
-  const keys = opened.map(({ secrets }) => secrets.key)
-  await target.transaction(
-    async (tx) => {
-      const ends = subject.access.delete.length > 0
-      const before = ends ? await collect(house, tx, opened) : []
-      const gone = await cutAccess(tx, plan, subject.access, keys)
-      if (!ends) return
-      await record(
-        control,
-        opened.map(({ request }) => request),
-        subject.store,
-        gone,
-      )
-      const after = await collect(house, tx, opened)
-      const changed = opened.filter(({ secrets }, place) => {
-        const gone = lost(before[place]?.identifiers ?? {}, after[place]?.identifiers ?? {})
-        secrets.ended = together(secrets.ended ?? {}, gone)
-        return Object.keys(gone).length > 0
-      })
-      await seal(house, control, changed)
-    },
-    { lockTimeoutMs: LOCK_MS },
-  )
 }
 
 /** Sessions in other stores. One that is away, or that one person's values don't fit, holds up nobody: its leg empties it later. */
 async function endSessions(house: House, opened: readonly Opened[]): Promise<boolean> {
   let ended = true
-  const collected = await collect(house, house.target, opened)
+  const collected = await collect(house, opened)
   const persons = opened.map(({ request, secrets }, place): Person => ({
     requestId: request.id,
     keys: collected[place]?.keys ?? [secrets.key],

@@ -21,7 +21,7 @@ import {
 } from '../../lib/requests/index.ts'
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
-import { collect, together } from './collect.ts'
+import { collect, withFormer } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
@@ -183,16 +183,16 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
   const free = await withoutHolds(house, due)
   if (free.length === 0) return []
   const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
-  const collected = await collect(house, house.target, opened)
+  const collected = await collect(house, opened)
   const present: string[] = []
-  opened.forEach(({ request, secrets }, place) => {
+  for (const [place, { request, secrets }] of opened.entries()) {
     const found = collected[place]
-    if (found === undefined) return
+    if (found === undefined) continue
     if (found.present) present.push(request.id)
+    secrets.identifiers = await withFormer(house, found, secrets)
     secrets.keys = found.keys.map((key) => [...key])
-    secrets.identifiers = together(found.identifiers, secrets.identifiers ?? {}, secrets.ended ?? {})
     secrets.contact = found.contact
-  })
+  }
   const planned: ErasureRequest[] = []
   for (const [variant, some] of Map.groupBy(opened, ({ request }) => variantOf(request))) {
     const deletion = await planOf(house, variant)

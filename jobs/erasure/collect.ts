@@ -1,6 +1,10 @@
 /** What leads to the persons of requests, read while the rows that hold it are there. */
-import type { Queryable } from '../../lib/db/index.ts'
-import { collectIdentifiers, type Collected, type Identifiers } from '../../lib/erasers/index.ts'
+import {
+  collectIdentifiers,
+  findByIdentifier,
+  type Collected,
+  type Identifiers,
+} from '../../lib/erasers/index.ts'
 import { sealSecrets, type ErasureRequest, type Secrets } from '../../lib/requests/index.ts'
 import type { House } from './house.ts'
 import { wantedOf } from './plans.ts'
@@ -10,24 +14,48 @@ export interface Opened {
   secrets: Secrets
 }
 
-/** One finding a request, in their order. `db`: the subject's own store, or a transaction there. */
+/** One finding a request, in their order. */
 export async function collect(
   house: House,
-  db: Queryable,
   opened: readonly Pick<Opened, 'secrets'>[],
 ): Promise<Collected[]> {
   return collectIdentifiers(
-    db,
+    house.target,
     await house.plan([]),
     opened.map(({ secrets }) => secrets.key),
     wantedOf(house.subject),
   )
 }
 
-/** `control`: whoever holds the requests' rows. */
-export async function seal(house: House, control: Queryable, opened: readonly Opened[]): Promise<void> {
+/**
+ * What leads to a person now, with what led there before: at the access cut, or before a hold or another map. A value that
+ * leads to somebody else by now is theirs.
+ */
+export async function withFormer(
+  house: House,
+  found: Collected,
+  { ended = {}, identifiers = {} }: Secrets,
+): Promise<Record<string, string[]>> {
+  const former = together(ended, identifiers)
+  const known = together(found.identifiers)
+  const own = new Set(found.keys.map((key) => key.join('\0')))
+  for (const [name, values] of Object.entries(former)) {
+    const declared = house.subject.identifiers[name]
+    for (const value of values) {
+      if (known[name]?.includes(value) === true) continue
+      const owners =
+        declared?.unique === true
+          ? await findByIdentifier(house.target, await house.plan([]), declared.sql, value)
+          : []
+      if (owners.every((key) => own.has(key.join('\0')))) known[name] = [...(known[name] ?? []), value]
+    }
+  }
+  return known
+}
+
+export async function seal(house: House, opened: readonly Opened[]): Promise<void> {
   await sealSecrets(
-    control,
+    house.context.control,
     house.context.vault,
     opened.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
     house.context.config.file.erasure.keep_identifiers,
@@ -39,15 +67,5 @@ export function together(...all: readonly Identifiers[]): Record<string, string[
   const names = [...new Set(all.flatMap((one) => Object.keys(one)))]
   return Object.fromEntries(
     names.map((name) => [name, [...new Set(all.flatMap((one) => one[name] ?? []))]] as const),
-  )
-}
-
-/** The values of `before` that `after` has no more. */
-export function lost(before: Identifiers, after: Identifiers): Record<string, string[]> {
-  return Object.fromEntries(
-    Object.entries(before).flatMap(([name, values]) => {
-      const gone = values.filter((value) => after[name]?.includes(value) !== true)
-      return gone.length === 0 ? [] : [[name, gone] as const]
-    }),
   )
 }

@@ -138,7 +138,12 @@ function living(model: Model): Person[] {
 // ---------------------------------------------------------------- reading reality back
 
 /** Compares the world with the model after work was done; `may` was asked before it, `certain`: nothing interfered. */
-async function settle(model: Model, may: ReadonlySet<number>, certain: boolean): Promise<void> {
+async function settle(
+  model: Model,
+  may: ReadonlySet<number>,
+  certain: boolean,
+  dueBefore = dueNow(model),
+): Promise<void> {
   const { present, begun } = await model.house.people()
   for (const person of living(model)) {
     if (!present.has(person.id)) {
@@ -149,15 +154,20 @@ async function settle(model: Model, may: ReadonlySet<number>, certain: boolean):
       expect(may, `person ${person.id} was begun, and was not allowed to go`).toContain(person.id)
     person.begun = begun.has(person.id)
   }
-  await settleRun(model, may, certain)
+  await settleRun(model, may, certain, dueBefore)
   await checkRows(model)
 }
 
-async function settleRun(model: Model, may: ReadonlySet<number>, certain: boolean): Promise<void> {
+async function settleRun(
+  model: Model,
+  may: ReadonlySet<number>,
+  certain: boolean,
+  dueBefore: ReadonlySet<number>,
+): Promise<void> {
   const { sweep } = model
   if (sweep === null) return
   const run = await model.house.run(sweep.run)
-  await settleProposal(model, sweep, run)
+  await settleProposal(model, sweep, run, dueBefore)
   sweep.paused = run.state === 'paused'
   sweep.cancelled ||= run.request === 'cancel'
   if (!finalStates.includes(run.state)) return
@@ -175,17 +185,28 @@ async function settleRun(model: Model, may: ReadonlySet<number>, certain: boolea
   await checkRecord(model)
 }
 
-/** The proposal must have found exactly whom the model finds. */
-async function settleProposal(model: Model, sweep: Sweep, run: Run): Promise<void> {
-  if (sweep.proposal !== null || run.counters['proposed'] === undefined) return
-  sweep.proposal = String(run.cursor['proposal'])
-  sweep.proposedOn = model.day
-  sweep.population = new Set(
+function dueNow(model: Model): Set<number> {
+  return new Set(
     living(model)
       .filter((one) => isDue(one, model.day - PERIOD) && !isHeld(model, one))
       .map((one) => one.id),
   )
-  expect((await getProposal(model.house.control, sweep.proposal)).population).toBe(sweep.population.size)
+}
+
+/** The proposal must have found exactly whom the model finds: now, or before what happened while it was made. */
+async function settleProposal(
+  model: Model,
+  sweep: Sweep,
+  run: Run,
+  dueBefore: ReadonlySet<number>,
+): Promise<void> {
+  if (sweep.proposal !== null || run.counters['proposed'] === undefined) return
+  sweep.proposal = String(run.cursor['proposal'])
+  sweep.proposedOn = model.day
+  const { population } = await getProposal(model.house.control, sweep.proposal)
+  const due = dueNow(model)
+  sweep.population = new Set(population === due.size ? due : dueBefore)
+  expect(population).toBe(sweep.population.size)
 }
 
 /** Children go with their root and not before it; what is gone is what the batches counted. */
@@ -388,6 +409,7 @@ export async function beside(
   id: number,
 ): Promise<void> {
   const may = mayGo(model)
+  const dueBefore = dueNow(model)
   const wasBegun = personOf(model, id).begun
   let saved = false
   const act = async () => {
@@ -401,5 +423,5 @@ export async function beside(
   // of one that goes in pieces the decision is final at the first piece; a hold says so, a plain update can't know
   const final = wasBegun || begun.has(id) || (what === 'restore' && HEAVY.has(id))
   if (saved && !final) expect(present, `person ${id} was saved in time and went`).toContain(id)
-  await settle(model, may, false)
+  await settle(model, may, false, dueBefore)
 }

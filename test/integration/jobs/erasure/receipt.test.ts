@@ -115,8 +115,8 @@ async function receiptFor(value: string, ground: string | null): Promise<Receipt
 }
 
 test('is issued whatever the map and the asker wrote, and names nobody', async () => {
-  await house.app.execute(`INSERT INTO people (id, email) VALUES (2, 'p2@example.org')`)
-  const receipt = await receiptFor('p2@example.org', 'a letter\nof p2@example.org')
+  await house.app.execute(`INSERT INTO people (id, email) VALUES (9, 'p9@example.org')`)
+  const receipt = await receiptFor('p9@example.org', 'a letter\nof p9@example.org')
   expect(receipt.ground).toBe('a letter of [address]')
   expect(receipt.legs.find(({ store }) => store === 'letters')).toMatchObject({
     location: 'Leeds, ask [address]',
