@@ -89,6 +89,26 @@ test('are ended at the cut, although the rows that lead there go first', async (
   expect(await redis.keys('*')).toEqual(['session:10'])
 })
 
+test('are found although the worker dies once the rows are gone and before that is recorded', async () => {
+  await house.control.execute(
+    `CREATE FUNCTION lethe_control.die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'here'; END $$`,
+  )
+  await house.control.execute(
+    `CREATE TRIGGER die BEFORE UPDATE OF access_ended ON lethe_control.erasure_requests FOR EACH ROW
+     WHEN (NEW.access_ended ? 'app') EXECUTE FUNCTION lethe_control.die()`,
+  )
+  const { id } = await ask('article-17')
+  await house.work()
+  await house.control.execute('DROP FUNCTION lethe_control.die() CASCADE')
+  expect(await house.ids('messages')).toEqual([10])
+  expect(await redis.keys('*')).toContain('session:20')
+  await house.control.execute('UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()')
+  await ensureCascade(house.context, 'person')
+  await house.work()
+  expect(await getRequest(house.control, id)).toMatchObject({ state: 'completed' })
+  expect(await redis.keys('*')).toEqual(['session:10'])
+})
+
 test('wait for no store that is away: they are found again when their leg has its turn', async () => {
   await server.kill()
   const { id } = await ask('article-17')
