@@ -167,7 +167,7 @@ function processor(_request: IncomingMessage, body: string): Reply {
     return {
       call: 'verify',
       body: JSON.stringify({
-        subjects: each.map((ids) => (of(ids) === 0 ? {} : { left: { letters: of(ids) } })),
+        subjects: each.map((ids) => ({ left: of(ids) === 0 ? {} : { letters: of(ids) } })),
       }),
     }
   const removed = of(each.flat())
