@@ -22,7 +22,7 @@ import {
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, withFormer } from './collect.ts'
-import { classesIn, goingOf, ids, isOfOne, mover, variantOf } from './going.ts'
+import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
 import { enter } from './ledger.ts'
@@ -40,7 +40,7 @@ export async function advance(house: House): Promise<number> {
     house.signal.throwIfAborted()
     house.seenFree.clear()
     const due = await dueRequests(house.context.control, house.kind, states, BULK)
-    const standing = Map.groupBy(due, ({ state }) => state)
+    const standing = Map.groupBy(await readable(house, due), ({ state }) => state)
     let done = 0
     for (const [state, act] of order) {
       const some = standing.get(state) ?? []

@@ -32,6 +32,7 @@ import { CASCADE } from '../standstill.ts'
 import { advance } from './advance.ts'
 import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
+import { readable } from './going.ts'
 import { withoutHolds } from './held.ts'
 import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
@@ -71,7 +72,10 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const house = await openHouse(context, run, kind, signal)
   try {
     const moved = await advance(house)
-    const persons = await personsOf(house, await dueRequests(control, kind, working, BULK))
+    const persons = await personsOf(
+      house,
+      await readable(house, await dueRequests(control, kind, working, BULK)),
+    )
     const legs = await workLegs(house, persons)
     const ended = await settle(house, await dueRequests(control, kind, working, BULK))
     await deliverAnswers(context, kind, signal)

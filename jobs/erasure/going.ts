@@ -1,7 +1,7 @@
 /** Who goes: from which places, under which plan, and by which keys. */
 import type { RootKey } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/errors/index.ts'
-import { openSecrets, type ErasureRequest } from '../../lib/requests/index.ts'
+import { moveRequests, openSecrets, postpone, type ErasureRequest } from '../../lib/requests/index.ts'
 import { erasesAt, type House } from './house.ts'
 import type { Going } from './ledger.ts'
 
@@ -38,6 +38,25 @@ export function mover(house: House) {
 
 export function ids(requests: readonly ErasureRequest[]): string[] {
   return requests.map(({ id }) => id)
+}
+
+/**
+ * Those whose secrets this worker's keystore opens. One that was sealed with another keystore's key, such as by a command with
+ * the wrong file, comes before a person and holds up nobody else.
+ */
+export async function readable(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
+  const { control, vault } = house.context
+  const opens = ({ sealedKeyId: key }: ErasureRequest) => key === null || vault.knows(key)
+  const strange = requests.filter((request) => !opens(request))
+  if (strange.length === 0) return [...requests]
+  for (const [key, some] of Map.groupBy(strange, ({ sealedKeyId }) => sealedKeyId ?? '')) {
+    const waitingFor = `unknown-key:${key}`
+    await moveRequests(control, 'attend', ids(some), mover(house), { next: `'infinity'`, waitingFor })
+    // one on hold stays so
+    const held = some.filter(({ state }) => state === 'on-hold')
+    await postpone(control, ids(held), house.claim, `'infinity'`, waitingFor)
+  }
+  return requests.filter((request) => !strange.includes(request))
 }
 
 /** A row was locked or refused; what is wrong with the statement, the rights or the server is so for all. */

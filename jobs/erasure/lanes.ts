@@ -133,7 +133,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
       if (page.more && page.pending.length === 0 && done === 0)
-        return own({ state: 'pending', after: BACKOFF_SECONDS.first })
+        return own({ state: 'pending', after: BACKOFF_SECONDS.first, fresh: true })
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)
       return own({

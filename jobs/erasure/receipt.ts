@@ -85,6 +85,7 @@ function receiptFor(
   const ended = Object.entries(request.accessEnded)
   const found =
     ended.length > 0 ||
+    told.some((leg) => leg.atLeast) ||
     told.some((leg) => [leg.counts, leg.pseudonymised, leg.detached].some((one) => total(one) > 0))
   const outcome = failed
     ? 'completed-with-left'
@@ -163,6 +164,7 @@ function receiptLeg(
     pseudonymised: state === 'not-needed' ? {} : inLines(leg.pseudonymised),
     detached: state === 'not-needed' ? {} : inLines(leg.detached),
     sharedWith: leg.shared,
+    atLeast: leg.interrupted && state !== 'not-needed',
     retained: leg.retained
       .filter(({ count }) => count > 0)
       .map((kept) => ({ ...kept, place: toLine(kept.place), ground: toLine(kept.ground) })),

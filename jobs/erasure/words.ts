@@ -57,7 +57,7 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
       return waitingFor === 'assessment' ? assessment(id, around.classes) : goesOn
     case 'assessed':
       return waitingFor === 'access'
-        ? `A store whose sessions have to end did not answer; it is asked again every minute (lethe doctor).${also}`
+        ? `Access could not be cut yet: a store whose sessions have to end did not answer or refused, or another session has locked the row (the worker's log names it). It is tried again every minute.${also}`
         : goesOn
     case 'access-cut':
     case 'planned':
@@ -147,6 +147,8 @@ function attention({ id, subjectKind, waitingFor }: ErasureRequest, legs: readon
   }
   if (waitingFor === 'map-findings')
     return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then: ${retry}`
+  if (waitingFor?.startsWith('unknown-key:') === true)
+    return `It was written down with a keystore that the workers don't have (its key is ${waitingFor.slice(12)}). Put that key's keystore where the workers look (LETHE_KEYSTORE) and start them again, then: ${retry}\nOr take it back with that keystore (LETHE_KEYSTORE=FILE lethe erasure cancel ${id} ${WHY}) and ask again with the workers' own.`
   if (waitingFor?.startsWith('minimum:') === true)
     return `The law keeps rows in ${waitingFor.slice(8)}, and with them the whole person. Refuse it with that ground: lethe erasure refuse ${id} --ground "GROUND" ${WHY}\nOr wait until its time is over, then: ${retry}`
   const stuck = legs.filter(
@@ -174,14 +176,15 @@ export function wordsOf(leg: Leg, now: Date): string[] {
   return [
     [standing(leg), caught(leg), after(leg, now)].filter((part) => part !== '').join('; '),
     ...kept,
-    ...stayed(leg.pseudonymised, 'no longer naming the person'),
-    ...stayed(leg.detached, 'with the link to the person cut'),
+    ...stayed(leg, leg.pseudonymised, 'no longer naming the person'),
+    ...stayed(leg, leg.detached, 'with the link to the person cut'),
   ]
 }
 
 /** Rows that stay are not among those that were removed. */
-function stayed(counts: Leg['pseudonymised'], how: string): string[] {
-  return Object.entries(counts).map(([place, count]) => `${number(count)} in ${place} kept, ${how}`)
+function stayed({ shared }: Leg, counts: Leg['pseudonymised'], how: string): string[] {
+  const whose = shared > 1 ? ` (of ${shared} persons together)` : ''
+  return Object.entries(counts).map(([place, count]) => `${number(count)} in ${place} kept, ${how}${whose}`)
 }
 
 function standing(leg: Leg): string {

@@ -15,6 +15,7 @@ import {
   places,
   states,
   withoutInstant,
+  type Counted,
 } from './words.ts'
 
 /** Plain text of lines, without a colour or an escape of its own or of what the receipt holds. */
@@ -111,7 +112,7 @@ function kept({ store, retained }: ReceiptLeg): string[] {
   )
 }
 
-function items(from: Pick<ReceiptLeg, 'store' | 'sharedWith'>, counts: ReceiptLeg['counts']): string[] {
+function items(from: Pick<ReceiptLeg, 'store'> & Counted, counts: ReceiptLeg['counts']): string[] {
   return places(counts).map(([place, count]) => `${from.store}, ${place}: ${itemsWord(from, count)}`)
 }
 

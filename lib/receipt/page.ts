@@ -20,6 +20,7 @@ import {
   places,
   states,
   withoutInstant,
+  type Counted,
 } from './words.ts'
 
 /** A whole HTML document; whatever the receipt holds stands in it as text. */
@@ -213,7 +214,7 @@ function ended({ accessEnded: all }: Receipt): Html {
   return rows.length === 0 ? html`` : itemSection('access', accessEnded, rows)
 }
 
-function itemRows(from: Pick<ReceiptLeg, 'store' | 'sharedWith'>, counts: ReceiptLeg['counts']): Html[] {
+function itemRows(from: Pick<ReceiptLeg, 'store'> & Counted, counts: ReceiptLeg['counts']): Html[] {
   return places(counts).map(
     ([place, count]) =>
       html`<tr>

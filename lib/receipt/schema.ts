@@ -37,6 +37,8 @@ const leg = z.strictObject({
   detached: counts,
   /** Subjects of the call that these three are of; 1: this one alone. */
   sharedWith: z.int().positive(),
+  /** A call ended without an answer, and what it removed is not counted: there were at least so many. */
+  atLeast: z.boolean(),
   retained: z.array(retained),
   /** Still there and should not be. */
   left: counts,

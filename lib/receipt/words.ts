@@ -80,9 +80,12 @@ export const accessEnded = {
   intro: 'Sessions and tokens that went before the erasure began.',
 } as const
 
+/** Whose items were counted, and whether all of them were. */
+export type Counted = Pick<ReceiptLeg, 'sharedWith'> & Partial<Pick<ReceiptLeg, 'atLeast'>>
+
 /** `4 items`, or whose they were where a call was for several. */
-export function itemsWord({ sharedWith }: Pick<ReceiptLeg, 'sharedWith'>, count: number): string {
-  const items = `${count.toLocaleString('en-GB')} ${count === 1 ? 'item' : 'items'}`
+export function itemsWord({ sharedWith, atLeast = false }: Counted, count: number): string {
+  const items = `${atLeast ? 'at least ' : ''}${count.toLocaleString('en-GB')} ${count === 1 ? 'item' : 'items'}`
   return sharedWith === 1 ? items : `${items} of ${sharedWith.toLocaleString('en-GB')} subjects together`
 }
 

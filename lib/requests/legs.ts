@@ -30,6 +30,7 @@ export const legRow = z
     pseudonymised: counts,
     detached: counts,
     shared: z.number(),
+    interrupted: z.boolean(),
     remains: counts,
     retained,
     requested_at: z.date().nullable(),
@@ -54,6 +55,7 @@ export const legRow = z
     pseudonymised: row.pseudonymised,
     detached: row.detached,
     shared: row.shared,
+    interrupted: row.interrupted,
     remains: row.remains,
     retained: row.retained,
     requestedAt: row.requested_at,
@@ -63,7 +65,7 @@ export const legRow = z
 export type Leg = z.infer<typeof legRow>
 
 const columns = `l.request_id, l.store, l.kind, l.after, l.channel, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
-  l.job, l.error_code, l.error_message, l.messages, l.counts, l.pseudonymised, l.detached, l.shared, l.remains, l.retained, l.requested_at, l.accepted_at,
+  l.job, l.error_code, l.error_message, l.messages, l.counts, l.pseudonymised, l.detached, l.shared, l.interrupted, l.remains, l.retained, l.requested_at, l.accepted_at,
   l.verified_at`
 
 export interface NewLeg {
@@ -221,6 +223,7 @@ export async function recordLegs(
          pseudonymised = ${added('pseudonymised')},
          detached = ${added('detached')},
          shared = greatest(l.shared, g.shared),
+         interrupted = l.interrupted OR (g.counts IS NOT NULL AND l.attempt > 1),
          remains = coalesce(g.remains, l.remains),
          retained = coalesce(g.retained, l.retained),
          reopened = l.reopened + g.lied::int,

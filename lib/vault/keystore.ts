@@ -58,6 +58,12 @@ class Keystore implements Vault {
     return this.#file.keys.map((key) => key.id)
   }
 
+  knows(keyId: string): boolean {
+    // Another process may have rotated since this one read the file.
+    if (!this.keyIds.includes(keyId)) this.#file = readFile(this.#path)
+    return this.keyIds.includes(keyId)
+  }
+
   subjectHash(database: string, kind: string, key: readonly string[], keyId = this.currentKeyId): Buffer {
     return hmac(this.#key(keyId, 'subject-hash'), JSON.stringify([database, kind, key]))
   }
@@ -95,8 +101,7 @@ class Keystore implements Vault {
   }
 
   #secret(id: string): Buffer {
-    // Another process may have rotated since this one read the file.
-    if (!this.keyIds.includes(id)) this.#file = readFile(this.#path)
+    this.knows(id)
     const key = this.#file.keys.find((entry) => entry.id === id)
     if (key !== undefined) return Buffer.from(key.secret, 'base64')
     throw new LetheError('E_KEYSTORE_KEY_UNKNOWN', {

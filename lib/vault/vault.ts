@@ -13,6 +13,8 @@ export interface Vault {
   readonly currentKeyId: string
   /** Every key that is still kept, oldest first: a replay hashes with each key that made an entry. */
   readonly keyIds: readonly string[]
+  /** Whether this key is kept, also where another process has made it since. */
+  knows(keyId: string): boolean
   /**
    * HMAC-SHA-256 over the canonical JSON `[database, kind, [...key]]`. The same subject gives the same hash for as long
    * as the key is kept. `database` is the store's name in the map. Throws E_KEYSTORE_KEY_UNKNOWN.

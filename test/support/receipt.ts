@@ -21,6 +21,7 @@ export function sampleLeg(change: Partial<ReceiptLeg> = {}): ReceiptLeg {
     pseudonymised: {},
     detached: {},
     sharedWith: 1,
+    atLeast: false,
     retained: [],
     left: {},
     acceptedBy: null,

@@ -97,6 +97,8 @@ CREATE TABLE lethe_control.erasure_legs (
   detached jsonb NOT NULL DEFAULT '{}',
   -- subjects of the calls that the counts are of
   shared integer NOT NULL DEFAULT 1,
+  -- a call ended without an answer: what it removed is not among the counts
+  interrupted boolean NOT NULL DEFAULT false,
   remains jsonb NOT NULL DEFAULT '{}',
   retained jsonb NOT NULL DEFAULT '[]',
   requested_at timestamptz,

@@ -255,6 +255,20 @@ describe('a processor that lies', () => {
   })
 })
 
+test('what a call removed whose answer was lost is counted as at least', async () => {
+  house.letters.answer = ({ type }) => (type === 'lethe.erase' ? null : undefined)
+  const [{ id }, other] = [await house.ask(1), await house.ask(2)]
+  await house.work()
+  house.letters.answer = undefined
+  await house.later()
+  expect(await house.request(id)).toMatchObject({ state: 'completed-with-retained' })
+  expect(await house.legs(id)).toMatchObject({
+    letters: { state: 'verified', counts: {}, interrupted: true },
+    parcels: { interrupted: false },
+  })
+  expect(await readReceipt(house.context, other.id)).toContain('"atLeast":true')
+})
+
 test('a row that another session has locked at the access cut holds up nobody else', async () => {
   const { id } = await house.ask(1)
   const others = [await house.ask(2), await house.ask(10)]
