@@ -58,6 +58,8 @@ export interface PlanTable {
   ground: string | null
   /** SQL condition: row `t` of this table stays although its root goes; null: none does. The statements carry the same. */
   stays: string | null
+  /** SQL condition: row `t` is let go of and not removed, since another of its owners stays; null: no row has several. */
+  released: string | null
   /** SQL scalar over row `t`: when the ground that retains it ends; null: no end of its own is known. */
   until: string | null
   /** Rows that stay are pseudonymised. */

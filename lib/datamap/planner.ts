@@ -238,6 +238,7 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
     ].join('; '),
     ground: mapped.entry.action === 'retain' ? (mapped.entry.retain?.ground ?? null) : null,
     stays: mapped.entry.action === 'ignore' ? 'true' : kept.stays(mapped.key),
+    released: released(target, rows, mapped.key),
     until: ownEnd(mapped.entry),
     pseudonymised: mapped.entry.action !== 'ignore' && mapped.entry.pseudonymise !== undefined,
     belongs: rows.belongs(mapped.key, 't', { by: 'row' }),
@@ -256,6 +257,7 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
         action: 'detach',
         ground: null,
         stays: 'true',
+        released: null,
         until: null,
         pseudonymised: false,
         why: links.map((link) => `${link.kind} through ${columnsOf(key, link.columns)}`).join('; '),
@@ -265,6 +267,16 @@ function planTables(target: Target, rows: Membership, kept: Retention): PlanTabl
     ]
   })
   return [...reached, ...detached]
+}
+
+function released(target: Target, rows: Membership, table: TableKey): string | null {
+  const links = target.reached.get(table)?.links ?? []
+  if (!links.some(({ kind }) => kind === 'shared')) return null
+  const goes = links.map((link) => {
+    const reached = rows.joined(link, 't', { by: 'row' })
+    return link.kind === 'shared' ? `${reached} AND ${rows.soleOwner(link, 't', { by: 'row' })}` : reached
+  })
+  return `(${anyOf(goes)}) IS NOT TRUE`
 }
 
 function ownEnd({ action, retain }: TableEntry): string | null {

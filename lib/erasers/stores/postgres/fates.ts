@@ -42,7 +42,7 @@ export async function forecast(db: Queryable, plan: DeletionPlan, keys: readonly
   const rows = await countFates(db, plan, keys)
   const grounds = groundsOf(plan)
   const fates = new Map<string, Fate>()
-  for (const { place, ord, goes, stays, until } of rows) {
+  for (const { place, ord, goes, stays, released, until } of rows) {
     const entry = plan.tables.find(({ table }) => tableKey(table) === place)
     const isRoot = place === tableKey(plan.root)
     const fate = fates.get(place) ?? {
@@ -54,7 +54,8 @@ export async function forecast(db: Queryable, plan: DeletionPlan, keys: readonly
       ground: null,
       until: null,
     }
-    fate.removed += goes
+    fate.removed += goes - released
+    fate.detached += released
     if (stays > 0) {
       if (isRoot || entry?.pseudonymised === true) fate.pseudonymised += stays
       else if (entry?.action === 'detach') fate.detached += stays
@@ -99,6 +100,8 @@ const counted = z.object({
   ord: z.number(),
   goes: z.coerce.number(),
   stays: z.coerce.number(),
+  /** Of those that go: let go of, since another owner stays. */
+  released: z.coerce.number(),
   until: z.date().nullable(),
 })
 
@@ -112,19 +115,20 @@ export function countFates(
     counted,
     plannedOnce(
       keys,
-      `WITH ${roots(plan)} SELECT place, ord, n - stays AS goes, stays, CASE WHEN until > now() AND until < 'infinity' THEN until END AS until
+      `WITH ${roots(plan)} SELECT place, ord, n - stays AS goes, stays, released, CASE WHEN until > now() AND until < 'infinity' THEN until END AS until
        FROM (${members(plan).map(fateSql).join(' UNION ALL ')}) AS counted ORDER BY place`,
     ),
     keyArrays(plan, keys),
   )
 }
 
-function fateSql({ place, stays, until, sql }: Member): string {
+function fateSql({ place, stays, released, until, sql }: Member): string {
   const end =
     until === null || stays === 'false'
       ? 'NULL::timestamptz'
       : `max(coalesce((${until})::timestamptz, 'infinity')) FILTER (WHERE ${stays})`
   return `SELECT ${sqlLiteral(place)} AS place, root.lethe_ord AS ord, count(*) AS n, count(*) FILTER (WHERE ${stays}) AS stays,
+    count(*) FILTER (WHERE (${released}) AND NOT coalesce(${stays}, false)) AS released,
     ${end} AS until FROM ${sql} GROUP BY root.lethe_ord`
 }
 
@@ -132,6 +136,7 @@ interface Member {
   place: string
   /** Over its row: SQL condition, and scalar. */
   stays: string
+  released: string
   until: string | null
   sql: string
 }
@@ -141,6 +146,7 @@ export function members(plan: DeletionPlan): Member[] {
   const own = (entry: PlanTable) => ({
     place: tableKey(entry.table),
     stays: entry.stays ?? 'false',
+    released: entry.released ?? 'false',
     until: entry.until,
     sql: `roots root JOIN ${sqlTable(entry.table)} t ON (${entry.belongs})`,
   })
@@ -148,6 +154,7 @@ export function members(plan: DeletionPlan): Member[] {
   const root = {
     place: tableKey(plan.root),
     stays: plan.keptCondition ?? 'false',
+    released: 'false',
     until: plan.keptUntil,
     sql: 'roots root WHERE root.lethe_present',
   }
