@@ -193,7 +193,7 @@ function standing(leg: Leg): string {
       return 'nothing of this person leads here'
     case 'pending':
       if (leg.errorCode !== null) return `not begun: ${failure(leg)}`
-      return leg.attempt === 0 ? 'not begun' : 'begun, not finished'
+      return leg.requestedAt === null ? 'not begun' : 'begun, not finished'
     case 'waiting':
       return 'asked; the other side works on it'
     case 'accepted':

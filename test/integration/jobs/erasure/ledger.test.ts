@@ -143,7 +143,7 @@ describe('the ledger', () => {
     await lockedMeanwhile(house.app, 'SELECT FROM visits WHERE person_id = 1 FOR UPDATE', () => house.work())
     expect(await house.request(begun.id)).toMatchObject({ state: 'erasing' })
     expect(await house.legs(begun.id)).toMatchObject({
-      app: { state: 'pending', attempt: 1 },
+      app: { state: 'pending' },
       letters: { state: 'failed' },
     })
     proxy.cut()
