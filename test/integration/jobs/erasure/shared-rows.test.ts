@@ -13,19 +13,16 @@ beforeAll(async () => {
   await house.app.execute('CREATE INDEX ON pairs (a)')
   await house.app.execute('CREATE INDEX ON pairs (b)')
   const { app = {} } = house.context.config.file.tables
-  const shared = (column: string) => ({
-    kind: 'shared',
-    to: 'public.people',
-    columns: [column],
-    then: 'null',
-  })
   await house.configure({
     tables: {
       app: {
         ...app,
         'public.pairs': {
           columns: { none: ['id', 'a', 'b'] },
-          edges: [shared('a'), shared('b')],
+          edges: [
+            { kind: 'shared', to: 'public.people', columns: ['a'], then: 'null' },
+            { kind: 'shared', to: 'public.people', columns: ['b'], then: 'null' },
+          ],
           action: 'delete',
         },
       },
