@@ -1,7 +1,20 @@
 /** The layout's rules that the linter can't say: each reads the source as it stands. */
-import { readFileSync, readdirSync, existsSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { packages, roomOf, rooms, topFolders } from '../support/rooms.ts'
 
 const root = new URL('../..', import.meta.url).pathname
 const sources = ['workers', 'jobs', 'lib'].flatMap((folder) =>
@@ -35,11 +48,34 @@ describe('the house', () => {
   })
 
   it('a folder of lib is entered through its index.ts only', () => {
-    const inside = (path: string) => path.split('/').slice(0, 2).join('/')
-    const crossing = imports.filter(({ from, to }) => to.startsWith('lib/') && inside(from) !== inside(to))
-    expect(
-      crossing.filter(({ to }) => to.split('/').length !== 3 || !to.endsWith('/index.ts')).map(show),
-    ).toEqual([])
+    const crossing = imports.filter(({ from, to }) => to.startsWith('lib/') && roomOf(from) !== roomOf(to))
+    expect(crossing.filter(({ to }) => to !== `${roomOf(to)}/index.ts`).map(show)).toEqual([])
+  })
+
+  it('a room imports exactly the rooms that the table names', () => {
+    const found = Object.fromEntries(Object.keys(rooms).map((room) => [room, new Set<string>()]))
+    for (const { from, to } of imports) {
+      const [own, other] = [nameOf(from), nameOf(to)]
+      if (own !== undefined && other !== undefined && own !== other) found[own]?.add(other)
+    }
+    const sorted = Object.fromEntries(Object.entries(found).map(([room, names]) => [room, [...names].sort()]))
+    expect(sorted).toEqual(rooms)
+  })
+
+  it('each folder of lib belongs to a room', () => {
+    expect(sources.filter((file) => file.startsWith('lib/') && roomOf(file) === undefined)).toEqual([])
+  })
+
+  it('no room reaches itself through other rooms', () => {
+    const reachable = (from: string, seen = new Set<string>()): Set<string> => {
+      for (const next of rooms[from] ?? [])
+        if (!seen.has(next)) {
+          seen.add(next)
+          reachable(next, seen)
+        }
+      return seen
+    }
+    expect(Object.keys(rooms).filter((room) => reachable(room).has(room))).toEqual([])
   })
 
   it('a job knows no other job, and jobs know no transport and no HTTP', () => {
@@ -56,26 +92,59 @@ describe('the house', () => {
     ).toEqual([])
   })
 
-  it.each([
-    [/^bullmq$/, /^lib\/queue\//],
-    [/^ioredis$/, /^lib\/(queue|erasers\/stores\/redis)\//],
-    [/^node-cron$/, /^workers\/dispatcher\.ts$/],
-    [/^croner$/, /^lib\/schedule\//],
-    [/^prom-client$/, /^lib\/metrics\//],
-    [/^nodemailer$/, /^lib\/notify\//],
-    [/^jose$/, /^lib\/identity\//],
-    [/^commander$/, /^workers\/cli/],
-    [/^@aws-sdk\/client-kms$/, /^lib\/erasers\/stores\/keys\//],
-    [/^@supabase\//, /^lib\/erasers\/processors\/supabase\//],
-    [/^@sendgrid\//, /^lib\/erasers\/processors\/sendgrid\//],
-    [/^stripe$/, /^lib\/erasers\/processors\/stripe\//],
-    [/^@aws-sdk\//, /^lib\/(bucket|erasers|vault|snapshots)\//],
-    [/^@aws-sdk\/client-dynamodb$/, /^lib\/erasers\/stores\/dynamodb\//],
-    [/^@aws-sdk\/client-s3$/, /^lib\/(bucket|snapshots|erasers\/stores\/s3)\//],
-    [/^@aws-sdk\/client-cloudfront$/, /^lib\/erasers\/processors\/cloudfront\//],
-    [/^cloudflare(\/|$)/, /^lib\/erasers\/processors\/cloudflare\//],
-  ])('%s is imported only in %s', (what, where) => {
-    expect(imports.filter(({ from, to }) => what.test(to) && !where.test(from)).map(show)).toEqual([])
+  it.each(Object.entries(packages))('%s is imported only in %s', (name, places) => {
+    const importers = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`))
+    const inside = (file: string, place: string) => file === place || file.startsWith(`${place}/`)
+    expect(importers.filter(({ from }) => !places.some((place) => inside(from, place))).map(show)).toEqual([])
+    expect(places.filter((place) => !importers.some(({ from }) => inside(from, place)))).toEqual([])
+  })
+
+  it('the linter refuses what the table does not allow', () => {
+    const house = mkdtempSync(join(tmpdir(), 'lethe-house-'))
+    try {
+      for (const path of ['oxlint.config.ts', 'test/support/rooms.ts'])
+        cpSync(join(root, path), join(house, path), { recursive: true })
+      symlinkSync(join(root, 'node_modules'), join(house, 'node_modules'))
+      mkdirSync(join(house, 'workers'))
+      const write = (path: string, specifiers: readonly string[]) => {
+        mkdirSync(dirname(join(house, path)), { recursive: true })
+        const lines = specifiers.map((name, index) => `export { a as a${index} } from '${name}'\n`)
+        writeFileSync(join(house, path), lines.join(''))
+      }
+      write('lib/db/allowed.ts', ['../errors/index.ts', './other.ts', 'pg'])
+      write('lib/db/deep/allowed.ts', ['../../errors/index.ts', '../other.ts', './other.ts'])
+      write('jobs/erasure/allowed.ts', ['../../lib/db/index.ts', '../context.ts', './other.ts'])
+      write('lib/db/refused.ts', [
+        '../ledger/index.ts',
+        '../errors/error.ts',
+        '../../jobs/context.ts',
+        'bullmq',
+      ])
+      write('lib/db/deep/refused.ts', ['../../ledger/index.ts', '../../errors/error.ts', '@supabase/auth-js'])
+      write('jobs/erasure/refused.ts', [
+        '../retention/index.ts',
+        '../../lib/db/open.ts',
+        '../../workers/main.ts',
+      ])
+      const { stdout } = spawnSync('oxlint', ['--format', 'unix', '.'], { cwd: house, encoding: 'utf8' })
+      const found = stdout
+        .split('\n')
+        .flatMap((line) => /^(\S+?):(\d+):.*no-restricted-imports/.exec(line)?.slice(1, 3).join(':') ?? [])
+      expect(found.toSorted()).toEqual([
+        'jobs/erasure/refused.ts:1',
+        'jobs/erasure/refused.ts:2',
+        'jobs/erasure/refused.ts:3',
+        'lib/db/deep/refused.ts:1',
+        'lib/db/deep/refused.ts:2',
+        'lib/db/deep/refused.ts:3',
+        'lib/db/refused.ts:1',
+        'lib/db/refused.ts:2',
+        'lib/db/refused.ts:3',
+        'lib/db/refused.ts:4',
+      ])
+    } finally {
+      rmSync(house, { recursive: true })
+    }
   })
 
   it('time and randomness come from lib/clock', () => {
@@ -110,16 +179,20 @@ describe('the house', () => {
   })
 
   it('the top level holds what was agreed and nothing else', () => {
-    const agreed = ['workers', 'jobs', 'lib', 'runbooks', 'test', 'examples']
     const usual =
-      /^(package(-lock)?\.json|tsconfig(\.build)?\.json|Dockerfile|docker-compose\.yml|vitest\.config\.ts|README\.md|CHANGELOG\.md|SECURITY\.md|CONTRIBUTING\.md|LICENSE|\..+)$/
+      /^(package(-lock)?\.json|tsconfig(\.build)?\.json|Dockerfile|docker-compose\.yml|(vitest|oxlint)\.config\.ts|README\.md|CHANGELOG\.md|SECURITY\.md|CONTRIBUTING\.md|LICENSE|\..+)$/
     const artefacts = new Set(['node_modules', 'dist', 'coverage'])
     const found = readdirSync(root).filter(
-      (name) => !agreed.includes(name) && !usual.test(name) && !artefacts.has(name),
+      (name) => !topFolders.includes(name) && !usual.test(name) && !artefacts.has(name),
     )
     expect(found).toEqual([])
   })
 })
+
+/** `db` for a file of `lib/db`. */
+function nameOf(path: string): string | undefined {
+  return roomOf(path)?.slice('lib/'.length)
+}
 
 function show({ from, to }: Import): string {
   return `${from} imports ${to}`
