@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path'
 import { defineConfig, type OxlintOverride } from 'oxlint'
 import { mayImport, packages, roomOf } from './test/support/rooms.ts'
 
-const clock = { message: 'time and randomness come from lib/clock' }
+const clock = { message: 'time and randomness come from lib/base/clock' }
 
 export default defineConfig({
   plugins: ['typescript', 'import', 'unicorn', 'oxc', 'promise', 'node'],
@@ -41,7 +41,7 @@ export default defineConfig({
         'max-lines': ['error', { max: 400 }],
       },
     },
-    { files: ['lib/clock/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
+    { files: ['lib/base/clock/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
     {
       files: ['lib/datamap/**/*.ts', 'test/**/datamap/**/*.ts', 'test/**/{receipt,shared-rows}.test.ts'],
       rules: { 'unicorn/no-thenable': 'off' },

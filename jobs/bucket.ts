@@ -1,8 +1,8 @@
 /** The one object-locked bucket: signed heads and entries of the evidence log, and copies of the erasure ledger. */
 import { z } from 'zod'
-import { openBucket, type Bucket } from '../lib/bucket/index.ts'
-import type { Database } from '../lib/db/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { openBucket, type Bucket } from '../lib/base/bucket/index.ts'
+import type { Database } from '../lib/base/db/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import type { Context } from './context.ts'
 
 export async function withBucket<T>(context: Context, use: (bucket: Bucket) => Promise<T>): Promise<T> {

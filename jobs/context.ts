@@ -1,10 +1,10 @@
 /** What a job may use: built by the process that runs it, faked by nobody. */
 import type { Config } from '../lib/config/index.ts'
-import type { Database } from '../lib/db/index.ts'
-import type { Logger } from '../lib/log/index.ts'
-import type { Metrics } from '../lib/metrics/index.ts'
+import type { Database } from '../lib/base/db/index.ts'
+import type { Logger } from '../lib/base/log/index.ts'
+import type { Metrics } from '../lib/base/metrics/index.ts'
 import type { Notifier } from '../lib/notify/index.ts'
-import type { Vault } from '../lib/vault/index.ts'
+import type { Vault } from '../lib/base/keystore/index.ts'
 
 export interface Context {
   readonly config: Config

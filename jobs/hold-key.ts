@@ -4,7 +4,7 @@
  */
 import pg from 'pg'
 import { z } from 'zod'
-import type { Database } from '../lib/db/index.ts'
+import type { Database } from '../lib/base/db/index.ts'
 import {
   loadCatalogue,
   parseTableName,
@@ -13,7 +13,7 @@ import {
   type KeyColumn,
 } from '../lib/datamap/index.ts'
 import { headsOf, rootTable } from '../lib/erasers/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'
 import { loadPlan } from './deletion-plan.ts'

@@ -3,11 +3,11 @@
  * statements check them. When `addHold` returns, no batch can remove what it holds; what was gone before is reported.
  */
 import { z } from 'zod'
-import { newId } from '../lib/clock/index.ts'
-import type { Database, Queryable } from '../lib/db/index.ts'
+import { newId } from '../lib/base/clock/index.ts'
+import type { Database, Queryable } from '../lib/base/db/index.ts'
 import { parseTableName, tableKey } from '../lib/datamap/index.ts'
 import { rootKeyText, rootTable, takeHoldLock } from '../lib/erasers/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../lib/identity/index.ts'
 import { appendEvent } from '../lib/evidence/index.ts'
 import { reasonOf, storeStatement } from '../lib/ledger/index.ts'

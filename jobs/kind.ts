@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod'
 import type { Config } from '../lib/config/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import type { Run } from '../lib/ledger/index.ts'
 import type { Context } from './context.ts'
 

@@ -2,8 +2,8 @@
  * Runs one job from the queue: claims the run, does its steps until it is done, waits, is paused, was cancelled, has had
  * its slot long enough or must stop, and leaves the record in a state from which any worker goes on.
  */
-import { monotonicMs } from '../lib/clock/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { monotonicMs } from '../lib/base/clock/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import {
   claimRun,
   failAttempt,
@@ -15,7 +15,7 @@ import {
   waitRun,
   type Run,
 } from '../lib/ledger/index.ts'
-import { errorFields } from '../lib/log/index.ts'
+import { errorFields } from '../lib/base/log/index.ts'
 import type { Context } from './context.ts'
 import type { JobKind, Registry, StepResult } from './kind.ts'
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `lethe` command: parses, hands over to one file a noun, and turns whatever is thrown into words and an exit code. */
 import { Command, CommanderError } from 'commander'
-import { LetheError } from '../lib/errors/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import { armCommands } from './cli/arm.ts'
 import { datamapCommands } from './cli/datamap.ts'
 import { erasureCommands } from './cli/erasure.ts'
@@ -118,7 +118,7 @@ async function report(session: Session, error: unknown): Promise<number> {
     return error.exitCode
   }
   // Not raised on purpose: its message may hold a row value, so only its kind and its place in our code are told.
-  const { errorFields } = await import('../lib/log/index.ts')
+  const { errorFields } = await import('../lib/base/log/index.ts')
   const unknown = new LetheError('E_INTERNAL', {
     message: errorFields(error).message,
     left: 'Unknown; see `lethe runs list`.',

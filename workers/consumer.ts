@@ -2,11 +2,11 @@
  * A role that takes the jobs of one queue. Beside the work it watches itself: BullMQ can look healthy in every count
  * while no job is ever handed out, so a worker that is idle while something in its queue grows old says so and ends.
  */
-import { monotonicMs, sleep } from '../lib/clock/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { monotonicMs, sleep } from '../lib/base/clock/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import { answerProbe, queueAge } from '../lib/ledger/index.ts'
-import { errorFields } from '../lib/log/index.ts'
-import { startWorker, type QueueWorker } from '../lib/queue/index.ts'
+import { errorFields } from '../lib/base/log/index.ts'
+import { startWorker, type QueueWorker } from '../lib/base/queue/index.ts'
 import { runJob } from '../jobs/runner.ts'
 import type { Process } from './process.ts'
 import type { Role, StartRole } from './role.ts'

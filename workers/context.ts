@@ -1,12 +1,12 @@
 /** Builds what a process works with, from the configuration and the environment, and takes it down again. */
 import { hostname } from 'node:os'
-import { newId } from '../lib/clock/index.ts'
+import { newId } from '../lib/base/clock/index.ts'
 import { loadConfig, type Environment } from '../lib/config/index.ts'
-import { checkClockSkew, openDatabase, requireSchema, type Database } from '../lib/db/index.ts'
-import { createLogger } from '../lib/log/index.ts'
-import { createMetrics } from '../lib/metrics/index.ts'
+import { checkClockSkew, openDatabase, requireSchema, type Database } from '../lib/base/db/index.ts'
+import { createLogger } from '../lib/base/log/index.ts'
+import { createMetrics } from '../lib/base/metrics/index.ts'
 import { createNotifier } from '../lib/notify/index.ts'
-import { openKeystore } from '../lib/vault/index.ts'
+import { openKeystore } from '../lib/base/keystore/index.ts'
 import type { Context } from '../jobs/context.ts'
 
 export interface OpenContext {

@@ -4,8 +4,8 @@
  * once would still do no harm, since every change below is made by a statement that looks again.
  */
 import cron from 'node-cron'
-import { monotonicMs, newId } from '../lib/clock/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
+import { monotonicMs, newId } from '../lib/base/clock/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import {
   acquireLease,
   countRuns,
@@ -20,8 +20,8 @@ import {
   takeForEnqueue,
   wakeDueRuns,
 } from '../lib/ledger/index.ts'
-import { errorFields } from '../lib/log/index.ts'
-import { decideOccurrences, syncSchedules } from '../lib/schedule/index.ts'
+import { errorFields } from '../lib/base/log/index.ts'
+import { decideOccurrences, syncSchedules } from '../lib/base/schedule/index.ts'
 import type { Process } from './process.ts'
 import type { StartRole } from './role.ts'
 

@@ -1,7 +1,7 @@
 /** The evidence log: its keeper, and the worker of the `evidence` queue. What they do stands in jobs/evidence. */
-import { monotonicMs, sleep } from '../lib/clock/index.ts'
+import { monotonicMs, sleep } from '../lib/base/clock/index.ts'
 import { releaseLease } from '../lib/ledger/index.ts'
-import { errorFields } from '../lib/log/index.ts'
+import { errorFields } from '../lib/base/log/index.ts'
 import { evidenceLease, evidenceRound } from '../jobs/evidence/index.ts'
 import { consume, type WatchSettings } from './consumer.ts'
 import type { Process } from './process.ts'

@@ -1,7 +1,7 @@
 /** `/livez`, `/readyz` and `/metrics`. Answers names of dependencies and error codes, never an address or a key. */
 import { createServer, type ServerResponse } from 'node:http'
-import { LetheError } from '../lib/errors/index.ts'
-import type { Metrics } from '../lib/metrics/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
+import type { Metrics } from '../lib/base/metrics/index.ts'
 
 export interface HealthOptions {
   /** Who reaches it: 127.0.0.1 this machine only. */

@@ -3,9 +3,9 @@
  * failed (that error's exit code), or stopping took longer than its deadline (1: whoever waits must not wait for ever;
  * the leases end by themselves and another worker goes on).
  */
-import { sleep } from '../lib/clock/index.ts'
-import { LetheError } from '../lib/errors/index.ts'
-import { errorFields, type Logger } from '../lib/log/index.ts'
+import { sleep } from '../lib/base/clock/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
+import { errorFields, type Logger } from '../lib/base/log/index.ts'
 import type { Role, StartRole } from './role.ts'
 
 export interface LifecycleOptions {

@@ -1,5 +1,5 @@
 /** What every role of one process shares. */
-import type { Queues, QueueSettings } from '../lib/queue/index.ts'
+import type { Queues, QueueSettings } from '../lib/base/queue/index.ts'
 import type { Context } from '../jobs/context.ts'
 import type { Registry } from '../jobs/kind.ts'
 

@@ -1,8 +1,8 @@
 /** A witness over HTTP (C2SP tlog-witness): plain, behind whatever ends TLS. What it decides stands in lib/evidence. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { LetheError } from '../lib/errors/index.ts'
+import { LetheError } from '../lib/base/errors/index.ts'
 import { ADD_CHECKPOINT, LARGEST_BODY, type WitnessService } from '../lib/evidence/index.ts'
-import { errorFields, type Logger } from '../lib/log/index.ts'
+import { errorFields, type Logger } from '../lib/base/log/index.ts'
 import type { Role } from './role.ts'
 
 /** A request has to arrive within this. */

@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { monotonicMs } from '../../lib/clock/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { startPostgres, startRedis, startS3 } from '../../test/support/servers.ts'
 import { writeConfiguration } from './demo/configuration.ts'
 import { erasure } from './demo/erasure.ts'

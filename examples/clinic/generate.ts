@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { monotonicMs } from '../../lib/clock/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { Loader } from './loader.ts'
 import { castPerson, smallestClinic } from './people.ts'
 import { Random } from './random.ts'

@@ -1,6 +1,6 @@
 /** Looks at everything Lethe stands on, in the order in which one would mend it. Reads only. */
 import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
-import { openDatabase, type Database } from '../../lib/db/index.ts'
+import { openDatabase, type Database } from '../../lib/base/db/index.ts'
 import { examineControl } from './control.ts'
 import { examineEvidence } from './evidence.ts'
 import { attempt, type Finding } from './finding.ts'

@@ -1,6 +1,6 @@
 /** The evidence log: whether it keeps up, and whether anybody outside could find out that it was changed. */
 import type { Config } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { logStatus } from '../../lib/evidence/index.ts'
 import { examine, type Finding } from './finding.ts'
 

@@ -1,5 +1,5 @@
 /** One thing the doctor looked at. */
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 
 export type Severity = 'ok' | 'note' | 'warning' | 'error'
 

@@ -1,7 +1,7 @@
 /** The machine Lethe runs on. */
 import type { Config } from '../../lib/config/index.ts'
 import { sshKeygenWorks } from '../../lib/identity/index.ts'
-import { openKeystore } from '../../lib/vault/index.ts'
+import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { examine, type Finding } from './finding.ts'
 
 const OLDEST_NODE = [22, 18] as const

@@ -1,7 +1,7 @@
 /** What each policy needs on its store: a plan that can be made, the rights its statements take, rows that are all visible. */
 import { z } from 'zod'
 import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import {
   planDeletion,
   tableKey,

@@ -1,7 +1,7 @@
 /** What the configuration says against the people and channels it needs. */
 import type { Config } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Patient } from './diagnose.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 

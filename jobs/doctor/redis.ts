@@ -1,6 +1,6 @@
 /** Redis only carries work, but settings made for a cache lose or stop it. */
 import type { Config } from '../../lib/config/index.ts'
-import { inspectRedis } from '../../lib/queue/index.ts'
+import { inspectRedis } from '../../lib/base/queue/index.ts'
 import { examine, type Finding } from './finding.ts'
 
 /** Throws E_REDIS_UNAVAILABLE, E_CONFIG, E_CONFIG_MISSING. */

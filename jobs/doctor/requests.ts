@@ -1,7 +1,7 @@
 /** Erasure requests: what is late, what waits for a person, what an application asked for and nobody took, the ledger's copy. */
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { journalStatus, stoppedScopes } from '../../lib/ledger/index.ts'
 import { countDue, countOpen, countStuckLegs, countWaitingForPerson } from '../../lib/requests/index.ts'
 import { CASCADE, stoppedWords } from '../standstill.ts'

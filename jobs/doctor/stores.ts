@@ -2,8 +2,8 @@
 import type { Config } from '../../lib/config/index.ts'
 import { otherStore, type SubjectEntry } from '../../lib/datamap/index.ts'
 import { namesIn, openStore, type OpenedStore } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { openKeystore } from '../../lib/vault/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { examine, type Finding } from './finding.ts'
 
 const PROBE_MS = 10_000

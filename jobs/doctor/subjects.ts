@@ -1,7 +1,7 @@
 /** What an erasure request takes of a subject's own database: its plan's rights, those of the access cut, and readable SQL of the map. */
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import {
   parseTableName,
   planDeletion,
@@ -10,7 +10,7 @@ import {
   type SubjectEntry,
 } from '../../lib/datamap/index.ts'
 import type { OpenedStore } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { missingRights, type RoleName } from '../../lib/grants/index.ts'
 import { mapRetaining, retainableClasses } from '../retained-classes.ts'
 import { attempt, examine, type Finding } from './finding.ts'

@@ -1,7 +1,7 @@
 /** A database that Lethe erases from. */
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
-import { clockSkewSeconds, MAX_SKEW_SECONDS, type Database } from '../../lib/db/index.ts'
+import { clockSkewSeconds, MAX_SKEW_SECONDS, type Database } from '../../lib/base/db/index.ts'
 import { loadCatalogue } from '../../lib/datamap/index.ts'
 import { targetRights } from '../../lib/grants/index.ts'
 import type { OpenedStore } from '../../lib/erasers/index.ts'

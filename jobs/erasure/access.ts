@@ -1,8 +1,8 @@
 /** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
 import { cutAccess, readAccess } from '../../lib/erasers/index.ts'
-import type { Queryable } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import type { Queryable } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../lib/requests/index.ts'
 import { collect, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'

@@ -2,10 +2,10 @@
  * Brings due requests as far as they go without destroying anything: identity → assessment → access cut → grace → plan. A
  * thousand at a time; each change is one statement for all that make it.
  */
-import { databaseNow } from '../../lib/db/index.ts'
+import { databaseNow } from '../../lib/base/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import {
   dueRequests,
   legsOf,

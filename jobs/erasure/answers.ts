@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { renderAnswer, type AnswerFacts } from '../../lib/answers/index.ts'
-import { randomSecret } from '../../lib/clock/index.ts'
-import { databaseNow, type Queryable } from '../../lib/db/index.ts'
+import { randomSecret } from '../../lib/base/clock/index.ts'
+import { databaseNow, type Queryable } from '../../lib/base/db/index.ts'
 import { collectIdentifiers } from '../../lib/erasers/index.ts'
 import {
   addAnswers,

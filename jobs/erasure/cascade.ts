@@ -3,8 +3,8 @@
  * each request forward, works off the legs of all of them together, reads back, and waits for what is due next.
  */
 import { z } from 'zod'
-import { monotonicMs } from '../../lib/clock/index.ts'
-import { databaseNow } from '../../lib/db/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
+import { databaseNow } from '../../lib/base/db/index.ts'
 import {
   createRun,
   journalStatus,

@@ -1,5 +1,5 @@
 /** Holds: who is held waits, their ledger entries voided; who is released goes on. */
-import { monotonicMs } from '../../lib/clock/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
 import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'

@@ -1,6 +1,6 @@
 /** A legal hold on the person of a request, and its end: the same holds as the sweep obeys. */
 import { z } from 'zod'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Attested } from '../../lib/identity/index.ts'
 import { getRequest, openSecrets, wakeHeld } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'

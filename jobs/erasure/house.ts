@@ -1,5 +1,5 @@
 /** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
-import { summed } from '../../lib/counts/index.ts'
+import { summed } from '../../lib/base/counts/index.ts'
 import {
   otherStore,
   type DeletionPlan,
@@ -7,7 +7,7 @@ import {
   type StoreEntry,
   type SubjectEntry,
 } from '../../lib/datamap/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import {
   expand,
   forecast,
@@ -24,10 +24,10 @@ import {
   type SubjectRef,
   type Verification,
 } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { paceOf, type Claim } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import { isBucketAway } from '../journal.ts'
 import { enter } from './ledger.ts'
 import { excused, PATIENCE, unusable, type Person, type Place } from './place.ts'

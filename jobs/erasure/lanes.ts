@@ -3,11 +3,11 @@
  * records that it begins, calls, and records what became of it. Killed in between, the next worker calls again: every call
  * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
  */
-import { monotonicMs } from '../../lib/clock/index.ts'
-import { Counts, total } from '../../lib/counts/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
+import { Counts, total } from '../../lib/base/counts/index.ts'
 import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/requests/index.ts'
 import { isBucketAway } from '../journal.ts'
 import { storesOf, type House } from './house.ts'

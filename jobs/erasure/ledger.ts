@@ -1,6 +1,6 @@
 /** Ledger before destruction: the entries are durable in the control database, and in the locked bucket where there is one. */
 import type { DeletionPlan, RootKey } from '../../lib/datamap/index.ts'
-import type { Transaction } from '../../lib/db/index.ts'
+import type { Transaction } from '../../lib/base/db/index.ts'
 import {
   addJournal,
   holdClaim,

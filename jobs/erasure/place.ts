@@ -8,9 +8,9 @@ import type {
   Identifiers,
   Verification,
 } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Claim } from '../../lib/ledger/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import { recordLegs, type Leg } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 

@@ -6,9 +6,9 @@ import {
   type DeletionPlan,
   type SubjectEntry,
 } from '../../lib/datamap/index.ts'
-import { monotonicMs } from '../../lib/clock/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
 import type { Wanted } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Context } from '../context.ts'
 import { mapRetaining } from '../retained-classes.ts'
 

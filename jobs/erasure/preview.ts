@@ -1,7 +1,7 @@
 /** What an erasure would do, before anybody asks for it: reads only. */
 import { collectIdentifiers, heldAmong, type Fate } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { newId } from '../../lib/clock/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { newId } from '../../lib/base/clock/index.ts'
 import type { Context } from '../context.ts'
 import { openHouse } from './house.ts'
 import { planTombstones, type PlannedTombstone } from './tombstones.ts'

@@ -1,9 +1,9 @@
 /** Receipts: what each request asked for, what was accepted, read back, kept and left; signed with the evidence log's key. */
 import { logKeys } from '../../lib/evidence/index.ts'
-import { canonicalHash } from '../../lib/canonical/index.ts'
-import { summed, total } from '../../lib/counts/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { databaseNow } from '../../lib/db/index.ts'
+import { canonicalHash } from '../../lib/base/canonical/index.ts'
+import { summed, total } from '../../lib/base/counts/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { databaseNow } from '../../lib/base/db/index.ts'
 import { journalStatus } from '../../lib/ledger/index.ts'
 import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/receipt/index.ts'
 import {

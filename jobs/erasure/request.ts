@@ -1,6 +1,6 @@
 /** A request that support staff write down: by the subject's key, or by an identifier that leads to exactly one person. */
 import { collectIdentifiers, findByIdentifier } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/identity/index.ts'
 import { storeStatement } from '../../lib/ledger/index.ts'
 import {

@@ -1,5 +1,5 @@
 /** What support sees of a request: in plain words, what is done, what waits and until when, what failed, what stays and why. */
-import { databaseNow } from '../../lib/db/index.ts'
+import { databaseNow } from '../../lib/base/db/index.ts'
 import {
   answersOf,
   askingsOf,

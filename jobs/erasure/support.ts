@@ -1,7 +1,7 @@
 /** What people decide about a request. Each is recorded with who decided and what they signed, in the transaction of its effect. */
-import type { Transaction } from '../../lib/db/index.ts'
+import type { Transaction } from '../../lib/base/db/index.ts'
 import { restoreAccess, type SavedRow } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from '../../lib/identity/index.ts'
 import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
 import {

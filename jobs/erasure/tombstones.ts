@@ -1,9 +1,9 @@
 /** A tombstone for each person whose keys are shredded: no answer and no receipt goes out before it stands. */
 import type { DeletionPlan, SubjectEntry } from '../../lib/datamap/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { tryTombstone, writeTombstones } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import { keepSealed, openSecrets, postpone, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
 import { ids, isOfOne } from './going.ts'
 import type { House } from './house.ts'

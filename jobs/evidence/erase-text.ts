@@ -3,8 +3,8 @@
  * still in force keeps its text, since the process that destroys checks it.
  */
 import { z } from 'zod'
-import type { Queryable } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import type { Queryable } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/identity/index.ts'
 import { eraseStatement, lockStatement, storeStatement } from '../../lib/ledger/index.ts'

@@ -1,5 +1,5 @@
 /** Keeps the evidence log going: indexes, signed heads, copies in the bucket. One process leads; another takes over. */
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import {
   HEAD_KEY,
   logKeys,

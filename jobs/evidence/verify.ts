@@ -3,8 +3,8 @@
  * every signed head, the bucket's among them.
  */
 import { z } from 'zod'
-import { tally } from '../../lib/counts/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { tally } from '../../lib/base/counts/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { lastVerified, logStatus, markVerified, trustOf, verifyLog } from '../../lib/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'

@@ -1,9 +1,9 @@
 /** The evidence log's witnesses: second parties that are shown each head, and say with their key that they saw it. */
-import { monotonicMs } from '../../lib/clock/index.ts'
-import type { Database } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { monotonicMs } from '../../lib/base/clock/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { cosignHead, parseVerifierKey, showHead, type Head, type Witness } from '../../lib/evidence/index.ts'
-import { errorFields } from '../../lib/log/index.ts'
+import { errorFields } from '../../lib/base/log/index.ts'
 import type { Context } from '../context.ts'
 
 /** Between two times that witnesses are asked for the same head. */

@@ -1,10 +1,10 @@
 /** A new policy only observes. Arming says: this version may destroy. Another version observes until it is armed too. */
 import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import type { Database, Queryable } from '../../lib/db/index.ts'
+import type { Database, Queryable } from '../../lib/base/db/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
 import { listRuns, requestRun, storeStatement } from '../../lib/ledger/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested } from '../../lib/identity/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'

@@ -1,6 +1,6 @@
 /** Where a sweep stands between two of its steps. */
 import { z } from 'zod'
-import { registry, type ErrorCode } from '../../lib/errors/index.ts'
+import { registry, type ErrorCode } from '../../lib/base/errors/index.ts'
 
 const errorCode = z.custom<ErrorCode>((value) => typeof value === 'string' && Object.hasOwn(registry, value))
 

@@ -1,10 +1,10 @@
 /** Decisions about a proposal, by a verified person or by a standing appraisal a person once gave. */
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { newId } from '../../lib/clock/index.ts'
+import { newId } from '../../lib/base/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import { databaseNow, type Queryable } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { databaseNow, type Queryable } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import {
   authorise,
   parseStatement,

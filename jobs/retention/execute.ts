@@ -3,10 +3,10 @@
  * looked at again under its lock. The ledger's entry for a subject is durable before its batch begins; entries of
  * subjects that stayed are voided.
  */
-import { monotonicMs, sleep } from '../../lib/clock/index.ts'
+import { monotonicMs, sleep } from '../../lib/base/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import { total } from '../../lib/counts/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import { total } from '../../lib/base/counts/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import {
   batchesAfter,
   batchSize,
@@ -18,7 +18,7 @@ import {
   type BatchSize,
   type Pass,
 } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { openLedger } from './ledger.ts'

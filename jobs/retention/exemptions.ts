@@ -1,5 +1,5 @@
 /** The population of a proposal once it is decided: exempted from the policy, or forgotten. Its keys leave the target's schema with it. */
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import type { Approval, Proposal } from './proposal.ts'
 
 /** Extend until an instant, or preserve for good (null). Idempotent: the later decision stands. */

@@ -2,9 +2,9 @@
  * How a sweep ends, well or not: what went is read back, the ledger's entries of those who stayed are voided, the report
  * stands, and the population's keys leave the target last.
  */
-import { total } from '../../lib/counts/index.ts'
+import { total } from '../../lib/base/counts/index.ts'
 import { readBackErased } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/evidence/index.ts'
 import { markVerified, recordStep } from '../../lib/ledger/index.ts'
 import { copy, isBucketAway } from '../journal.ts'

@@ -3,7 +3,7 @@
  * in the locked bucket where there is one; whoever stays after all is voided by a further entry, which goes the same way.
  */
 import type { RootKey } from '../../lib/datamap/index.ts'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { expandSubjects, remainingRoots } from '../../lib/erasers/index.ts'
 import {
   journalErasures,

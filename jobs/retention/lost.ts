@@ -3,7 +3,7 @@
  * Its ledger may name subjects who never went, and its population's keys still stand in the target. The policy's next
  * sweep settles for it before it proposes.
  */
-import { summed, total } from '../../lib/counts/index.ts'
+import { summed, total } from '../../lib/base/counts/index.ts'
 import { readBackErased } from '../../lib/erasers/index.ts'
 import { appendEvent } from '../../lib/evidence/index.ts'
 import { getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'

@@ -1,5 +1,5 @@
 /** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
-import { databaseNow } from '../../lib/db/index.ts'
+import { databaseNow } from '../../lib/base/db/index.ts'
 import { populationStates } from '../../lib/erasers/index.ts'
 import { batchCounters, countBatches, countLiveErasures } from '../../lib/ledger/index.ts'
 import type { Cursor } from './cursor.ts'

@@ -1,7 +1,7 @@
 /** A retention policy as it is applied: its period after the clamps, and the version that is armed and approved. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import { canonicalHash } from '../../lib/canonical/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { canonicalHash } from '../../lib/base/canonical/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Context } from '../context.ts'
 
 export interface EffectivePeriod {

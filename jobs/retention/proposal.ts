@@ -1,7 +1,7 @@
 /** A proposal as the control database holds it: what was found, who decided, what became of it. No row keys. */
 import { z } from 'zod'
-import type { Queryable } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import type { Queryable } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates } from '../../lib/ledger/index.ts'
 
 export const limitVerdict = z.object({

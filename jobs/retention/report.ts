@@ -1,8 +1,8 @@
 /** What a sweep found, who decided and what was done: JSON for machines, Markdown for the file. No personal data. */
 import { z } from 'zod'
-import { total } from '../../lib/counts/index.ts'
-import type { Queryable } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { total } from '../../lib/base/counts/index.ts'
+import type { Queryable } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { reasonOf } from '../../lib/ledger/index.ts'
 import { HANDED_OVER } from './hand-over.ts'
 import { limitVerdict } from './proposal.ts'

@@ -6,7 +6,7 @@
 import pg from 'pg'
 import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import type { Queryable } from '../../lib/db/index.ts'
+import type { Queryable } from '../../lib/base/db/index.ts'
 import type { DeletionPlan } from '../../lib/datamap/index.ts'
 import {
   keptByDecision,
@@ -16,7 +16,7 @@ import {
   rootTable,
   type Guard,
 } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { PolicyPlan } from './plan.ts'
 
 /** The clock as an instant; dates and timestamps without a zone are read in the session's TimeZone (plan.timeZone). */

@@ -1,5 +1,5 @@
 /** A sweep by hand. */
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { createRun, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy } from './policy.ts'

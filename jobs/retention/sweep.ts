@@ -3,11 +3,11 @@
  * tidy up → report. Each phase is made of steps that end within seconds; killed anywhere, the next worker goes on.
  */
 import { z } from 'zod'
-import { newId } from '../../lib/clock/index.ts'
-import { summed, total } from '../../lib/counts/index.ts'
-import { databaseNow, openDatabase } from '../../lib/db/index.ts'
+import { newId } from '../../lib/base/clock/index.ts'
+import { summed, total } from '../../lib/base/counts/index.ts'
+import { databaseNow, openDatabase } from '../../lib/base/db/index.ts'
 import { populationStates, tidy, type Pass } from '../../lib/erasers/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { awaitBucket, copy } from '../journal.ts'

@@ -1,7 +1,7 @@
 /** What no single key can know: whether the parts of the file fit together. Finds everything; throws nothing. */
 import { otherStore } from '../datamap/index.ts'
-import { LetheError } from '../errors/index.ts'
-import { isTimeZone, parseCron } from '../schedule/index.ts'
+import { LetheError } from '../base/errors/index.ts'
+import { isTimeZone, parseCron } from '../base/schedule/index.ts'
 import type { Problem } from './problem.ts'
 import type { ConfigFile, PolicyEntry } from './schema.ts'
 

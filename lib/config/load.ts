@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { LineCounter, parseDocument, type Document } from 'yaml'
-import { canonicalHash } from '../canonical/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { canonicalHash } from '../base/canonical/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { checkConfig } from './check.ts'
 import { describeIssue } from './issue.ts'
 import type { Problem } from './problem.ts'

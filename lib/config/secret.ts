@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

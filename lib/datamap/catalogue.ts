@@ -11,7 +11,7 @@ import { mapTables, readCatalogue, type RawCatalogue } from './catalogue-query.t
 import { tableKey, type TableKey } from './names.ts'
 import type { TableName } from './plan.ts'
 
-/** The one method of lib/db's Database that the loader needs. */
+/** The one method of lib/base/db's Database that the loader needs. */
 export interface CatalogueSource {
   query<T>(schema: z.ZodType<T>, text: string, values?: readonly unknown[]): Promise<T[]>
 }

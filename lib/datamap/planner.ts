@@ -3,8 +3,8 @@
  * key refuses. Pure: everything it knows comes from the map and the catalogue it is given.
  */
 import { otherStore } from './other-store.ts'
-import { canonicalHash } from '../canonical/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { canonicalHash } from '../base/canonical/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import type { Catalogue } from './catalogue.ts'
 import { classify } from './classify.ts'
 import { settle, type Draft } from './findings.ts'

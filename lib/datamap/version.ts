@@ -1,4 +1,4 @@
-import { canonicalHash } from '../canonical/index.ts'
+import { canonicalHash } from '../base/canonical/index.ts'
 import type { DataMap } from './schema.ts'
 
 /** SHA-256 (hex) of the map's canonical JSON; comments, key order and quoting in the file don't count. */

@@ -1,6 +1,6 @@
 /** What a call saw, by place and by subject: sums for a page of `erase`, and one finding a subject for `verify`. */
-import { Counts } from '../counts/index.ts'
-import type { LetheError } from '../errors/index.ts'
+import { Counts } from '../base/counts/index.ts'
+import type { LetheError } from '../base/errors/index.ts'
 import type { Retained, Verification } from './eraser.ts'
 
 /** What stays, summed where place, ground and end are the same. */

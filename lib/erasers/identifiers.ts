@@ -2,8 +2,8 @@
  * What leads to a subject outside the rows that a policy deletes: an address, a file's prefix, a vendor's id. Collected
  * before the rows that hold it go; erasers of other stores get it with their plan.
  */
-import { randomSecret } from '../clock/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { randomSecret } from '../base/clock/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import type { SubjectRef } from './eraser.ts'
 
 /** Values by name: `{ email: ['a@example.org'], upload: ['3f2a', '77b0'] }`. */

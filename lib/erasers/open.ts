@@ -2,7 +2,7 @@
 import type { StoreEntry } from '../datamap/index.ts'
 import type { Eraser, SubjectRef } from './eraser.ts'
 import { expand, type Identified, type Identifiers } from './identifiers.ts'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import {
   openSendgrid,
   openStripe,

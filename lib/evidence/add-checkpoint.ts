@@ -1,5 +1,5 @@
 /** C2SP tlog-witness: what a log sends to a witness's `add-checkpoint`, and how the witness reads it. */
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { HASH } from './merkle.ts'
 
 /** Path below a witness's URL. */

@@ -3,8 +3,8 @@
  * entries, the tree and every signed head stay, and the log still verifies.
  */
 import { z } from 'zod'
-import type { Database, Transaction } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Database, Transaction } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { RETENTION_ROLE } from '../grants/index.ts'
 import { headBefore, type Trust } from './heads.ts'
 import { refuseSkew } from './skew.ts'

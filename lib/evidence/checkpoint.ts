@@ -1,5 +1,5 @@
 /** C2SP tlog-checkpoint: the signed head of the log. The log signs twice, plainly and with the time. */
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { HASH } from './merkle.ts'
 import {
   asCosigner,

@@ -1,6 +1,6 @@
 /** A file that proves, offline and by public keys alone, that a later head of the log continues an earlier one. */
-import type { Database } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Database } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import type { Trust } from './heads.ts'
 import { consistencyProof, HASH, rootsFromConsistency } from './merkle.ts'

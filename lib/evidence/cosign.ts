@@ -1,7 +1,7 @@
 /** Has the newest head cosigned by a witness, and keeps what the witness says under it. */
 import { z } from 'zod'
-import type { Database } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Database } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { witnessId } from './cosignatures.ts'
 import { consistencyProof } from './merkle.ts'
 import { parseNote, verifyNote } from './note.ts'

@@ -1,7 +1,7 @@
 /** Cosignatures under a head: who has seen it beside us, as a verifier asks, and what the control database knows of each witness. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import type { TrustedCheckpoint } from './checkpoint.ts'
 import { verifyNote, type SignedNote, type VerifierKey } from './note.ts'
 

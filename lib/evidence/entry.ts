@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { randomSecret } from '../clock/index.ts'
+import { randomSecret } from '../base/clock/index.ts'
 
 /** Bytes of a salt. */
 export const SALT = 16

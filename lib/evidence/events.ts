@@ -3,8 +3,8 @@
  * no free text that a person typed, no row value, no key: an event is kept for ever and shown to auditors.
  */
 import { z } from 'zod'
-import { canonicalJson } from '../canonical/index.ts'
-import { prepared, type Queryable } from '../db/index.ts'
+import { canonicalJson } from '../base/canonical/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
 
 const id = z.uuid()
 const count = z.number().int().nonnegative()

@@ -1,7 +1,7 @@
 /** The signed heads that the control database holds, read with the log's keys: what no key has signed counts for nothing. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import type { VerifierKey } from './note.ts'
 

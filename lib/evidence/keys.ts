@@ -1,5 +1,5 @@
 /** The log's keys: one signs, those before it are still trusted for what they signed. */
-import type { Vault } from '../vault/index.ts'
+import type { Vault } from '../base/keystore/index.ts'
 import type { Trust } from './heads.ts'
 import {
   asCosigner,

@@ -3,7 +3,7 @@
  * bytes of a hash over name, type and public key. Type 1 signs the text; type 4 is a cosignature, which signs the time too.
  */
 import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 
 export type KeyType = 'note' | 'cosignature'
 

@@ -1,5 +1,5 @@
 /** C2SP tlog-proof: a file that proves, offline and by public keys alone, that an entry is in the log. */
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { HASH } from './merkle.ts'
 
 const HEADER = 'c2sp.org/tlog-proof@v1'

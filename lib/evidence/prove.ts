@@ -1,8 +1,8 @@
 /** Proofs that leave the house: one file says what was recorded, and that the log holds it. Checked offline. */
 import { z } from 'zod'
-import { canonicalJson, readJson } from '../canonical/index.ts'
-import type { Database, Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { canonicalJson, readJson } from '../base/canonical/index.ts'
+import type { Database, Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { readCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import { requireQuorum, type Quorum } from './cosignatures.ts'
 import { commitment, contentSchema, contentSql, instant, type Content } from './entry.ts'

@@ -4,9 +4,9 @@
  * is found out before a second history is signed or seen.
  */
 import { z } from 'zod'
-import type { Bucket } from '../bucket/index.ts'
-import type { Database, Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Bucket } from '../base/bucket/index.ts'
+import type { Database, Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { signCheckpoint, trustCheckpoint, type TrustedCheckpoint } from './checkpoint.ts'
 import { leafHash, rootOf } from './merkle.ts'
 import { refuseSkew } from './skew.ts'

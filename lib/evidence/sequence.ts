@@ -4,8 +4,8 @@
  * size of the log, and both change in one transaction under the lock of one row.
  */
 import { z } from 'zod'
-import { MAX_SKEW_SECONDS, type Database, type Transaction } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { MAX_SKEW_SECONDS, type Database, type Transaction } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { contentSql, instant, newSalts, SALT } from './entry.ts'
 import { HASH, leafHash } from './merkle.ts'
 import { growingTiles, missingLog, storeTiles } from './store.ts'

@@ -1,7 +1,7 @@
 /** Two clocks that disagree: one of them would sign a wrong time, or let go what has to be kept. */
-import { wallClock } from '../clock/index.ts'
-import { MAX_SKEW_SECONDS } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { wallClock } from '../base/clock/index.ts'
+import { MAX_SKEW_SECONDS } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 
 /** `now`: the control database's. Throws E_EVIDENCE_CLOCK where this worker's is more than a minute away. */
 export function refuseSkew(now: Date, what: string): void {

@@ -1,6 +1,6 @@
 /** How far the log is behind the record: to be indexed, to be signed, to be copied. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 import { newestHead, type Head } from './publish.ts'
 import { missingLog } from './store.ts'
 

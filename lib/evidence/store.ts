@@ -1,7 +1,7 @@
 /** The tree in the control database: tiles that grow in the sequencer's transaction, read back for roots and proofs. */
 import { z } from 'zod'
-import type { Queryable, Transaction } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Queryable, Transaction } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { HASH, type NodeReader } from './merkle.ts'
 import { GrowingTiles, hashesAt, nodesFromTiles, WIDTH, type Tile } from './tiles.ts'
 

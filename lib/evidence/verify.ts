@@ -3,7 +3,7 @@
  * with its commitment. Names each break and where it is; stops at none.
  */
 import { z } from 'zod'
-import type { Database, Queryable, Transaction } from '../db/index.ts'
+import type { Database, Queryable, Transaction } from '../base/db/index.ts'
 import type { TrustedCheckpoint } from './checkpoint.ts'
 import { commitment, contentSql, instant } from './entry.ts'
 import { Frontier } from './frontier.ts'

@@ -2,7 +2,7 @@
  * C2SP tlog-witness, the log's side: shows a witness the newest head and that it continues what the witness saw last, and
  * takes its cosignature. Believes nothing but a signature of the key it was configured with.
  */
-import { LetheError, type ErrorCode } from '../errors/index.ts'
+import { LetheError, type ErrorCode } from '../base/errors/index.ts'
 import { ADD_CHECKPOINT, formatAddCheckpoint, LARGEST_BODY, parseSize, SIZE_TYPE } from './add-checkpoint.ts'
 import { formatSignature, parseNote, verifyNote, type SignedNote, type VerifierKey } from './note.ts'
 

@@ -7,7 +7,7 @@ import {
   type SubjectEntry,
   type TableName,
 } from '../datamap/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import {
   controlRights,
   RETENTION_ROLE,

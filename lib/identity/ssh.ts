@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { IdentityEntry } from '../config/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import type { Identity } from './identity.ts'
 import { isHardwareKey, readSignature } from './sshsig.ts'
 

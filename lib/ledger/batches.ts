@@ -3,7 +3,7 @@
  * copy not made yet, never an effect unrecorded: copying again is harmless.
  */
 import { z } from 'zod'
-import type { Database, Queryable } from '../db/index.ts'
+import type { Database, Queryable } from '../base/db/index.ts'
 import { fenced } from './move.ts'
 import type { Claim } from './run.ts'
 

@@ -6,7 +6,7 @@
  * newer claim has raised it. A late renewal of a lease that nobody took over is harmless for the same reason.
  */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 import { fenced, move, noLease } from './move.ts'
 import type { Claim, Run } from './run.ts'
 

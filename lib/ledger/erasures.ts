@@ -1,10 +1,10 @@
 /**
  * The erasure ledger: durable before the first destructive call, never updated; what did not happen after all is voided
- * by a further entry. A subject is a keyed hash (lib/vault), so nothing here names anyone.
+ * by a further entry. A subject is a keyed hash (lib/base/keystore), so nothing here names anyone.
  */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { journalSql, type JournalObject } from './journal.ts'
 import { fenced } from './move.ts'
 import type { Claim } from './run.ts'

@@ -4,9 +4,9 @@
  * control database back in time too finds it there.
  */
 import { z } from 'zod'
-import { canonicalJson } from '../canonical/index.ts'
-import { prepared, type Database, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { canonicalJson } from '../base/canonical/index.ts'
+import { prepared, type Database, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 
 export interface JournalEntry {
   entry: 'erase' | 'void' | 'reinstated'

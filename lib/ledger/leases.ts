@@ -1,6 +1,6 @@
 /** Named leases (the dispatcher's leadership). By the control database's clock; the fence rises with each new holder. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 
 /**
  * Takes or renews the lease; null while another holder's runs. Safe with two at once because ON CONFLICT locks the row

@@ -1,6 +1,6 @@
 /** The single statement behind every state change: it moves the run and records the event, or does neither. */
-import { prepared, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
 import { getRun, runColumns, runRow, type Claim, type Run } from './run.ts'
 import { transitions, type Verb } from './transitions.ts'

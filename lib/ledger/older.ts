@@ -1,6 +1,6 @@
 /** Entries that sweeps wrote while no bucket was configured: their objects are made once there is one. */
 import { z } from 'zod'
-import type { Database, Transaction } from '../db/index.ts'
+import type { Database, Transaction } from '../base/db/index.ts'
 import { holdClaim } from './claim.ts'
 import { liveErasures } from './erasures.ts'
 import { addJournal } from './journal.ts'

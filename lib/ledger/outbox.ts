@@ -4,7 +4,7 @@
  * twice, claims nothing. So a dispatcher that dies between the two, and a FLUSHALL, cost a delay and nothing else.
  */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 
 export interface Enqueueable {
   runId: string

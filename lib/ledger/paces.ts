@@ -1,8 +1,8 @@
 /** A vendor's limit on calls, shared by all workers: one row a store says when the next call may go out. */
 import { z } from 'zod'
-import { sleep } from '../clock/index.ts'
-import { prepared, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { sleep } from '../base/clock/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 
 /** Longer waits are left to a later run. */
 const LONGEST_SECONDS = 15

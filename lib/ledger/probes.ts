@@ -1,6 +1,6 @@
 /** Probes: proof that what goes into a queue comes out of it. All times are the control database's. */
 import { z } from 'zod'
-import type { Database } from '../db/index.ts'
+import type { Database } from '../base/db/index.ts'
 
 export interface QueueAge {
   /** Seconds that the queue's probe has been in Redis unanswered; null: none is. */

@@ -1,7 +1,7 @@
 /** What people and the dispatcher ask of runs that someone else may be working on. */
 import { z } from 'zod'
-import type { Database, Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Database, Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { appendEvent } from '../evidence/index.ts'
 import { dueNow, illegal, move } from './move.ts'
 import { runColumns, runRow, type Run } from './run.ts'

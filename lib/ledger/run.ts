@@ -1,8 +1,8 @@
 /** A run as the record holds it, and the statements that only read or create. */
 import { z } from 'zod'
-import { newId } from '../clock/index.ts'
-import { prepared, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { newId } from '../base/clock/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { eventsJson, eventsSql } from '../evidence/index.ts'
 import { runStates, type RunState } from './transitions.ts'
 

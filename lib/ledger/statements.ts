@@ -3,8 +3,8 @@
  * the hash, so that whoever has kept a copy can still prove it, and nobody can read it here.
  */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import type { Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { statementHash, type Attested } from '../identity/index.ts'
 
 /**

@@ -1,6 +1,6 @@
 /** What the holder of a claim writes: steps, and each way a claim can end. All of it is refused with an old fence. */
-import { prepared, type Database, type Queryable, type Transaction } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { prepared, type Database, type Queryable, type Transaction } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
 import { dueNow, fenced, moveClaimed, noLease } from './move.ts'
 import { runColumns, runRow, type Claim, type Run } from './run.ts'

@@ -1,6 +1,6 @@
 /** A run's whole story, for `lethe runs show`. */
 import { z } from 'zod'
-import type { Database } from '../db/index.ts'
+import type { Database } from '../base/db/index.ts'
 import { batchesOf, type StoredBatch } from './batches.ts'
 import { eventRow, type RunEvent } from '../evidence/index.ts'
 import { getRun, type Run } from './run.ts'

@@ -1,6 +1,6 @@
 /** Which processes are alive, by the control database's clock. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 
 export interface WorkerEntry {
   id: string

@@ -3,8 +3,8 @@
  * no error and no result carries it.
  */
 import type { Config } from '../config/index.ts'
-import type { ErrorCode } from '../errors/index.ts'
-import { createLogger, type Logger } from '../log/index.ts'
+import type { ErrorCode } from '../base/errors/index.ts'
+import { createLogger, type Logger } from '../base/log/index.ts'
 import { post } from './webhook.ts'
 
 export interface Message {

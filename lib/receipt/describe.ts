@@ -1,5 +1,5 @@
 /** A receipt for a terminal: the same parts in the same order as the page. */
-import { total } from '../counts/index.ts'
+import { total } from '../base/counts/index.ts'
 import { visible } from './atoms.ts'
 import type { Receipt, ReceiptLeg } from './schema.ts'
 import { receiptHash } from './sign.ts'

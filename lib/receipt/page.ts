@@ -3,7 +3,7 @@
  * for, accepted, read back as absent, kept on a ground, still in backups, told to others, not erased. It proves nothing by
  * itself; the signed file does, and the page names its hash.
  */
-import { total } from '../counts/index.ts'
+import { total } from '../base/counts/index.ts'
 import { html, type Html } from './html.ts'
 import type { Outcome, Receipt, ReceiptLeg } from './schema.ts'
 import { receiptHash } from './sign.ts'

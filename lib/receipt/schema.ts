@@ -4,7 +4,7 @@
  * that the configuration gives them.
  */
 import { z } from 'zod'
-import { total } from '../counts/index.ts'
+import { total } from '../base/counts/index.ts'
 import { counts, hash, instant, line, token } from './atoms.ts'
 
 const retained = z.strictObject({

@@ -3,8 +3,8 @@
  * one line of canonical JSON (RFC 8785). The header keeps the signature from standing for anything else that the log's key
  * signs; nothing but the published keys is needed to check it.
  */
-import { canonicalHash, canonicalJson, readJson } from '../canonical/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { canonicalHash, canonicalJson, readJson } from '../base/canonical/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import {
   formatNote,
   parseNote,

@@ -1,8 +1,8 @@
 /** What a person is told: each answer once a request, the message sealed until it is delivered. */
 import { z } from 'zod'
-import { prepared, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
-import type { Vault } from '../vault/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
+import type { Vault } from '../base/keystore/index.ts'
 
 export const answerKinds = [
   'acknowledgement',

@@ -1,6 +1,6 @@
 /** What somebody has to look at: the doctor and the metrics ask here. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 
 /** Open requests by their due date; each is counted in one of the four. */
 export interface DueCounts {

@@ -1,8 +1,8 @@
 /** New requests, one or a thousand in a statement. A person who has an open request joins it. */
 import { z } from 'zod'
-import { newId } from '../clock/index.ts'
-import type { Queryable } from '../db/index.ts'
-import type { Vault } from '../vault/index.ts'
+import { newId } from '../base/clock/index.ts'
+import type { Queryable } from '../base/db/index.ts'
+import type { Vault } from '../base/keystore/index.ts'
 import { joinRequests, type Joined } from './join.ts'
 import type { IdentityMethod, RequestKind, Requester } from './request.ts'
 

@@ -1,6 +1,6 @@
 /** What people decided about a request; appended, never changed. */
 import { z } from 'zod'
-import type { Queryable } from '../db/index.ts'
+import type { Queryable } from '../base/db/index.ts'
 import { appendEvent } from '../evidence/index.ts'
 
 export const decisionVerbs = [

@@ -3,8 +3,8 @@
  * stronger of the two, and only an asking for what it is now takes it back.
  */
 import { z } from 'zod'
-import { newId } from '../clock/index.ts'
-import { databaseNow, type Queryable } from '../db/index.ts'
+import { newId } from '../base/clock/index.ts'
+import { databaseNow, type Queryable } from '../base/db/index.ts'
 import { appendEvent } from '../evidence/index.ts'
 import type { NewRequest } from './create.ts'
 import { moveRequests } from './move.ts'

@@ -1,9 +1,9 @@
 /** Legs: one for each place that holds something of the subject. What happened to each stands here and nowhere else. */
 import { z } from 'zod'
-import { canonicalJson } from '../canonical/index.ts'
-import { prepared, type Queryable } from '../db/index.ts'
+import { canonicalJson } from '../base/canonical/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
 import { fenced, type Claim } from '../ledger/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { endedLegs, legSentences, legStates, type LegState } from './states.ts'
 
 const counts = z.record(z.string(), z.number())

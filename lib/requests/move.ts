@@ -1,5 +1,5 @@
 /** The statement behind every state change: it moves requests and records an event for each, or does neither. */
-import { prepared, type Queryable } from '../db/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
 import type { Claim } from '../ledger/index.ts'
 import { requestColumns, requestRow, type ErasureRequest } from './request.ts'
 import { finalRequestStates, requestTransitions, type RequestVerb } from './states.ts'

@@ -1,6 +1,6 @@
 /** Signed receipts, one a request. */
 import { z } from 'zod'
-import { prepared, type Queryable } from '../db/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
 import { fenced, type Claim } from '../ledger/index.ts'
 
 /** `hash`: SHA-256 of the receipt's canonical JSON, recorded as evidence. Throws E_FENCED. */

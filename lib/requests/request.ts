@@ -1,7 +1,7 @@
 /** An erasure request as the record holds it. */
 import { z } from 'zod'
-import { prepared, type Queryable } from '../db/index.ts'
-import { LetheError } from '../errors/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import { LetheError } from '../base/errors/index.ts'
 import { requestStates, type RequestState } from './states.ts'
 
 export const requestKinds = ['account-closure', 'article-17', 'retention'] as const

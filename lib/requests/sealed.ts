@@ -3,9 +3,9 @@
  * held them went, the address for the answer, and what was changed to cut access. Kept nowhere else.
  */
 import { z } from 'zod'
-import { LetheError } from '../errors/index.ts'
-import { prepared, type Queryable } from '../db/index.ts'
-import type { Vault } from '../vault/index.ts'
+import { LetheError } from '../base/errors/index.ts'
+import { prepared, type Queryable } from '../base/db/index.ts'
+import type { Vault } from '../base/keystore/index.ts'
 import type { ErasureRequest } from './request.ts'
 
 const values = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))

@@ -4,7 +4,7 @@
  */
 import { Queue, Worker } from 'bullmq'
 import { z } from 'zod'
-import { sleep } from '../../lib/clock/index.ts'
+import { sleep } from '../../lib/base/clock/index.ts'
 import { countRuns } from '../../lib/ledger/index.ts'
 import type { JobKind } from '../../jobs/kind.ts'
 import { consume } from '../../workers/consumer.ts'

@@ -3,7 +3,7 @@
  * `describeEraser('name', () => openFixture())` in a test file next to this one.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { summed, total } from '../../lib/counts/index.ts'
+import { summed, total } from '../../lib/base/counts/index.ts'
 import type { Eraser, EraseRequest, ErasePage, SubjectRef, Verification } from '../../lib/erasers/index.ts'
 import { never } from '../support/erasing.ts'
 

@@ -1,7 +1,7 @@
 /** The evidence log's keeper falls silent at every message that it sends to its database, and another one goes on. */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { migrate, openDatabase } from '../../lib/db/index.ts'
+import { migrate, openDatabase } from '../../lib/base/db/index.ts'
 import {
   appendEvent,
   logKeys,
@@ -10,7 +10,7 @@ import {
   verifierKeys,
   verifyLog,
 } from '../../lib/evidence/index.ts'
-import { openKeystore } from '../../lib/vault/index.ts'
+import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { makeFolder } from '../support/process.ts'
 import { startProxy } from '../support/servers.ts'
 import { freshDatabase } from '../support/shared.ts'

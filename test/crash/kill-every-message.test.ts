@@ -4,8 +4,8 @@
  */
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { newId, sleep } from '../../lib/clock/index.ts'
-import { openQueues, type Queues } from '../../lib/queue/index.ts'
+import { newId, sleep } from '../../lib/base/clock/index.ts'
+import { openQueues, type Queues } from '../../lib/base/queue/index.ts'
 import { addHold, holdStatement } from '../../jobs/holds.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runJob } from '../../jobs/runner.ts'

@@ -1,7 +1,7 @@
 /** Requests through the real queue, by worker processes as an operator starts them, while Lethe's own Redis is emptied again and again. */
 import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
-import { openQueues } from '../../lib/queue/index.ts'
+import { openQueues } from '../../lib/base/queue/index.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runOnce } from '../../workers/dispatcher.ts'
 import { startLethe } from '../support/cli.ts'

@@ -14,8 +14,8 @@ import {
   type Mode,
 } from '../../jobs/retention/index.ts'
 import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
-import { total } from '../../lib/counts/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { total } from '../../lib/base/counts/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates, requestRun, type Run } from '../../lib/ledger/index.ts'
 import { policyName, tables, type Incident, type SweepHouse } from '../support/sweep-house.ts'
 

@@ -9,7 +9,7 @@ import {
   type DeletionPlan,
   type PlanTarget,
 } from '../../lib/datamap/index.ts'
-import { openDatabase, type Database, type Queryable } from '../../lib/db/index.ts'
+import { openDatabase, type Database, type Queryable } from '../../lib/base/db/index.ts'
 import { freshDatabase } from './shared.ts'
 
 export interface Playground {

@@ -11,7 +11,7 @@ import {
   type ListObjectVersionsCommandOutput,
 } from '@aws-sdk/client-s3'
 import { z } from 'zod'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { confirmLock } from '../../jobs/evidence/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import type { S3Address } from './s3.ts'

@@ -1,5 +1,5 @@
 /** A fresh database with Lethe's own schema in it, opened. */
-import { migrate, openDatabase, type Database } from '../../lib/db/index.ts'
+import { migrate, openDatabase, type Database } from '../../lib/base/db/index.ts'
 import type { PostgresServer } from './postgres.ts'
 
 export interface OpenedDatabase {

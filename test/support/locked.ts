@@ -1,5 +1,5 @@
 /** Rows that another session has locked. */
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 
 /** Holds what `lock` locks until `act` is done. */
 export async function lockedMeanwhile<T>(db: Database, lock: string, act: () => Promise<T>): Promise<T> {

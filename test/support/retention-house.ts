@@ -5,10 +5,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { databaseNow, migrate, openDatabase, type Database } from '../../lib/db/index.ts'
+import { databaseNow, migrate, openDatabase, type Database } from '../../lib/base/db/index.ts'
 import { attest, type Attested, type Decided } from '../../lib/identity/index.ts'
 import { createRun, freeExpiredLeases, getRun, takeForEnqueue, type Run } from '../../lib/ledger/index.ts'
-import { openKeystore } from '../../lib/vault/index.ts'
+import { openKeystore } from '../../lib/base/keystore/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import { registry } from '../../jobs/registry.ts'
 import {

@@ -1,6 +1,6 @@
 /** Puts a database back to what it held, within milliseconds. */
 import { z } from 'zod'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 
 /**
  * Copies of every table, and a function that brings them back. As a replica applies changes, neither foreign keys nor the

@@ -2,11 +2,11 @@
  * A small schema with one of each: an owned table with a foreign key, one without, a row owned on the parent side, kept
  * invoices, merged people, the application's own holds. For tests that want to see every row.
  */
-import { openDatabase, type Database } from '../../lib/db/index.ts'
-import { migrate } from '../../lib/db/index.ts'
+import { openDatabase, type Database } from '../../lib/base/db/index.ts'
+import { migrate } from '../../lib/base/db/index.ts'
 import { dataMapSchema, loadCatalogue, planDeletion, type DeletionPlan } from '../../lib/datamap/index.ts'
 import { z } from 'zod'
-import { newId } from '../../lib/clock/index.ts'
+import { newId } from '../../lib/base/clock/index.ts'
 import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/erasers/index.ts'
 import { freshDatabase } from './shared.ts'
 

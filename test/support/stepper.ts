@@ -1,6 +1,6 @@
 /** A job kind for tests: a number of steps, each with one row as its effect, in the same transaction as the step. */
 import { z } from 'zod'
-import type { Database } from '../../lib/db/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
 import { recordStep } from '../../lib/ledger/index.ts'
 import type { JobKind } from '../../jobs/kind.ts'
 

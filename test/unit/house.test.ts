@@ -111,16 +111,20 @@ describe('the house', () => {
         const lines = specifiers.map((name, index) => `export { a as a${index} } from '${name}'\n`)
         writeFileSync(join(house, path), lines.join(''))
       }
-      write('lib/db/allowed.ts', ['../errors/index.ts', './other.ts', 'pg'])
-      write('lib/db/deep/allowed.ts', ['../../errors/index.ts', '../other.ts', './other.ts'])
-      write('jobs/erasure/allowed.ts', ['../../lib/db/index.ts', '../context.ts', './other.ts'])
-      write('lib/db/refused.ts', [
+      write('lib/base/db/allowed.ts', ['../errors/index.ts', './other.ts', 'pg'])
+      write('lib/base/db/deep/allowed.ts', ['../../errors/index.ts', '../other.ts', './other.ts'])
+      write('jobs/erasure/allowed.ts', ['../../lib/base/db/index.ts', '../context.ts', './other.ts'])
+      write('lib/base/db/refused.ts', [
         '../ledger/index.ts',
         '../errors/error.ts',
         '../../jobs/context.ts',
         'bullmq',
       ])
-      write('lib/db/deep/refused.ts', ['../../ledger/index.ts', '../../errors/error.ts', '@supabase/auth-js'])
+      write('lib/base/db/deep/refused.ts', [
+        '../../ledger/index.ts',
+        '../../errors/error.ts',
+        '@supabase/auth-js',
+      ])
       write('jobs/erasure/refused.ts', [
         '../retention/index.ts',
         '../../lib/db/open.ts',
@@ -134,22 +138,22 @@ describe('the house', () => {
         'jobs/erasure/refused.ts:1',
         'jobs/erasure/refused.ts:2',
         'jobs/erasure/refused.ts:3',
-        'lib/db/deep/refused.ts:1',
-        'lib/db/deep/refused.ts:2',
-        'lib/db/deep/refused.ts:3',
-        'lib/db/refused.ts:1',
-        'lib/db/refused.ts:2',
-        'lib/db/refused.ts:3',
-        'lib/db/refused.ts:4',
+        'lib/base/db/deep/refused.ts:1',
+        'lib/base/db/deep/refused.ts:2',
+        'lib/base/db/deep/refused.ts:3',
+        'lib/base/db/refused.ts:1',
+        'lib/base/db/refused.ts:2',
+        'lib/base/db/refused.ts:3',
+        'lib/base/db/refused.ts:4',
       ])
     } finally {
       rmSync(house, { recursive: true })
     }
   })
 
-  it('time and randomness come from lib/clock', () => {
+  it('time and randomness come from lib/base/clock', () => {
     const found = sources
-      .filter((file) => !file.startsWith('lib/clock/'))
+      .filter((file) => !file.startsWith('lib/base/clock/'))
       .filter((file) =>
         /Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|randomUUID\(/.test(
           readFileSync(join(root, file), 'utf8'),
@@ -165,16 +169,11 @@ describe('the house', () => {
     expect(found).toEqual([])
   })
 
-  it('a file stays under 400 lines and every folder of lib has a public file', () => {
+  it('a file stays under 400 lines and every room of lib has a public file', () => {
     expect(sources.filter((file) => readFileSync(join(root, file), 'utf8').split('\n').length > 400)).toEqual(
       [],
     )
-    const folders = readdirSync(join(root, 'lib'), { withFileTypes: true }).filter((entry) =>
-      entry.isDirectory(),
-    )
-    expect(
-      folders.filter(({ name }) => !existsSync(join(root, 'lib', name, 'index.ts'))).map(({ name }) => name),
-    ).toEqual([])
+    expect(Object.keys(rooms).filter((room) => !existsSync(join(root, 'lib', room, 'index.ts')))).toEqual([])
     expect(sources.filter((file) => /\/(utils?|helpers?|common|misc)(\.ts|\/)/.test(file))).toEqual([])
   })
 
@@ -189,7 +188,7 @@ describe('the house', () => {
   })
 })
 
-/** `db` for a file of `lib/db`. */
+/** `base/db` for a file of `lib/base/db`. */
 function nameOf(path: string): string | undefined {
   return roomOf(path)?.slice('lib/'.length)
 }

@@ -1,7 +1,7 @@
 /** `lethe datamap …`: is the map true, and what follows from it. Needs the stores only, nothing of Lethe's own. */
 import type { PlanTarget } from '../../lib/datamap/index.ts'
 import type { Config } from '../../lib/config/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { count } from './output.ts'
 import { postgresStores, readConfig, withStore, type AddCommands, type Session } from './session.ts'
 

@@ -143,7 +143,7 @@ interface HoldOptions extends Options {
 async function hold(session: Session, given: string, options: HoldOptions): Promise<void> {
   const jobs = await import('../../jobs/erasure/index.ts')
   const holds = await import('../../jobs/holds.ts')
-  const { databaseNow } = await import('../../lib/db/index.ts')
+  const { databaseNow } = await import('../../lib/base/db/index.ts')
   const kind = holds.holdKinds.find((known) => known === options.kind)
   if (kind === undefined) throw usage(`--kind is one of: ${holds.holdKinds.join(', ')}.`)
   if (!/^\d{4}-\d{2}-\d{2}$/.test(options.review)) throw usage('--review is a day such as 2027-05-01.')

@@ -1,6 +1,6 @@
 /** What support staff read. */
 import type { Asked, ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
-import { total } from '../../lib/counts/index.ts'
+import { total } from '../../lib/base/counts/index.ts'
 import type { Created } from '../../lib/requests/index.ts'
 import { count, instant, table } from './output.ts'
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Context } from '../../jobs/context.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Attested, Decided, Evidence } from '../../lib/identity/index.ts'
 import { usage, type Session } from './session.ts'
 
@@ -37,7 +37,7 @@ export async function attested(
   options: EvidenceOptions,
 ): Promise<Attested | null> {
   const { attest, authorise, statementFor, verbs } = await import('../../lib/identity/index.ts')
-  const { databaseNow } = await import('../../lib/db/index.ts')
+  const { databaseNow } = await import('../../lib/base/db/index.ts')
   const { output } = session
   const now = await databaseNow(context.control)
   if (options.printStatement === true) {

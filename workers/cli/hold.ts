@@ -68,7 +68,7 @@ async function add(session: Session, options: AddOptions): Promise<void> {
   const review = parseInstant(options.review, '--review')
   if (options.owner.trim() === '') throw usage('--owner is empty: somebody has to answer for the hold.')
   const key = await readKey(options.key)
-  const { databaseNow } = await import('../../lib/db/index.ts')
+  const { databaseNow } = await import('../../lib/base/db/index.ts')
   await withContext(session, async (context) => {
     if (review < (await databaseNow(context.control))) throw usage('--review lies in the past.')
     const hold: NewHold = {

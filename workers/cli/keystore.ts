@@ -1,6 +1,6 @@
 /** `lethe keystore …`: the embedded keystore, whose keys hash the subjects in the erasure ledger. */
 import { existsSync } from 'node:fs'
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { readConfig, type AddCommands, type Session } from './session.ts'
 
 export const keystoreCommands: AddCommands = (program, session) => {
@@ -18,7 +18,7 @@ export const keystoreCommands: AddCommands = (program, session) => {
 }
 
 async function create(session: Session): Promise<void> {
-  const { openKeystore } = await import('../../lib/vault/index.ts')
+  const { openKeystore } = await import('../../lib/base/keystore/index.ts')
   const { keystorePath } = await readConfig(session)
   if (existsSync(keystorePath))
     throw new LetheError('E_KEYSTORE_EXISTS', { message: `There is a file at ${keystorePath} already.` })
@@ -30,7 +30,7 @@ async function create(session: Session): Promise<void> {
 }
 
 async function rotate(session: Session): Promise<void> {
-  const { openKeystore } = await import('../../lib/vault/index.ts')
+  const { openKeystore } = await import('../../lib/base/keystore/index.ts')
   const { keystorePath } = await readConfig(session)
   const vault = await openKeystore(keystorePath)
   const keyId = await vault.rotate()

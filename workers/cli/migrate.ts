@@ -12,7 +12,7 @@ export const migrateCommands: AddCommands = (program, session) => {
 
 /** The control database first: a store whose schema is newer than the record's would be refused. */
 async function run(session: Session): Promise<void> {
-  const { migrate } = await import('../../lib/db/index.ts')
+  const { migrate } = await import('../../lib/base/db/index.ts')
   const config = await readConfig(session)
   const done: { database: string; applied: string[] }[] = []
   const places = [

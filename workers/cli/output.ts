@@ -4,7 +4,7 @@
  * never renamed or dropped.
  */
 import { styleText } from 'node:util'
-import type { LetheError } from '../../lib/errors/index.ts'
+import type { LetheError } from '../../lib/base/errors/index.ts'
 
 export interface Output {
   readonly json: boolean

@@ -216,7 +216,7 @@ async function approve(session: Session, id: string, options: ApproveOptions): P
   }
   const { decide, decisionStatement, getProposal, refuseDecided } =
     await import('../../jobs/retention/index.ts')
-  const { databaseNow } = await import('../../lib/db/index.ts')
+  const { databaseNow } = await import('../../lib/base/db/index.ts')
   await withContext(session, async (context) => {
     const proposal = await getProposal(context.control, id)
     refuseDecided(proposal, await databaseNow(context.control))
@@ -285,7 +285,7 @@ async function runId(context: Context, given: string, which: 'active' | 'ended')
     limit: 1,
   })
   if (newest !== undefined) return newest.id
-  const { LetheError } = await import('../../lib/errors/index.ts')
+  const { LetheError } = await import('../../lib/base/errors/index.ts')
   throw new LetheError('E_NOT_FOUND', {
     message: `Policy ${given} has no ${which === 'active' ? 'active run' : 'run that has ended'}.`,
   })

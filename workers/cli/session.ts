@@ -1,8 +1,8 @@
 /** What every command starts from. The heavy parts are imported when a command needs them, so that `--help` is instant. */
 import type { Command } from 'commander'
 import type { Config } from '../../lib/config/index.ts'
-import type { Database } from '../../lib/db/index.ts'
-import { LetheError } from '../../lib/errors/index.ts'
+import type { Database } from '../../lib/base/db/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import type { Output } from './output.ts'
 
@@ -45,7 +45,7 @@ export async function withStore<T>(
   store: string,
   use: (database: Database) => Promise<T>,
 ): Promise<T> {
-  const { openDatabase } = await import('../../lib/db/index.ts')
+  const { openDatabase } = await import('../../lib/base/db/index.ts')
   const database = openDatabase(config.storeUrl(store), {
     name: store,
     applicationName: 'lethe cli',

@@ -47,7 +47,7 @@ async function serve(
   const [{ openWitness, readVerifierKeys }, { createLogger }, { serveWitness }, { runRoles, watchProcess }] =
     await Promise.all([
       import('../../lib/evidence/index.ts'),
-      import('../../lib/log/index.ts'),
+      import('../../lib/base/log/index.ts'),
       import('../witness.ts'),
       import('../lifecycle.ts'),
     ])

@@ -1,5 +1,5 @@
 /** `lethe work ROLE…`: a process that runs until it is told to stop. */
-import { LetheError } from '../../lib/errors/index.ts'
+import { LetheError } from '../../lib/base/errors/index.ts'
 import { usage, type AddCommands, type Session } from './session.ts'
 import { version } from './version.ts'
 
@@ -26,7 +26,7 @@ async function once(session: Session, roles: readonly string[]): Promise<void> {
     await Promise.all([
       import('../context.ts'),
       import('../dispatcher.ts'),
-      import('../../lib/queue/index.ts'),
+      import('../../lib/base/queue/index.ts'),
       import('../../lib/ledger/index.ts'),
       import('../../jobs/registry.ts'),
     ])

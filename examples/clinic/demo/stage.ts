@@ -3,7 +3,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify, styleText } from 'node:util'
 import pg from 'pg'
-import { monotonicMs, sleep } from '../../../lib/clock/index.ts'
+import { monotonicMs, sleep } from '../../../lib/base/clock/index.ts'
 
 const cli = new URL('../../../workers/cli.ts', import.meta.url).pathname
 const PATIENCE_MS = 90_000

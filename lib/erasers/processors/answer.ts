@@ -1,6 +1,6 @@
 /** What a vendor answered, held against what it documents. */
 import type { z } from 'zod'
-import { LetheError } from '../../errors/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { Side } from './call.ts'
 
 /** Throws E_STORE_UNAVAILABLE for another form: a page of a gateway or of maintenance, not what was asked for. */

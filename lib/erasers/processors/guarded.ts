@@ -11,7 +11,7 @@ import {
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { LetheError } from '../../errors/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { Send } from './http.ts'
 
 export interface GuardOptions {

@@ -1,5 +1,5 @@
 /** JSON over HTTP for vendors without an SDK of their own. No redirect is followed: it would carry an identity to a place nobody configured. */
-import { readJson } from '../../canonical/index.ts'
+import { readJson } from '../../base/canonical/index.ts'
 import { Answered, callVendor, type Side } from './call.ts'
 
 export interface HttpSide extends Side {

@@ -1,6 +1,6 @@
 /** Signed posts to an address that a team typed in, with what leads to a person in them. */
-import { wallClock } from '../../clock/index.ts'
-import { webhookHeaders, webhookKey } from '../../webhooks/index.ts'
+import { wallClock } from '../../base/clock/index.ts'
+import { webhookHeaders, webhookKey } from '../../base/webhooks/index.ts'
 import type { SubjectRef } from '../eraser.ts'
 import { valuesIn, type Identified } from '../identifiers.ts'
 import type { Side } from './call.ts'

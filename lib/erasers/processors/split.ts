@@ -1,5 +1,5 @@
 /** Lists for vendors that refuse a whole list for one of its items. */
-import { LetheError } from '../../errors/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 
 /**
  * Sends the items together; where the vendor finds fault with what was sent, in halves, down to the items it refuses,

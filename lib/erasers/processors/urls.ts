@@ -1,6 +1,6 @@
 /** The addresses under which a network of caches may hold a subject's files. */
-import { tally } from '../../counts/index.ts'
-import { LetheError } from '../../errors/index.ts'
+import { tally } from '../../base/counts/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { SubjectRef } from '../eraser.ts'
 import { expand, isStray, namesIn, valuesIn, type Identified, type Identifiers } from '../identifiers.ts'
 

@@ -1,5 +1,5 @@
 /** The values that a vendor is asked by, for many subjects at once: which subjects each stands for, and who can't be looked for. */
-import { LetheError } from '../../errors/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { SubjectRef } from '../eraser.ts'
 import { expand, type Identified } from '../identifiers.ts'
 

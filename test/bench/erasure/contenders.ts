@@ -19,7 +19,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import pg from 'pg'
-import { webhookHeaders, webhookKey } from '../../../lib/webhooks/index.ts'
+import { webhookHeaders, webhookKey } from '../../../lib/base/webhooks/index.ts'
 import { quoted, type Answer, type TableAnswer } from './answer.ts'
 import { credentials, webhookSecret } from './house.ts'
 import type { Vendors } from './vendor-process.ts'

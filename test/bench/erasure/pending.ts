@@ -5,7 +5,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { z } from 'zod'
-import { newId } from '../../../lib/clock/index.ts'
+import { newId } from '../../../lib/base/clock/index.ts'
 import { listStatus, requestStatus } from '../../../jobs/erasure/index.ts'
 import { createRequests } from '../../../lib/requests/index.ts'
 import { median } from '../contenders.ts'

@@ -5,10 +5,10 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
-import { newId } from '../../../lib/clock/index.ts'
+import { newId } from '../../../lib/base/clock/index.ts'
 import { loadConfig } from '../../../lib/config/index.ts'
 import { checkMap, loadCatalogue, planDeletion } from '../../../lib/datamap/index.ts'
-import { migrate, openDatabase } from '../../../lib/db/index.ts'
+import { migrate, openDatabase } from '../../../lib/base/db/index.ts'
 import {
   collectIdentifiers,
   findByIdentifier,

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { LetheError } from '../../../lib/errors/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
 import { getRun, recordStep, requestRun, runStory, type Run } from '../../../lib/ledger/index.ts'
 import type { JobKind, StepResult } from '../../../jobs/kind.ts'
 import { runJob, type RunEnd } from '../../../jobs/runner.ts'

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { createMetrics } from '../../../lib/metrics/index.ts'
+import { createMetrics } from '../../../lib/base/metrics/index.ts'
 import { findProgram } from '../../support/install.ts'
 
 const runbooks = new URL('../../../runbooks', import.meta.url).pathname

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { LetheError, registry, type ErrorCode } from '../../../lib/errors/index.ts'
+import { LetheError, registry, type ErrorCode } from '../../../lib/base/errors/index.ts'
 
 const root = new URL('../../..', import.meta.url).pathname
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -12,7 +12,7 @@ const page = sectionsOf(read('runbooks/errors.md'))
 const sources = ['workers', 'jobs', 'lib'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter((path) => path.endsWith('.ts') && !path.startsWith('lib/errors/')),
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('lib/base/errors/')),
 )
 
 describe('the error registry', () => {
@@ -21,7 +21,7 @@ describe('the error registry', () => {
   })
 
   it('is explained group by group, in its own order', () => {
-    const expected = groupsOf(read('lib/errors/registry.ts'))
+    const expected = groupsOf(read('lib/base/errors/registry.ts'))
     const found = Map.groupBy(page, ({ group }) => group.toLowerCase())
     expect([...found].map(([group, sections]) => [group, sections.map(({ code }) => code)])).toEqual(expected)
   })

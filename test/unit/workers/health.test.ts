@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { createMetrics } from '../../../lib/metrics/index.ts'
+import { createMetrics } from '../../../lib/base/metrics/index.ts'
 import { startHealth, type HealthServer } from '../../../workers/health.ts'
 
 let server: HealthServer | undefined

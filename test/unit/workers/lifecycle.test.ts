@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import { LetheError } from '../../../lib/errors/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
 import { runRoles } from '../../../workers/lifecycle.ts'
 import type { Role, StartRole } from '../../../workers/role.ts'
 

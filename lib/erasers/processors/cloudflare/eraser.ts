@@ -1,5 +1,5 @@
 /** Files in Cloudflare's caches, purged by their address. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
 import { slices } from '../../slices.ts'
 import type { Side } from '../call.ts'

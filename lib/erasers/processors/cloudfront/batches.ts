@@ -1,5 +1,5 @@
 /** What one invalidation holds. https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Invalidation.html */
-import { canonicalHash } from '../../../canonical/index.ts'
+import { canonicalHash } from '../../../base/canonical/index.ts'
 import type { Address } from '../urls.ts'
 
 /** Paths in progress, and those of them with a wildcard, that one distribution may have. */

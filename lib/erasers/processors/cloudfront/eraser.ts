@@ -6,7 +6,7 @@ import { sendSplit } from '../split.ts'
 import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'
 import { openCloudfront, type CloudfrontAccess, type Invalidation } from './client.ts'
 import { batchesOf, isWildcard, referenceOf } from './batches.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface CloudfrontEraserOptions
   extends Omit<CloudfrontAccess, 'region'>, Pick<Side, 'pace' | 'patience'> {

@@ -1,6 +1,6 @@
 /** What a processor says of itself. Section 6 of the specification. */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { requestVendor, type HttpSide } from '../http.ts'
 import type { IdentityRule } from './requests.ts'
 

@@ -2,8 +2,8 @@
  * A processor that speaks OpenDSR (formerly OpenGDPR): each erasure is a request that it acknowledges with a signed receipt
  * and completes later. Completed is its word; absence is seen only where it also offers an address to ask.
  */
-import { wallClock } from '../../../clock/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { wallClock } from '../../../base/clock/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Eraser, ErasePage, Pending, SubjectRef, Verification } from '../../eraser.ts'
 import { expand, namesIn, valuesIn } from '../../identifiers.ts'
 import type { Side } from '../call.ts'

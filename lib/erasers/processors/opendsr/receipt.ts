@@ -4,8 +4,8 @@
  */
 import { createPublicKey, verify, X509Certificate, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
-import { canonicalJson, readJson } from '../../../canonical/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { canonicalJson, readJson } from '../../../base/canonical/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { HttpAnswer } from '../http.ts'
 
 export interface Processor {

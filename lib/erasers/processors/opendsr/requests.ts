@@ -1,6 +1,6 @@
 /** One request of erasure for each subject, under an id that the same run makes again. */
 import { createHash, createHmac } from 'node:crypto'
-import { canonicalJson } from '../../../canonical/index.ts'
+import { canonicalJson } from '../../../base/canonical/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { valuesIn, type Identified } from '../../identifiers.ts'
 

@@ -1,6 +1,6 @@
 /** Someone the data was disclosed to is told of the erasure (Art. 19 GDPR): one signed notice for each person, and nothing is read back. */
 import { createHmac } from 'node:crypto'
-import { canonicalJson } from '../../../canonical/index.ts'
+import { canonicalJson } from '../../../base/canonical/index.ts'
 import type { Eraser, SubjectRef } from '../../eraser.ts'
 import { sentOf, signedPosts, type Sending, type SignedOptions } from '../signed.ts'
 

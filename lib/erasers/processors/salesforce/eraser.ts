@@ -1,7 +1,7 @@
 /** Salesforce: records of any object, into the recycle bin that Salesforce empties after 15 days. */
 import { z } from 'zod'
-import { Counts } from '../../../counts/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { ErasePage, Eraser, Retained, SubjectRef, Verification } from '../../eraser.ts'
 import { refuseAstray, sentenceOf } from '../values.ts'
 import { BASE, salesforceClient, VERSION, type Ask, type SalesforceOptions } from './client.ts'

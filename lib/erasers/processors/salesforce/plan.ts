@@ -1,4 +1,4 @@
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Identified } from '../../identifiers.ts'
 
 export interface SalesforceObject {

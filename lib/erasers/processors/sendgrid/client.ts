@@ -1,7 +1,7 @@
 /** One request by the vendor's own client, without its errors: they quote addresses. */
 import shared from '@sendgrid/client'
 import { z } from 'zod'
-import { wallClock } from '../../../clock/index.ts'
+import { wallClock } from '../../../base/clock/index.ts'
 import { Answered, callVendor, type Side } from '../call.ts'
 import type { SendgridEraserOptions } from './plan.ts'
 

@@ -1,5 +1,5 @@
 /** One call of `erase`: a part of the addresses, or a look at what an earlier call started. */
-import { tally } from '../../../counts/index.ts'
+import { tally } from '../../../base/counts/index.ts'
 import type { ErasePage, EraseRequest, Pending, Retained } from '../../eraser.ts'
 import { readJob, writeJob, type Started } from '../resume.ts'
 import type { Addresses } from './addresses.ts'

@@ -1,6 +1,6 @@
 /** What SendGrid keeps of the mail it sent: names, addresses, subject lines, IP addresses (Recipients' Data Erasure API). */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { inPieces, sendSplit } from '../split.ts'
 import { jobId } from '../resume.ts'
 import { askSendgrid, type SendgridSide } from './client.ts'

@@ -1,7 +1,7 @@
 /** One request by the vendor's own client: without its retries, its redirects and its errors, which quote what was sent. */
 import { Stripe } from 'stripe'
 import { z } from 'zod'
-import { readJson } from '../../../canonical/index.ts'
+import { readJson } from '../../../base/canonical/index.ts'
 import { Answered, callVendor, type Side } from '../call.ts'
 import type { StripeEraserOptions } from './plan.ts'
 

@@ -1,6 +1,6 @@
 /** Stripe: customers, deleted or, where the account has the preview, redacted. Follows docs.stripe.com/api/customers and docs.stripe.com/privacy. */
 import type { Eraser } from '../../eraser.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { VERSION, PREVIEW, type StripeSide } from './client.ts'
 import { findCustomers, listByAddress, searchByAddress } from './customers.ts'
 import { eraseCustomers, idsOf, retainedOf } from './erase.ts'

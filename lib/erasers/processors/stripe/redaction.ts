@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { jobId } from '../resume.ts'
 import { askStripe, PREVIEW, type StripeSide } from './client.ts'
 

@@ -1,5 +1,5 @@
 /** Supabase Auth: users deleted for good, with their identities, sessions, refresh tokens and factors. */
-import { tally } from '../../../counts/index.ts'
+import { tally } from '../../../base/counts/index.ts'
 import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import type { Identified } from '../../identifiers.ts'

@@ -1,6 +1,6 @@
 /** Users of a project: read, found by their addresses, deleted. https://supabase.com/docs/reference/javascript/auth-admin-api */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { readAnswer } from '../answer.ts'
 import type { Supabase } from './client.ts'
 

@@ -1,5 +1,5 @@
 /** A team's own service that erases when it is told to by a signed POST. */
-import { newId } from '../../../clock/index.ts'
+import { newId } from '../../../base/clock/index.ts'
 import type { Eraser, ErasePage, Retained, SubjectRef, Verification } from '../../eraser.ts'
 import type { HttpAnswer } from '../http.ts'
 import { sentOf, signedPosts, type Sending, type SentSubject, type SignedOptions } from '../signed.ts'

@@ -3,7 +3,7 @@
  * the plan declares comes through: a place, a reason or a job's id that named somebody would end up in reports.
  */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { HttpAnswer } from '../http.ts'
 import type { SentSubject } from '../signed.ts'
 

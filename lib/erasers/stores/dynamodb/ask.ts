@@ -1,7 +1,7 @@
 /** One call of DynamoDB: with a deadline, tried again where that can help, its failure in our own words. */
 import { DynamoDBServiceException, type DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { randomFraction, sleep } from '../../../clock/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { randomFraction, sleep } from '../../../base/clock/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface Patience {
   /** Of one call, in milliseconds. */

@@ -1,6 +1,6 @@
 /** One call of `erase`: at most so many items, and whatever is refused or throttled holds up nothing else. */
-import { Counts } from '../../../counts/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { ErasePage } from '../../eraser.ts'
 import { slices } from '../../slices.ts'
 import { throttledError, type Session } from './ask.ts'

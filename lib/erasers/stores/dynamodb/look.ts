@@ -1,6 +1,6 @@
 /** Looks for all that lookups lead to, and reads back: a table's own key consistently, an index more than once. */
-import { Counts } from '../../../counts/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { Findings } from '../../findings.ts'
 import { wait, type Session } from './ask.ts'
 import { findPages, readPage } from './find.ts'

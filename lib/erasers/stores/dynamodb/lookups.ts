@@ -1,6 +1,6 @@
 /** Subjects and templates made into the keys to ask DynamoDB for. */
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { expand, type Identifiers } from '../../identifiers.ts'
 import type { Session } from './ask.ts'

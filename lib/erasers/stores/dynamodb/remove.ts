@@ -1,6 +1,6 @@
 /** Deletes items by their keys, and says what became of each. */
 import { BatchWriteItemCommand, type WriteRequest } from '@aws-sdk/client-dynamodb'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { ask, pause, type Session } from './ask.ts'
 import type { Item } from './find.ts'
 import { idOf } from './lookups.ts'

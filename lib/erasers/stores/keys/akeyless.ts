@@ -4,8 +4,8 @@
  * Needs the rights read and delete on the items' paths.
  */
 import { z } from 'zod'
-import { monotonicMs } from '../../../clock/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { monotonicMs } from '../../../base/clock/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpSide } from '../../processors/http.ts'
 import { sameDepth, type Target } from './plan.ts'

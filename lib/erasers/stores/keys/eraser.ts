@@ -2,7 +2,7 @@
  * Per-subject keys: with a subject's key, all that was encrypted under it goes, backups included (crypto-shredding). What
  * was ever written in the clear, or under another key, does not.
  */
-import { Counts } from '../../../counts/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
 import { Findings, Grounds } from '../../findings.ts'
 import { akeylessVault, type AkeylessOptions } from './akeyless.ts'

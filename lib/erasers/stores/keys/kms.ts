@@ -12,7 +12,7 @@ import {
   ScheduleKeyDeletionCommand,
   type KeyMetadata,
 } from '@aws-sdk/client-kms'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { Answered, callVendor, type Side } from '../../processors/call.ts'
 import { sameDepth, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'

@@ -1,7 +1,7 @@
 /** Who we are to OpenBao: a token as it was given, or one that an AppRole gets and gets again. */
 import { z } from 'zod'
-import { monotonicMs } from '../../../clock/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { monotonicMs } from '../../../base/clock/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
 

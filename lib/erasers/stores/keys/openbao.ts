@@ -5,7 +5,7 @@
  * Needs the capabilities read, update (`config`) and delete on `MOUNT/keys/…`, or read and delete on `MOUNT/metadata/…`.
  */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { openbaoSession, type OpenbaoOptions, type OpenbaoSession } from './openbao-session.ts'
 import { sameDepth, type KeyPlace, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'

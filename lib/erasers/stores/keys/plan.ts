@@ -1,5 +1,5 @@
 /** Which keys belong to a subject: what each place's template stands for, once it is sure that it is this subject's alone. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { expand, namesIn, type Identified } from '../../identifiers.ts'
 import type { KeyVault } from './vault.ts'

@@ -1,5 +1,5 @@
 /** What the eraser asks of whatever keeps the keys, and how many keys are asked about at once. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Capabilities } from '../../eraser.ts'
 import type { KeyPlace, Target } from './plan.ts'
 

@@ -2,7 +2,7 @@
  * How OpenSearch is spoken to. Plain HTTP: the official client repeats requests and quotes answers, documents among them,
  * in its errors.
  */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Side } from '../../processors/call.ts'
 import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
 

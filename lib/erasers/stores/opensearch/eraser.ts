@@ -1,6 +1,6 @@
 /** Documents of OpenSearch, found by an exact value of a keyword field and deleted by tasks of the cluster's own. */
-import { Counts } from '../../../counts/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import { openClient, type OpensearchOptions } from './client.ts'

@@ -1,6 +1,6 @@
 /** Whether a place's field finds exactly what it is asked for, in each index behind its name. */
 import { z } from 'zod'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { Client } from './client.ts'
 import type { Field, OpensearchPlace, OpensearchPlan } from './plan.ts'
 

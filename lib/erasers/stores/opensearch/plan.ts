@@ -1,5 +1,5 @@
 /** Which documents belong to a subject: those whose field has one of its values, to the letter. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { expand, namesIn, type Identified } from '../../identifiers.ts'
 

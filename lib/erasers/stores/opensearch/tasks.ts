@@ -5,7 +5,7 @@
  * without the query, in the index `.tasks`.
  */
 import { z } from 'zod'
-import { monotonicMs, sleep } from '../../../clock/index.ts'
+import { monotonicMs, sleep } from '../../../base/clock/index.ts'
 import type { Client } from './client.ts'
 import type { Piece } from './count.ts'
 

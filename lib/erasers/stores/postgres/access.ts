@@ -13,8 +13,8 @@ import {
   type RootKey,
   type SubjectEntry,
 } from '../../../datamap/index.ts'
-import type { Queryable, Transaction } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { givenIsRoot, givenKeys, keyArrays, rootTable } from './root-sql.ts'
 
 type Cell = string | number | boolean | null

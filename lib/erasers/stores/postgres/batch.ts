@@ -1,6 +1,6 @@
 /** What one batch is given and what it reports. One batch is one transaction in the target database. */
 import type { RootKey } from '../../../datamap/index.ts'
-import type { Transaction } from '../../../db/index.ts'
+import type { Transaction } from '../../../base/db/index.ts'
 
 export interface BatchRoot {
   /** Its place in the approved population; any number that is unique in the batch where there is no proposal. */

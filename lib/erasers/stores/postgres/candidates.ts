@@ -1,7 +1,7 @@
 /** Locks the roots of a batch and decides, under the lock, which subjects may go. */
 import { z } from 'zod'
 import { sqlColumn, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Transaction } from '../../../db/index.ts'
+import type { Transaction } from '../../../base/db/index.ts'
 import type { Subject } from './batch.ts'
 import { firstReason, mergedCondition, type FullGuard } from './guard.ts'
 import {

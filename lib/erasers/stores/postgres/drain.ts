@@ -4,7 +4,7 @@
  * one page of keys, however many are due.
  */
 import type { DeletionPlan } from '../../../datamap/index.ts'
-import type { Database } from '../../../db/index.ts'
+import type { Database } from '../../../base/db/index.ts'
 import type { Batch, BatchHooks, BatchOutcome, BatchRoot } from './batch.ts'
 import { runBatch } from './execute.ts'
 import { nextRoots, type Pass, type PopulationRoot } from './population.ts'

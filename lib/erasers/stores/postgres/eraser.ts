@@ -1,8 +1,8 @@
 /** PostgreSQL behind the one interface of everything that holds data: erasure requests and replay come through here. */
-import { Counts, summed } from '../../../counts/index.ts'
+import { Counts, summed } from '../../../base/counts/index.ts'
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
-import type { Database } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Database } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type {
   Capabilities,
   ErasePage,

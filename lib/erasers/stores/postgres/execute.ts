@@ -3,11 +3,11 @@
  * fence, the hold lock (shared), the locks on the roots, the decision under those locks, the plan's steps, the records.
  * Killed anywhere, nothing of it happened; the ledger entries written before are voided or used by whoever goes on.
  */
-import { monotonicMs } from '../../../clock/index.ts'
-import { tally } from '../../../counts/index.ts'
+import { monotonicMs } from '../../../base/clock/index.ts'
+import { tally } from '../../../base/counts/index.ts'
 import type { DeletionPlan } from '../../../datamap/index.ts'
-import { LetheError } from '../../../errors/index.ts'
-import type { Database, Transaction } from '../../../db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
+import type { Database, Transaction } from '../../../base/db/index.ts'
 import type { Batch, BatchHooks, BatchOutcome, Subject } from './batch.ts'
 import { decide, type Candidate } from './candidates.ts'
 import { fullGuard, type FullGuard } from './guard.ts'

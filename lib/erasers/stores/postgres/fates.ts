@@ -8,7 +8,7 @@ import {
   type PlanTable,
   type RootKey,
 } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import { keptGround } from './kept.ts'
 import {
   givenIsRoot,

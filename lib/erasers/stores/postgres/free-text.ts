@@ -3,9 +3,9 @@
  * all persons of a batch; who is meant by a hit a person has to judge, so nothing is erased here.
  */
 import { z } from 'zod'
-import { Counts } from '../../../counts/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
 import { parseTableName, sqlColumn, sqlTable, type DataMap } from '../../../datamap/index.ts'
-import type { Database } from '../../../db/index.ts'
+import type { Database } from '../../../base/db/index.ts'
 import type { Verification } from '../../eraser.ts'
 
 /** Shorter ones stand in every other text by chance. */

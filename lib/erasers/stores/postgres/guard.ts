@@ -11,7 +11,7 @@
  * not. A hold table should therefore have the foreign key, or its writer should lock the root row first.
  */
 import { sqlColumn, sqlLiteral, tableKey, type DeletionPlan } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import type { Guard } from './batch.ts'
 import { holdsCondition } from './holds.ts'
 import { keptCondition } from './kept.ts'

@@ -1,7 +1,7 @@
 /** What keeps subjects back before anything of a request begins: legal holds, and rows that the law keeps with the whole subject. */
 import { z } from 'zod'
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import { prepared, type Queryable } from '../../../db/index.ts'
+import { prepared, type Queryable } from '../../../base/db/index.ts'
 import { heldCondition } from './guard.ts'
 import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootTable } from './root-sql.ts'
 

@@ -12,7 +12,7 @@
  */
 import { z } from 'zod'
 import { sqlColumn, sqlLiteral, sqlTable, tableKey, type DeletionPlan } from '../../../datamap/index.ts'
-import type { Queryable, Transaction } from '../../../db/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
 import { rootKeyText } from './root-sql.ts'
 
 /** Advisory lock number, the same in every target. */

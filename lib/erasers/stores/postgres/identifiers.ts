@@ -1,7 +1,7 @@
 /** What leads to subjects elsewhere, read from the rows that hold it before they go; and the way back, from an identifier to its subject. */
 import { z } from 'zod'
 import { sqlColumn, sqlLiteral, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import type { Identifiers } from '../../identifiers.ts'
 import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from './root-sql.ts'
 import { expandSubjects } from './subjects.ts'

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { sqlLiteral, sqlTable, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Transaction } from '../../../db/index.ts'
+import type { Transaction } from '../../../base/db/index.ts'
 import { givenKeys, keyArrays, rootKeyText } from './root-sql.ts'
 
 /** SQL condition over `root`: it was pseudonymised, and nothing of it has to go yet. Neither proposed nor processed then. */

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
-import type { Transaction } from '../../../db/index.ts'
+import type { Transaction } from '../../../base/db/index.ts'
 import type { Subject } from './batch.ts'
 import { keyArrays, givenKeys } from './root-sql.ts'
 import { subjectRefusal } from './search.ts'

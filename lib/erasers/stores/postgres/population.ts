@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import type { RootKey } from '../../../datamap/index.ts'
-import type { Queryable, Transaction } from '../../../db/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
 import type { BatchOutcome } from './batch.ts'
 
 export type Pass = 'light' | 'heavy' | 'locked'

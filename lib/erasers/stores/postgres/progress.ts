@@ -1,7 +1,7 @@
 /** lethe.progress and lethe.batches in the target: the fence that a batch must hold, and the record it leaves. */
 import { z } from 'zod'
-import type { Database, Queryable, Transaction } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Database, Queryable, Transaction } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface Progress {
   fence: bigint

@@ -4,9 +4,9 @@
  * target. A crash loses no check and counts none twice.
  */
 import { z } from 'zod'
-import { summed } from '../../../counts/index.ts'
+import { summed } from '../../../base/counts/index.ts'
 import type { DeletionPlan } from '../../../datamap/index.ts'
-import type { Database } from '../../../db/index.ts'
+import type { Database } from '../../../base/db/index.ts'
 import { verifyKeys } from './verify.ts'
 
 export interface ReadBack {

@@ -1,7 +1,7 @@
 /** SQL over the root table of a plan: arrays of keys in, root rows (alias root) out. */
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
 import { sqlColumn, sqlLiteral, sqlTable } from '../../../datamap/index.ts'
-import { prepared, type Statement } from '../../../db/index.ts'
+import { prepared, type Statement } from '../../../base/db/index.ts'
 
 /** Planning a statement over all of a plan's tables takes longer than running it for this many keys. */
 const FEW = 20

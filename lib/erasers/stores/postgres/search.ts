@@ -2,10 +2,10 @@
  * Removes a set of subjects, and where one of them can't go, finds it by halving the set, so that the others do. All in
  * the batch's transaction: each attempt stands behind a savepoint, whose rollback also gives its row locks back.
  */
-import { monotonicMs } from '../../../clock/index.ts'
+import { monotonicMs } from '../../../base/clock/index.ts'
 import type { DeletionPlan } from '../../../datamap/index.ts'
-import type { Transaction } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Transaction } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { decide, type Candidate } from './candidates.ts'
 import type { FullGuard } from './guard.ts'
 import { keyId } from './root-sql.ts'

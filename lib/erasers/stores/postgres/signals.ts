@@ -1,7 +1,7 @@
 /** What the target's statistics views say about the others on this server. One cheap statement. */
 import { z } from 'zod'
-import type { Queryable } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 /** Times of day ("22:30") in an IANA zone; `to` before `from` spans midnight. */
 export interface Window {

@@ -1,7 +1,7 @@
 /** Runs a plan's statements over the keys of some subjects, inside the batch's transaction. */
 import pg from 'pg'
 import { z } from 'zod'
-import { summed } from '../../../counts/index.ts'
+import { summed } from '../../../base/counts/index.ts'
 import {
   sqlColumn,
   tableKey,
@@ -9,7 +9,7 @@ import {
   type PlanStep,
   type RootKey,
 } from '../../../datamap/index.ts'
-import { databaseError, type Transaction } from '../../../db/index.ts'
+import { databaseError, type Transaction } from '../../../base/db/index.ts'
 import type { RowCounts } from './batch.ts'
 import { finalGuard, type FullGuard } from './guard.ts'
 import { notKeptBefore } from './kept.ts'

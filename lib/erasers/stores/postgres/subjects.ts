@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { sqlColumn, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import type { BatchHooks, BatchRoot, Subject } from './batch.ts'
 import { givenKeys, keyArrays, keyId, rootTable } from './root-sql.ts'
 

@@ -8,7 +8,7 @@ import {
   type PlanStep,
   type RootKey,
 } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import type { RowCounts } from './batch.ts'
 import { keyId } from './root-sql.ts'
 

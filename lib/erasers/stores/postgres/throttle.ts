@@ -3,8 +3,8 @@
  * once a second, on a connection of their own and beside the running batch: lock waiters are only there while a batch
  * holds its locks.
  */
-import { monotonicMs, sleep } from '../../../clock/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import { monotonicMs, sleep } from '../../../base/clock/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import { blindSpots, readSignals, type Signals, type Window } from './signals.ts'
 
 export interface ThrottleLimits {

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod'
 import { sqlTable, tableKey, type DeletionPlan } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface Tidied {
   refreshed: string[]

@@ -10,8 +10,8 @@ import {
   type RootKey,
   type SubjectEntry,
 } from '../../../datamap/index.ts'
-import type { Queryable, Transaction } from '../../../db/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { givenKeys, keyArrays, rootFromKey } from './root-sql.ts'
 
 export type Tombstone = SubjectEntry['tombstones'][number]

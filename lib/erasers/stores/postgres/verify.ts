@@ -1,8 +1,8 @@
 /** Counts of what belongs to some roots: before an erasure to weigh it, afterwards to read it back. Reads only. */
 import { z } from 'zod'
-import { Counts } from '../../../counts/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
 import { sqlLiteral, tableKey, type DeletionPlan, type RootKey } from '../../../datamap/index.ts'
-import type { Queryable } from '../../../db/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
 import type { Retained, Verification } from '../../eraser.ts'
 import { slices } from '../../slices.ts'
 import { keptGround } from './kept.ts'

@@ -1,7 +1,7 @@
 /** The guard of a batch, asked without one: for subjects who are handed to somebody else to erase. */
 import { z } from 'zod'
 import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
-import type { Database, Queryable } from '../../../db/index.ts'
+import type { Database, Queryable } from '../../../base/db/index.ts'
 import type { Guard } from './batch.ts'
 import { firstReason, fullGuard, mergedCondition } from './guard.ts'
 import { givenIsRoot, givenKeys, keyArrays, rootTable, shiftParameters } from './root-sql.ts'

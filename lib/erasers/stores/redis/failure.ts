@@ -1,5 +1,5 @@
 /** What may be said of a Redis error: one word. The error itself carries the command with its keys and values. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface Failure {
   word: string

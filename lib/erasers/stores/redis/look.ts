@@ -1,5 +1,5 @@
 /** Looks for all that a plan leads to: in one pass over the keyspace, however many subjects there are. */
-import { Counts } from '../../../counts/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import { storeError, type Failure } from './failure.ts'

@@ -3,7 +3,7 @@
  * nothing is resent behind our back, so that each answer is the one of the command it belongs to.
  */
 import { Redis } from 'ioredis'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { failureOf, storeError, type Failure } from './failure.ts'
 import { slotCount, slotOf } from './slots.ts'
 

@@ -1,5 +1,5 @@
 /** What leads to a subject in Redis, and what no plan may name. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { namesIn, type Identified } from '../../identifiers.ts'
 import { scanTemplate, type ScanTemplate } from './template.ts'
 

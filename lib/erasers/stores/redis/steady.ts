@@ -2,7 +2,7 @@
  * Whether a cluster keeps its slots where they are: while one moves, a scan can miss its keys, on the node that they
  * leave after it was read and on the other before they come.
  */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { attempt, type Nodes, type RedisEraserSettings } from './nodes.ts'
 import { slotCount } from './slots.ts'
 

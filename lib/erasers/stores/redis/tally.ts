@@ -1,5 +1,5 @@
 /** What a call removed, and what it couldn't: by place, never by key. */
-import { Counts } from '../../../counts/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
 import { storeError, type Failure } from './failure.ts'
 import type { Targets } from './targets.ts'
 

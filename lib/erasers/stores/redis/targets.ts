@@ -1,5 +1,5 @@
 /** What a call looks for: the plan's places with the values of its subjects in them. Keys are binary texts. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { expand } from '../../identifiers.ts'
 import { checkPlaces, type CheckedPlace, type RedisPlan } from './plan.ts'

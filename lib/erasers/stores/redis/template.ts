@@ -3,7 +3,7 @@
  * one look at a key says whose it is, however many subjects are looked for. Keys and values here are binary: each
  * character is one byte, because a key needn't be UTF-8.
  */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { expand, partsOf, type Identifiers } from '../../identifiers.ts'
 
 export interface ScanTemplate {

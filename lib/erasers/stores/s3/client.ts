@@ -1,6 +1,6 @@
 /** Calls of one S3 server: each with a deadline, repeated where that can help, failing with the server's error name only. */
 import { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 
 export interface S3Settings {
   /** The store's name in the map. */

@@ -1,6 +1,6 @@
 /** Buckets of S3: every version of every object, every delete marker, every upload in progress. */
-import { Counts } from '../../../counts/index.ts'
-import { LetheError } from '../../../errors/index.ts'
+import { Counts } from '../../../base/counts/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
 import { Findings, Grounds } from '../../findings.ts'
 import { abreast } from '../../slices.ts'

@@ -1,5 +1,5 @@
 /** Where buckets keep a subject's objects. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
 import { expand, isBounded, namesIn, ofNobody, type Identified } from '../../identifiers.ts'
 

@@ -5,7 +5,7 @@ import {
   DeleteObjectsCommand,
   type ObjectIdentifier,
 } from '@aws-sdk/client-s3'
-import { randomFraction, sleep } from '../../../clock/index.ts'
+import { randomFraction, sleep } from '../../../base/clock/index.ts'
 import { abreast } from '../../slices.ts'
 import { ask, isTransient, Refusal, safeCode, type S3Server } from './client.ts'
 import type { Upload, Version } from './list.ts'

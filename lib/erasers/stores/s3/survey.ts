@@ -1,5 +1,5 @@
 /** What is there for a list of targets, and what of it may go. */
-import { LetheError } from '../../../errors/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
 import { abreast, slices } from '../../slices.ts'
 import { Refusal, refusal, type S3Server } from './client.ts'
 import { LIST, uploadPages, uploadsTogether, versionPages, type Upload, type Version } from './list.ts'

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { diagnose, type Finding } from '../../../../jobs/doctor/index.ts'
 import { policyMode } from '../../../../jobs/retention/index.ts'
 import { loadConfig } from '../../../../lib/config/index.ts'
-import { migrate } from '../../../../lib/db/index.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { migrate } from '../../../../lib/base/db/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { createSmallApp, type SmallApp } from '../../../support/small-app.ts'
 import { createSshKey } from '../../../support/ssh-key.ts'
 

@@ -11,7 +11,7 @@ import {
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runOnce } from '../../../../workers/dispatcher.ts'
-import { openQueues, type Queues } from '../../../../lib/queue/index.ts'
+import { openQueues, type Queues } from '../../../../lib/base/queue/index.ts'
 import { sequence } from '../../../../lib/evidence/index.ts'
 import { confirmLock } from '../../../../jobs/evidence/index.ts'
 import { readReceipt, requestStatus } from '../../../../jobs/erasure/index.ts'

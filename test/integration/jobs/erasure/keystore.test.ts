@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { requestStatus, retryLeg } from '../../../../jobs/erasure/index.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
 import { makeFolder, removeFolder } from '../../../support/process.ts'
 

@@ -15,7 +15,7 @@ import {
 } from '../../../../jobs/erasure/index.ts'
 import { registry } from '../../../../jobs/registry.ts'
 import { runJob } from '../../../../jobs/runner.ts'
-import { openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { freeExpiredLeases, takeForEnqueue } from '../../../../lib/ledger/index.ts'
 import { decisionsOf, getRequest, legsOf } from '../../../../lib/requests/index.ts'
 import { openContext, type OpenContext } from '../../../../workers/context.ts'

@@ -11,7 +11,7 @@ import {
   keepFor,
   publishedHead,
 } from '../../../../jobs/evidence/index.ts'
-import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
+import { openBucket, type Bucket } from '../../../../lib/base/bucket/index.ts'
 import {
   appendEvent,
   lastVerified,

@@ -5,7 +5,7 @@ import { requestRun, runStory, takeForEnqueue, type Run } from '../../../../lib/
 import { registry } from '../../../../jobs/registry.ts'
 import { decide, decisionStatement } from '../../../../jobs/retention/index.ts'
 import { runJob } from '../../../../jobs/runner.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { openContext } from '../../../../workers/context.ts'
 import {
   erasedIn,

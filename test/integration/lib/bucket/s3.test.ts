@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { openBucket } from '../../../../lib/bucket/index.ts'
+import { openBucket } from '../../../../lib/base/bucket/index.ts'
 import { startProxy } from '../../../support/servers.ts'
 import { sharedS3 } from '../../../support/shared.ts'
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkMap, loadCatalogue, planDeletion, type Finding } from '../../../../lib/datamap/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { mapOf, playground, type MapShape, type Playground } from '../../../support/datamap.ts'
 
 let play: Playground

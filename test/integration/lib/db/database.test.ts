@@ -6,8 +6,8 @@ import {
   databaseNow,
   openDatabase,
   type Database,
-} from '../../../../lib/db/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+} from '../../../../lib/base/db/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import {
   startPgBouncer,
   startPostgres,

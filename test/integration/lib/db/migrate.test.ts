@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { migrate, openDatabase, requireSchema, schemaState, type Database } from '../../../../lib/db/index.ts'
+import {
+  migrate,
+  openDatabase,
+  requireSchema,
+  schemaState,
+  type Database,
+} from '../../../../lib/base/db/index.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 
 let server: PostgresServer

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { runner } from 'node-pg-migrate'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { newId } from '../../../../lib/clock/index.ts'
-import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { parseStatement, statementFor } from '../../../../lib/identity/index.ts'
 import { reasonOf } from '../../../../lib/ledger/index.ts'
 import { getReport } from '../../../../jobs/retention/index.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   const quiet = () => undefined
   await runner({
     databaseUrl: database.url,
-    dir: join(import.meta.dirname, '../../../../lib/db/migrations/control'),
+    dir: join(import.meta.dirname, '../../../../lib/base/db/migrations/control'),
     direction: 'up',
     count: 5,
     migrationsTable: 'pgmigrations',

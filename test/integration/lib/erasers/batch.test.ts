@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { newId } from '../../../../lib/clock/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
 import {
   batchesAfter,
   raiseFence,
@@ -9,7 +9,7 @@ import {
   takeHoldLock,
   type BatchHooks,
 } from '../../../../lib/erasers/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { latch, openSmallClinic, untilWaiting, type SmallClinic } from '../../../support/small-clinic.ts'
 
 let clinic: SmallClinic

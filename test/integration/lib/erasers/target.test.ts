@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import {
   locateRows,
   readSignals,

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path'
 import { CreateBucketCommand, GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { openBucket, type Bucket } from '../../../../lib/bucket/index.ts'
-import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { openBucket, type Bucket } from '../../../../lib/base/bucket/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import {
   appendEvent,
   logKeys,
@@ -19,7 +19,7 @@ import {
   type Trust,
 } from '../../../../lib/evidence/index.ts'
 import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { makeFolder } from '../../../support/process.ts'
 import { freshDatabase, sharedS3 } from '../../../support/shared.ts'
 

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { sqlLiteral } from '../../../../lib/datamap/index.ts'
-import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import {
   appendEvent,
   logKeys,
@@ -29,7 +29,7 @@ import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/evidence/store.ts'
 import { grantsSql } from '../../../../lib/grants/index.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 
@@ -350,9 +350,9 @@ test('No head is signed and no content ages out where the worker’s clock and t
   const library = (path: string) => new URL(`../../../../lib/${path}/index.ts`, import.meta.url).pathname
   const keystore = join(folder, 'skewed.json')
   const script = `
-    import { openDatabase } from '${library('db')}'
+    import { openDatabase } from '${library('base/db')}'
     import { agingOf, logKeys, signHead } from '${library('evidence')}'
-    import { openKeystore } from '${library('vault')}'
+    import { openKeystore } from '${library('base/keystore')}'
     const control = openDatabase('${fresh.url}', { name: 'control', applicationName: 'lethe test' })
     const keys = logKeys('${origin}', await openKeystore('${keystore}', { create: true }), null)
     const said = (error) => console.log(error.code, error.facts.seconds > 3500)

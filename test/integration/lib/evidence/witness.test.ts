@@ -6,7 +6,7 @@ import { connect, createServer as createRelay, type AddressInfo } from 'node:net
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import {
   appendEvent,
   cosignaturesOf,
@@ -32,7 +32,7 @@ import { asCosigner, formatSignature, signNote } from '../../../../lib/evidence/
 import { storedNodes } from '../../../../lib/evidence/store.ts'
 import { askWitness } from '../../../../lib/evidence/witness.ts'
 import { grantsSql } from '../../../../lib/grants/index.ts'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { makeFolder } from '../../../support/process.ts'
 import { freshDatabase } from '../../../support/shared.ts'

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { newId } from '../../../../lib/clock/index.ts'
-import { openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
+import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { controlRights, grantsSql } from '../../../../lib/grants/index.ts'
 import { appendEvent } from '../../../../lib/evidence/index.ts'
 import {

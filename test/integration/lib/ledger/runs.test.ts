@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { newId } from '../../../../lib/clock/index.ts'
-import type { Database } from '../../../../lib/db/index.ts'
-import { LetheError, type ErrorCode } from '../../../../lib/errors/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
+import type { Database } from '../../../../lib/base/db/index.ts'
+import { LetheError, type ErrorCode } from '../../../../lib/base/errors/index.ts'
 import {
   claimRun,
   createRun,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { migrate, openDatabase, type Database } from '../../../../lib/db/index.ts'
+import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { grantsSql } from '../../../../lib/grants/index.ts'
 import { statementFor, statementHash } from '../../../../lib/identity/index.ts'
 import { eraseStatement, lockStatement, reasonOf, storeStatement } from '../../../../lib/ledger/index.ts'

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { newId } from '../../../../lib/clock/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import {
   inspectRedis,
   openQueues,
@@ -10,7 +10,7 @@ import {
   type Queues,
   type QueueSettings,
   type QueueWorker,
-} from '../../../../lib/queue/index.ts'
+} from '../../../../lib/base/queue/index.ts'
 import { dumpRedis } from '../../../support/redis-dump.ts'
 import { startProxy, startRedis, type RedisServer } from '../../../support/servers.ts'
 

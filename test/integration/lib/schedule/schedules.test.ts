@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { newId } from '../../../../lib/clock/index.ts'
-import { databaseNow, openDatabase, type Database, type Transaction } from '../../../../lib/db/index.ts'
+import { newId } from '../../../../lib/base/clock/index.ts'
+import { databaseNow, openDatabase, type Database, type Transaction } from '../../../../lib/base/db/index.ts'
 import { createRun, type Run } from '../../../../lib/ledger/index.ts'
 import {
   decideOccurrences,
@@ -10,7 +10,7 @@ import {
   type Decision,
   type NewSchedule,
   type Schedule,
-} from '../../../../lib/schedule/index.ts'
+} from '../../../../lib/base/schedule/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 

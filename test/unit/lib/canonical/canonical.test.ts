@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { canonicalHash } from '../../../../lib/canonical/index.ts'
+import { canonicalHash } from '../../../../lib/base/canonical/index.ts'
 
 describe('canonicalHash', () => {
   test('ignores the order of keys and what is undefined, and nothing else', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sleep } from '../../../../lib/clock/index.ts'
+import { sleep } from '../../../../lib/base/clock/index.ts'
 
 test('a sleep that is told to end ends at once, with the reason it was told', async () => {
   const reason = new Error('stop')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { configJsonSchema, loadConfig, type Config } from '../../../../lib/config/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lethe-config-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Counts, summed, tally, total } from '../../../../lib/counts/index.ts'
+import { Counts, summed, tally, total } from '../../../../lib/base/counts/index.ts'
 
 test('sums by name, whatever the name, and notes nothing of what there is none of', () => {
   const counts = new Counts()

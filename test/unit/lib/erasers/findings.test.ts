@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Findings } from '../../../../lib/erasers/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 
 const astray = new LetheError('E_IDENTIFIER', { message: 'no value' })
 const refused = new LetheError('E_STORE_REFUSED', { message: 'no right' })

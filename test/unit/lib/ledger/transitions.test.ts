@@ -21,7 +21,7 @@ test('each has a sentence', () => {
 
 test('the states are those that the table allows', () => {
   const migration = readFileSync(
-    join(import.meta.dirname, '../../../../lib/db/migrations/control/001_core.sql'),
+    join(import.meta.dirname, '../../../../lib/base/db/migrations/control/001_core.sql'),
     'utf8',
   )
   const list = /state text NOT NULL CHECK \(state IN \(([^)]*)\)\)/.exec(migration)?.[1]

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { LetheError } from '../../../../lib/errors/index.ts'
-import { createLogger, errorFields } from '../../../../lib/log/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
+import { createLogger, errorFields } from '../../../../lib/base/log/index.ts'
 
 const canary = 'canary-4711@example.org'
 

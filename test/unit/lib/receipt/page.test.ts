@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson } from '../../../../lib/canonical/index.ts'
+import { canonicalJson } from '../../../../lib/base/canonical/index.ts'
 import {
   describeReceipt,
   receiptHash,

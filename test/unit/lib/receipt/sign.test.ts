@@ -1,8 +1,8 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson } from '../../../../lib/canonical/index.ts'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { canonicalJson } from '../../../../lib/base/canonical/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import {
   formatNote,
   formatVerifierKey,

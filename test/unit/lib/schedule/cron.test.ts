@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { firstGap, isTimeZone, occurrencesBetween, parseCron } from '../../../../lib/schedule/index.ts'
+import { firstGap, isTimeZone, occurrencesBetween, parseCron } from '../../../../lib/base/schedule/index.ts'
 
 const berlin = 'Europe/Berlin'
 

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openKeystore } from '../../../../lib/vault/index.ts'
+import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 
 let folder: string
 let path: string

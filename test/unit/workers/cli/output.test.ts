@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LetheError } from '../../../../lib/errors/index.ts'
+import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { createOutput, table } from '../../../../workers/cli/output.ts'
 
 const failure = new LetheError('E_LIMITS', { message: 'Too much.', facts: { rows: 12n } })

@@ -94,7 +94,7 @@ CREATE TABLE lethe_control.holds (
   store text NOT NULL,
   subject_kind text,
   table_name text,
-  -- keyed hash for finding it, ciphertext (lib/vault) for projecting it again; no key in clear
+  -- keyed hash for finding it, ciphertext (lib/base/keystore) for projecting it again; no key in clear
   key_hash bytea,
   key_cipher bytea,
   key_id text,

@@ -1,5 +1,5 @@
 -- Erasure requests: one row a request, one leg for each place that holds something of the subject. No identity stands in
--- clear: the subject is a keyed hash; what leads to it is sealed (lib/vault), has an expiry, and goes at the end.
+-- clear: the subject is a keyed hash; what leads to it is sealed (lib/base/keystore), has an expiry, and goes at the end.
 CREATE TABLE lethe_control.erasure_requests (
   id uuid PRIMARY KEY,
   subject_kind text NOT NULL,
