@@ -3,7 +3,7 @@ import type { Config } from '../lib/config/index.ts'
 import type { Database } from '../lib/base/db/index.ts'
 import type { Logger } from '../lib/base/log/index.ts'
 import type { Metrics } from '../lib/base/metrics/index.ts'
-import type { Notifier } from '../lib/notify/index.ts'
+import type { Notifier } from '../lib/people/notify/index.ts'
 import type { Vault } from '../lib/base/keystore/index.ts'
 
 export interface Context {

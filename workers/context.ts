@@ -5,7 +5,7 @@ import { loadConfig, type Environment } from '../lib/config/index.ts'
 import { checkClockSkew, openDatabase, requireSchema, type Database } from '../lib/base/db/index.ts'
 import { createLogger } from '../lib/base/log/index.ts'
 import { createMetrics } from '../lib/base/metrics/index.ts'
-import { createNotifier } from '../lib/notify/index.ts'
+import { createNotifier } from '../lib/people/notify/index.ts'
 import { openKeystore } from '../lib/base/keystore/index.ts'
 import type { Context } from '../jobs/context.ts'
 

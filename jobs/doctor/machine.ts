@@ -1,6 +1,6 @@
 /** The machine Lethe runs on. */
 import type { Config } from '../../lib/config/index.ts'
-import { sshKeygenWorks } from '../../lib/identity/index.ts'
+import { sshKeygenWorks } from '../../lib/people/identity/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { examine, type Finding } from './finding.ts'
 

@@ -3,7 +3,7 @@
  * not, and what was done. A message is written whole when its occasion comes, sealed, and gone once it is delivered.
  */
 import { createHash } from 'node:crypto'
-import { renderAnswer, type AnswerFacts } from '../../lib/answers/index.ts'
+import { renderAnswer, type AnswerFacts } from '../../lib/people/answers/index.ts'
 import { randomSecret } from '../../lib/base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../lib/base/db/index.ts'
 import { collectIdentifiers } from '../../lib/erasers/index.ts'

@@ -1,7 +1,7 @@
 /** A legal hold on the person of a request, and its end: the same holds as the sweep obeys. */
 import { z } from 'zod'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import type { Attested } from '../../lib/identity/index.ts'
+import type { Attested } from '../../lib/people/identity/index.ts'
 import { getRequest, openSecrets, wakeHeld } from '../../lib/requests/index.ts'
 import type { Context } from '../context.ts'
 import { addHold, releaseHold, type HoldAdded, type NewHold } from '../holds.ts'

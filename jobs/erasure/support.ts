@@ -2,7 +2,13 @@
 import type { Transaction } from '../../lib/base/db/index.ts'
 import { restoreAccess, type SavedRow } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested, type Decided, type DecisionVerb } from '../../lib/identity/index.ts'
+import {
+  authorise,
+  verbs,
+  type Attested,
+  type Decided,
+  type DecisionVerb,
+} from '../../lib/people/identity/index.ts'
 import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
 import {
   addDecision,

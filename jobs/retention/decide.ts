@@ -13,7 +13,7 @@ import {
   verifySsh,
   type Attested,
   type Decided,
-} from '../../lib/identity/index.ts'
+} from '../../lib/people/identity/index.ts'
 import { appendEvent, type NewEvent } from '../../lib/evidence/index.ts'
 import { storeStatement, wakeRun } from '../../lib/ledger/index.ts'
 import type { Context } from '../context.ts'

@@ -3,7 +3,7 @@
  * signed, and the process that destroys builds it again and compares.
  */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import type { Decided } from '../../lib/identity/index.ts'
+import type { Decided } from '../../lib/people/identity/index.ts'
 import type { Decision, NewAppraisal } from './decide.ts'
 import { policyVersion } from './policy.ts'
 import type { Proposal } from './proposal.ts'

@@ -3,7 +3,7 @@
  * notifications, operations). Unknown keys are errors. Addresses and secrets never stand in the file: `env:` or `file:`.
  */
 import { z } from 'zod'
-import { answersSchema } from '../answers/index.ts'
+import { answersSchema } from '../people/answers/index.ts'
 import {
   columnSchema,
   dataMapSchema,

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../base/db/index.ts'
 import { LetheError } from '../base/errors/index.ts'
-import { statementHash, type Attested } from '../identity/index.ts'
+import { statementHash, type Attested } from '../people/identity/index.ts'
 
 /**
  * Keeps the statement and its signature in the caller's transaction; returns the hash (64 hex digits) by which everything

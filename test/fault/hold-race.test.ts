@@ -1,7 +1,7 @@
 /** Holds that come in while a sweep is at work, as many as it takes batches: `hold add` never says a thing that isn't so. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Attested } from '../../lib/identity/index.ts'
+import type { Attested } from '../../lib/people/identity/index.ts'
 import { addHold, type HoldAdded, type NewHold, holdStatement } from '../../jobs/holds.ts'
 import { freshDatabase } from '../support/shared.ts'
 import { openSweepStage, type SweepStage } from '../support/sweep-stage.ts'

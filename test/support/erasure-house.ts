@@ -14,7 +14,7 @@ import {
   type Asked,
   type By,
 } from '../../jobs/erasure/index.ts'
-import type { DecisionVerb } from '../../lib/identity/index.ts'
+import type { DecisionVerb } from '../../lib/people/identity/index.ts'
 import { openRetentionHouse, type RetentionHouse, type Signer } from './retention-house.ts'
 import { startRedis } from './servers.ts'
 import { startWebhookProcessor, type WebhookProcessor } from './webhook-processor.ts'

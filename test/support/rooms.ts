@@ -5,7 +5,6 @@
 
 /** Each room of `lib`, and the rooms that it imports. A room is entered through its `index.ts` only. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
-  answers: ['base/errors', 'base/schedule'],
   'base/bucket': ['base/errors'],
   'base/canonical': [],
   'base/clock': [],
@@ -18,7 +17,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'base/queue': ['base/clock', 'base/errors'],
   'base/schedule': ['base/clock', 'base/db', 'base/errors', 'evidence'],
   'base/webhooks': ['base/errors'],
-  config: ['answers', 'base/canonical', 'base/errors', 'base/schedule', 'datamap'],
+  config: ['base/canonical', 'base/errors', 'base/schedule', 'datamap', 'people/answers'],
   datamap: ['base/canonical', 'base/errors'],
   erasers: [
     'base/canonical',
@@ -39,9 +38,10 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'grants',
   ],
   grants: ['base/db', 'base/errors', 'datamap'],
-  identity: ['base/canonical', 'base/clock', 'base/errors', 'config'],
-  ledger: ['base/canonical', 'base/clock', 'base/db', 'base/errors', 'evidence', 'identity'],
-  notify: ['base/clock', 'base/errors', 'base/log', 'base/webhooks', 'config'],
+  ledger: ['base/canonical', 'base/clock', 'base/db', 'base/errors', 'evidence', 'people/identity'],
+  'people/answers': ['base/errors', 'base/schedule'],
+  'people/identity': ['base/canonical', 'base/clock', 'base/errors', 'config'],
+  'people/notify': ['base/clock', 'base/errors', 'base/log', 'base/webhooks', 'config'],
   receipt: ['base/canonical', 'base/counts', 'base/errors', 'evidence'],
   requests: ['base/canonical', 'base/clock', 'base/db', 'base/errors', 'base/keystore', 'evidence', 'ledger'],
 }
@@ -60,10 +60,10 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   commander: ['workers/cli', 'workers/cli.ts'],
   croner: ['lib/base/schedule'],
   ioredis: ['lib/erasers/stores/redis', 'lib/base/queue'],
-  jose: ['lib/identity'],
+  jose: ['lib/people/identity'],
   'node-cron': ['workers/dispatcher.ts'],
   'node-pg-migrate': ['lib/base/db'],
-  nodemailer: ['lib/notify'],
+  nodemailer: ['lib/people/notify'],
   pino: ['lib/base/log'],
   'prom-client': ['lib/base/metrics'],
   stripe: ['lib/erasers/processors/stripe'],

@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { attest, type Attested, type Decided } from '../../lib/identity/index.ts'
+import { attest, type Attested, type Decided } from '../../lib/people/identity/index.ts'
 import { databaseNow, migrate, openDatabase, type Database } from '../../lib/base/db/index.ts'
 import { freeExpiredLeases, takeForEnqueue } from '../../lib/ledger/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'

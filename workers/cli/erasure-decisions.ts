@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { By } from '../../jobs/erasure/index.ts'
 import type { Context } from '../../jobs/context.ts'
-import type { DecisionVerb } from '../../lib/identity/index.ts'
+import type { DecisionVerb } from '../../lib/people/identity/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { joinedText } from './erasure-text.ts'
 import { parseInstant, usage, withContext, type Session } from './session.ts'

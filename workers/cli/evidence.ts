@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Context } from '../../jobs/context.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import type { Attested, Decided, Evidence } from '../../lib/identity/index.ts'
+import type { Attested, Decided, Evidence } from '../../lib/people/identity/index.ts'
 import { usage, type Session } from './session.ts'
 
 export interface EvidenceOptions {
@@ -36,7 +36,7 @@ export async function attested(
   decided: Decided,
   options: EvidenceOptions,
 ): Promise<Attested | null> {
-  const { attest, authorise, statementFor, verbs } = await import('../../lib/identity/index.ts')
+  const { attest, authorise, statementFor, verbs } = await import('../../lib/people/identity/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
   const { output } = session
   const now = await databaseNow(context.control)

@@ -7,9 +7,9 @@ import {
   type Answer,
   type AnswerFacts,
   type AnswerKind,
-} from '../../../../lib/answers/index.ts'
-import { lineProblems, textProblems } from '../../../../lib/answers/template.ts'
-import { definitions } from '../../../../lib/answers/texts.ts'
+} from '../../../../lib/people/answers/index.ts'
+import { lineProblems, textProblems } from '../../../../lib/people/answers/template.ts'
+import { definitions } from '../../../../lib/people/answers/texts.ts'
 
 const request = '0b8f5a52-6a0c-4d2e-9a39-7f7b8f1f3c11'
 const received = new Date('2026-11-20T23:30:00Z')

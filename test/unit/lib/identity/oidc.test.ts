@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { verifyOidc, type OidcSettings } from '../../../../lib/identity/oidc.ts'
+import { verifyOidc, type OidcSettings } from '../../../../lib/people/identity/oidc.ts'
 
 const now = new Date('2026-11-21T03:00:00.000Z')
 const seconds = now.getTime() / 1000

@@ -7,7 +7,7 @@ import {
   statementFor,
   verifySsh,
   type Decided,
-} from '../../../../lib/identity/index.ts'
+} from '../../../../lib/people/identity/index.ts'
 import { createSoftwareFido } from '../../../support/software-fido.ts'
 import { createSshKey } from '../../../support/ssh-key.ts'
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig, type Config } from '../../../../lib/config/index.ts'
 import { createLogger } from '../../../../lib/base/log/index.ts'
-import { createNotifier } from '../../../../lib/notify/index.ts'
+import { createNotifier } from '../../../../lib/people/notify/index.ts'
 import { startSmtp, type SmtpServer } from '../../../support/smtp.ts'
 
 const message = {

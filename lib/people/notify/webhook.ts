@@ -1,7 +1,7 @@
 /** A signed POST to the team's own service, as https://www.standardwebhooks.com describes it. Delivered: a 2xx answer. */
-import { wallClock } from '../base/clock/index.ts'
-import { LetheError, type ErrorCode } from '../base/errors/index.ts'
-import { webhookHeaders, webhookKey } from '../base/webhooks/index.ts'
+import { wallClock } from '../../base/clock/index.ts'
+import { LetheError, type ErrorCode } from '../../base/errors/index.ts'
+import { webhookHeaders, webhookKey } from '../../base/webhooks/index.ts'
 import type { Delivery, Message } from './notifier.ts'
 
 const TIMEOUT_MS = 10_000

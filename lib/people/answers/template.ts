@@ -1,5 +1,5 @@
 /** Texts with placeholders: what is wrong with one, and what one says with its facts in it. */
-import { LetheError } from '../base/errors/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import { oneLine, wrap } from './mail.ts'
 import type { Definition } from './texts.ts'
 

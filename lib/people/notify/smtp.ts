@@ -1,7 +1,7 @@
 /** Mail. Delivered: the server accepted the message for this recipient; what happens to it later, nobody can say. */
 import { createTransport } from 'nodemailer'
 import { z } from 'zod'
-import type { ErrorCode } from '../base/errors/index.ts'
+import type { ErrorCode } from '../../base/errors/index.ts'
 import type { Delivery, Message } from './notifier.ts'
 
 const TIMEOUT_MS = 10_000

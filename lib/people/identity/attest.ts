@@ -1,6 +1,6 @@
 /** From what a person offers as evidence to an attested decision, whichever of the three ways they took. */
 import { createHash } from 'node:crypto'
-import type { Config } from '../config/index.ts'
+import type { Config } from '../../config/index.ts'
 import type { Attested } from './identity.ts'
 import { signWithSsh, verifySsh } from './ssh.ts'
 import { checkStatement, statementFor, type Decided } from './statement.ts'

@@ -1,6 +1,6 @@
 /** `answers` of lethe.yaml: who answers data subjects, in whose time and words. */
 import { z } from 'zod'
-import { isTimeZone } from '../base/schedule/index.ts'
+import { isTimeZone } from '../../base/schedule/index.ts'
 import type { AnswerKind } from './facts.ts'
 import { lineProblems, textProblems } from './template.ts'
 import { definitions } from './texts.ts'

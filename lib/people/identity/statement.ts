@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { readJson } from '../base/canonical/index.ts'
-import { randomSecret } from '../base/clock/index.ts'
-import { LetheError } from '../base/errors/index.ts'
+import { readJson } from '../../base/canonical/index.ts'
+import { randomSecret } from '../../base/clock/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { DecisionVerb } from './verbs.ts'
 
 export const STATEMENT_MINUTES = 10

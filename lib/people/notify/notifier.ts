@@ -2,9 +2,9 @@
  * Warnings to data subjects, through one of three channels. An address goes to the channel and nowhere else: no log line,
  * no error and no result carries it.
  */
-import type { Config } from '../config/index.ts'
-import type { ErrorCode } from '../base/errors/index.ts'
-import { createLogger, type Logger } from '../base/log/index.ts'
+import type { Config } from '../../config/index.ts'
+import type { ErrorCode } from '../../base/errors/index.ts'
+import { createLogger, type Logger } from '../../base/log/index.ts'
 import { post } from './webhook.ts'
 
 export interface Message {

@@ -4,8 +4,8 @@
  */
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { z } from 'zod'
-import type { ConfigFile, IdentityEntry } from '../config/index.ts'
-import { LetheError } from '../base/errors/index.ts'
+import type { ConfigFile, IdentityEntry } from '../../config/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
 import type { Identity } from './identity.ts'
 
 export type OidcSettings = NonNullable<ConfigFile['oidc']>
