@@ -5,7 +5,7 @@
 import type { z } from 'zod'
 import type { Config } from '../lib/config/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
-import type { Run } from '../lib/ledger/index.ts'
+import type { Run } from '../lib/record/ledger/index.ts'
 import type { Context } from './context.ts'
 
 /** How a step ended. `until: null` waits until something wakes the run (an approval, a person). */

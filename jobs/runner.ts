@@ -14,7 +14,7 @@ import {
   renewLease,
   waitRun,
   type Run,
-} from '../lib/ledger/index.ts'
+} from '../lib/record/ledger/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
 import type { Context } from './context.ts'
 import type { JobKind, Registry, StepResult } from './kind.ts'

@@ -1,5 +1,5 @@
 /** What keeps every erasure request of one kind of subject where it is, whatever each of them waits for. */
-import { lastSeen, stoppedScopes, type StoppedScope } from '../lib/ledger/index.ts'
+import { lastSeen, stoppedScopes, type StoppedScope } from '../lib/record/ledger/index.ts'
 import type { Context } from './context.ts'
 
 /** The kind of the runs that work requests off; their scope is a kind of subject. */

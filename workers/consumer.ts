@@ -4,7 +4,7 @@
  */
 import { monotonicMs, sleep } from '../lib/base/clock/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
-import { answerProbe, queueAge } from '../lib/ledger/index.ts'
+import { answerProbe, queueAge } from '../lib/record/ledger/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
 import { startWorker, type QueueWorker } from '../lib/base/queue/index.ts'
 import { runJob } from '../jobs/runner.ts'

@@ -19,7 +19,7 @@ import {
   releaseLease,
   takeForEnqueue,
   wakeDueRuns,
-} from '../lib/ledger/index.ts'
+} from '../lib/record/ledger/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
 import { decideOccurrences, syncSchedules } from '../lib/base/schedule/index.ts'
 import type { Process } from './process.ts'

@@ -1,6 +1,6 @@
 /** The evidence log: its keeper, and the worker of the `evidence` queue. What they do stands in jobs/evidence. */
 import { monotonicMs, sleep } from '../lib/base/clock/index.ts'
-import { releaseLease } from '../lib/ledger/index.ts'
+import { releaseLease } from '../lib/record/ledger/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
 import { evidenceLease, evidenceRound } from '../jobs/evidence/index.ts'
 import { consume, type WatchSettings } from './consumer.ts'

@@ -1,7 +1,7 @@
-/** A witness over HTTP (C2SP tlog-witness): plain, behind whatever ends TLS. What it decides stands in lib/evidence. */
+/** A witness over HTTP (C2SP tlog-witness): plain, behind whatever ends TLS. What it decides stands in lib/record/evidence. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { LetheError } from '../lib/base/errors/index.ts'
-import { ADD_CHECKPOINT, LARGEST_BODY, type WitnessService } from '../lib/evidence/index.ts'
+import { ADD_CHECKPOINT, LARGEST_BODY, type WitnessService } from '../lib/record/evidence/index.ts'
 import { errorFields, type Logger } from '../lib/base/log/index.ts'
 import type { Role } from './role.ts'
 

@@ -1,8 +1,8 @@
 /** The control database: the record, and what it says about the rest. */
 import { z } from 'zod'
 import type { Database } from '../../lib/base/db/index.ts'
-import { controlRights } from '../../lib/grants/index.ts'
-import { ALIVE_SECONDS } from '../../lib/ledger/index.ts'
+import { controlRights } from '../../lib/record/grants/index.ts'
+import { ALIVE_SECONDS } from '../../lib/record/ledger/index.ts'
 import { examine, type Finding } from './finding.ts'
 import { examineRights } from './rights.ts'
 import { examineServer } from './server.ts'

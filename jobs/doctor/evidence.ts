@@ -1,7 +1,7 @@
 /** The evidence log: whether it keeps up, and whether anybody outside could find out that it was changed. */
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { logStatus } from '../../lib/evidence/index.ts'
+import { logStatus } from '../../lib/record/evidence/index.ts'
 import { examine, type Finding } from './finding.ts'
 
 /** Minutes are sound: a round a second, a head a minute. */

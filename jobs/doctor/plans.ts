@@ -9,7 +9,7 @@ import {
   type DeletionPlan,
   type TableName,
 } from '../../lib/datamap/index.ts'
-import type { RoleName } from '../../lib/grants/index.ts'
+import type { RoleName } from '../../lib/record/grants/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { a } from './rights.ts'
 

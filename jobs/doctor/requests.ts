@@ -2,8 +2,13 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { journalStatus, stoppedScopes } from '../../lib/ledger/index.ts'
-import { countDue, countOpen, countStuckLegs, countWaitingForPerson } from '../../lib/requests/index.ts'
+import { journalStatus, stoppedScopes } from '../../lib/record/ledger/index.ts'
+import {
+  countDue,
+  countOpen,
+  countStuckLegs,
+  countWaitingForPerson,
+} from '../../lib/record/requests/index.ts'
 import { CASCADE, stoppedWords } from '../standstill.ts'
 import { examine, type Finding } from './finding.ts'
 

@@ -1,7 +1,7 @@
 /** Which of Lethe's three roles a login plays, and whether it may do what that one must on Lethe's own tables. */
 import { z } from 'zod'
 import type { Database } from '../../lib/base/db/index.ts'
-import { roles, type RoleName, type TableRights } from '../../lib/grants/index.ts'
+import { roles, type RoleName, type TableRights } from '../../lib/record/grants/index.ts'
 import { examine, type Finding } from './finding.ts'
 
 type Rights = Readonly<Record<string, TableRights>>

@@ -11,7 +11,7 @@ import {
 } from '../../lib/datamap/index.ts'
 import type { OpenedStore } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { missingRights, type RoleName } from '../../lib/grants/index.ts'
+import { missingRights, type RoleName } from '../../lib/record/grants/index.ts'
 import { mapRetaining, retainableClasses } from '../retained-classes.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { a } from './rights.ts'

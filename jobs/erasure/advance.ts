@@ -18,7 +18,7 @@ import {
   sealSecrets,
   type ErasureRequest,
   type RequestState,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import { endAccess } from './access.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, withFormer } from './collect.ts'

@@ -21,7 +21,7 @@ import {
   type ErasureRequest,
   type Leg,
   type NewAnswer,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { planFor, subjectOf, wantedOf } from './plans.ts'
 import { isRecipient, recipientsOf } from './recipients.ts'

@@ -13,7 +13,7 @@ import {
   wakeRun,
   type Run,
   type StoppedScope,
-} from '../../lib/ledger/index.ts'
+} from '../../lib/record/ledger/index.ts'
 import {
   countDue,
   countRequests,
@@ -25,7 +25,7 @@ import {
   warnDue,
   type ErasureRequest,
   type RequestState,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { CASCADE } from '../standstill.ts'

@@ -5,7 +5,7 @@ import {
   type Collected,
   type Identifiers,
 } from '../../lib/erasers/index.ts'
-import { sealSecrets, type ErasureRequest, type Secrets } from '../../lib/requests/index.ts'
+import { sealSecrets, type ErasureRequest, type Secrets } from '../../lib/record/requests/index.ts'
 import type { House } from './house.ts'
 import { wantedOf } from './plans.ts'
 

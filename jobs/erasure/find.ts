@@ -1,7 +1,7 @@
 /** Applications know a request by an id of their own: what it leads to, and what became of it where it leads nowhere yet. */
 import { z } from 'zod'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { joinedBy, requestExists } from '../../lib/requests/index.ts'
+import { joinedBy, requestExists } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { planFor } from './plans.ts'
 

@@ -9,7 +9,7 @@ import {
   type ErasureRequest,
   type Leg,
   type RequestVerb,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import { answerCompletion } from './answers.ts'
 import { ids, mover } from './going.ts'
 import { storesOf, type House } from './house.ts'

@@ -1,7 +1,7 @@
 /** Who goes: from which places, under which plan, and by which keys. */
 import type { RootKey } from '../../lib/datamap/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { moveRequests, openSecrets, postpone, type ErasureRequest } from '../../lib/requests/index.ts'
+import { moveRequests, openSecrets, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { erasesAt, type House } from './house.ts'
 import type { Going } from './ledger.ts'
 

@@ -1,7 +1,7 @@
 /** Holds: who is held waits, their ledger entries voided; who is released goes on. */
 import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { heldAmong } from '../../lib/erasers/index.ts'
-import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/requests/index.ts'
+import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'
 import { erasesAt, unlessBucketIsAway, type House } from './house.ts'
 import { enter, withhold } from './ledger.ts'

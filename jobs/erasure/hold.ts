@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Attested } from '../../lib/people/identity/index.ts'
-import { getRequest, openSecrets, wakeHeld } from '../../lib/requests/index.ts'
+import { getRequest, openSecrets, wakeHeld } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { addHold, releaseHold, type HoldAdded, type NewHold } from '../holds.ts'
 

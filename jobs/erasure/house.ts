@@ -25,7 +25,7 @@ import {
   type Verification,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { paceOf, type Claim } from '../../lib/ledger/index.ts'
+import { paceOf, type Claim } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import { isBucketAway } from '../journal.ts'

@@ -13,7 +13,7 @@ import {
   type ErasureRequest,
   type Limits,
   type NewRequest,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { canonicalSubjects } from '../hold-key.ts'
 import { isToken } from './answers.ts'

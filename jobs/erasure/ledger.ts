@@ -10,8 +10,8 @@ import {
   writeErasures,
   type Claim,
   type JournalEntry,
-} from '../../lib/ledger/index.ts'
-import { lastFinished, type ErasureRequest } from '../../lib/requests/index.ts'
+} from '../../lib/record/ledger/index.ts'
+import { lastFinished, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { copy } from '../journal.ts'
 import { CASCADE } from '../standstill.ts'

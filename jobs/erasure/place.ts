@@ -9,9 +9,9 @@ import type {
   Verification,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import type { Claim } from '../../lib/ledger/index.ts'
+import type { Claim } from '../../lib/record/ledger/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
-import { recordLegs, type Leg } from '../../lib/requests/index.ts'
+import { recordLegs, type Leg } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 
 /** Lies before a person is asked. */
@@ -30,7 +30,7 @@ export interface Person {
 export interface Place {
   store: string
   kind: string
-  /** Stores that are emptied first (lib/requests, NewLeg). */
+  /** Stores that are emptied first (lib/record/requests, NewLeg). */
   after: readonly string[]
   /** The answer to the person is sent through it. */
   channel: boolean

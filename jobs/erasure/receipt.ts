@@ -1,11 +1,11 @@
 /** Receipts: what each request asked for, what was accepted, read back, kept and left; signed with the evidence log's key. */
-import { logKeys } from '../../lib/evidence/index.ts'
+import { logKeys } from '../../lib/record/evidence/index.ts'
 import { canonicalHash } from '../../lib/base/canonical/index.ts'
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { databaseNow } from '../../lib/base/db/index.ts'
-import { journalStatus } from '../../lib/ledger/index.ts'
-import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/receipt/index.ts'
+import { journalStatus } from '../../lib/record/ledger/index.ts'
+import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/record/receipt/index.ts'
 import {
   decisionsOf,
   receiptOf,
@@ -13,7 +13,7 @@ import {
   type ErasureRequest,
   type Leg,
   type StoredDecision,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { ids } from './going.ts'
 import type { House } from './house.ts'

@@ -1,5 +1,5 @@
 /** Those the data was disclosed to: they are told of the erasure, and stand apart from the places that were erased. */
-import type { Leg } from '../../lib/requests/index.ts'
+import type { Leg } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 
 export function isRecipient({ kind }: Pick<Leg, 'kind'>): boolean {

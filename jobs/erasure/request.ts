@@ -2,14 +2,14 @@
 import { collectIdentifiers, findByIdentifier } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { storeStatement } from '../../lib/ledger/index.ts'
+import { storeStatement } from '../../lib/record/ledger/index.ts'
 import {
   addDecision,
   createRequests,
   type Created,
   type PersonalMethod,
   type Requester,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { canonicalSubject } from '../hold-key.ts'
 import { ensureCascade } from './cascade.ts'

@@ -13,7 +13,7 @@ import {
   type Leg,
   type RequestFilter,
   type StoredDecision,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { standstillOf, type Standstill } from '../standstill.ts'
 import { kindInWords, nextOf, wordsOf } from './words.ts'

@@ -9,7 +9,7 @@ import {
   type Decided,
   type DecisionVerb,
 } from '../../lib/people/identity/index.ts'
-import { reasonOf, storeStatement } from '../../lib/ledger/index.ts'
+import { reasonOf, storeStatement } from '../../lib/record/ledger/index.ts'
 import {
   addDecision,
   askingOf,
@@ -29,7 +29,7 @@ import {
   type Leg,
   type PersonalMethod,
   type RequestDecisionVerb,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { queueAnswers } from './answers.ts'
 import { revoke } from './ledger.ts'

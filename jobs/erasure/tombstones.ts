@@ -4,7 +4,13 @@ import type { Database } from '../../lib/base/db/index.ts'
 import { tryTombstone, writeTombstones } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
-import { keepSealed, openSecrets, postpone, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
+import {
+  keepSealed,
+  openSecrets,
+  postpone,
+  type ErasureRequest,
+  type Leg,
+} from '../../lib/record/requests/index.ts'
 import { ids, isOfOne } from './going.ts'
 import type { House } from './house.ts'
 

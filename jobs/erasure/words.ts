@@ -5,7 +5,7 @@ import {
   type Asking,
   type ErasureRequest,
   type Leg,
-} from '../../lib/requests/index.ts'
+} from '../../lib/record/requests/index.ts'
 import { instant } from '../standstill.ts'
 
 /** What the request itself doesn't know. */

@@ -1,8 +1,8 @@
 /** Each night the contents of evidence that is older than it has to be kept go; their hashes stay. */
 import { z } from 'zod'
 import { openDatabase } from '../../lib/base/db/index.ts'
-import { ageContents, agingOf, trustOf } from '../../lib/evidence/index.ts'
-import { recordStep, type Run } from '../../lib/ledger/index.ts'
+import { ageContents, agingOf, trustOf } from '../../lib/record/evidence/index.ts'
+import { recordStep, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { evidenceKeys, keepFor } from './log.ts'

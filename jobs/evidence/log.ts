@@ -8,8 +8,8 @@ import {
   signHead,
   type LogKeys,
   type NewHead,
-} from '../../lib/evidence/index.ts'
-import { acquireLease } from '../../lib/ledger/index.ts'
+} from '../../lib/record/evidence/index.ts'
+import { acquireLease } from '../../lib/record/ledger/index.ts'
 import { lockUntil, withBucket } from '../bucket.ts'
 import type { Context } from '../context.ts'
 import { askWitnesses, tryWitnesses } from './witness.ts'

@@ -2,7 +2,13 @@
 import { monotonicMs } from '../../lib/base/clock/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { cosignHead, parseVerifierKey, showHead, type Head, type Witness } from '../../lib/evidence/index.ts'
+import {
+  cosignHead,
+  parseVerifierKey,
+  showHead,
+  type Head,
+  type Witness,
+} from '../../lib/record/evidence/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import type { Context } from '../context.ts'
 

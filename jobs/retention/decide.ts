@@ -14,8 +14,8 @@ import {
   type Attested,
   type Decided,
 } from '../../lib/people/identity/index.ts'
-import { appendEvent, type NewEvent } from '../../lib/evidence/index.ts'
-import { storeStatement, wakeRun } from '../../lib/ledger/index.ts'
+import { appendEvent, type NewEvent } from '../../lib/record/evidence/index.ts'
+import { storeStatement, wakeRun } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import {

@@ -19,7 +19,7 @@ import {
   type Pass,
 } from '../../lib/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/ledger/index.ts'
+import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { openLedger } from './ledger.ts'
 import type { PolicyPlan } from './plan.ts'

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod'
 import { markPopulation, nextRoots, whyNot } from '../../lib/erasers/index.ts'
-import { recordStep } from '../../lib/ledger/index.ts'
-import { createRequests, type NewRequest } from '../../lib/requests/index.ts'
+import { recordStep } from '../../lib/record/ledger/index.ts'
+import { createRequests, type NewRequest } from '../../lib/record/requests/index.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
 import { approvalOf } from './proposal.ts'

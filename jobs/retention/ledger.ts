@@ -15,7 +15,7 @@ import {
   type Claim,
   type ErasureScope,
   type Run,
-} from '../../lib/ledger/index.ts'
+} from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { openJournal } from '../journal.ts'
 import type { PolicyPlan } from './plan.ts'

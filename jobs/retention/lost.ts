@@ -5,8 +5,8 @@
  */
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { readBackErased } from '../../lib/erasers/index.ts'
-import { appendEvent } from '../../lib/evidence/index.ts'
-import { getRun, markVerified, recordStep, type Claim } from '../../lib/ledger/index.ts'
+import { appendEvent } from '../../lib/record/evidence/index.ts'
+import { getRun, markVerified, recordStep, type Claim } from '../../lib/record/ledger/index.ts'
 import { catchUp, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'

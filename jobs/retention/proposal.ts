@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { finalStates } from '../../lib/ledger/index.ts'
+import { finalStates } from '../../lib/record/ledger/index.ts'
 
 export const limitVerdict = z.object({
   name: z.enum(['rows', 'share', 'median']),

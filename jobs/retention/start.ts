@@ -1,6 +1,6 @@
 /** A sweep by hand. */
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { createRun, type Run } from '../../lib/ledger/index.ts'
+import { createRun, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy } from './policy.ts'
 import { sweep } from './sweep.ts'

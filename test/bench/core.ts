@@ -5,7 +5,7 @@
 import { Queue, Worker } from 'bullmq'
 import { z } from 'zod'
 import { sleep } from '../../lib/base/clock/index.ts'
-import { countRuns } from '../../lib/ledger/index.ts'
+import { countRuns } from '../../lib/record/ledger/index.ts'
 import type { JobKind } from '../../jobs/kind.ts'
 import { consume } from '../../workers/consumer.ts'
 import { runOnce } from '../../workers/dispatcher.ts'

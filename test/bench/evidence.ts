@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { migrate, openDatabase, type Database } from '../../lib/base/db/index.ts'
-import { contentSql, instant } from '../../lib/evidence/entry.ts'
-import { eventsJson, eventsSql, sequence, verifyLog } from '../../lib/evidence/index.ts'
+import { contentSql, instant } from '../../lib/record/evidence/entry.ts'
+import { eventsJson, eventsSql, sequence, verifyLog } from '../../lib/record/evidence/index.ts'
 import { findProgram } from '../support/install.ts'
 import { makeFolder } from '../support/process.ts'
 import { median } from './contenders.ts'
@@ -58,7 +58,7 @@ const insert = `INSERT INTO effects (what) VALUES ('something happened')`
 const event = { type: 'run.paused', actor: 'lethe', data: { reason: 'operator' } } as const
 
 /**
- * Transactions as pgbench sends them. Effect and event are one statement, as lib/ledger writes them; a chained row has to
+ * Transactions as pgbench sends them. Effect and event are one statement, as lib/record/ledger writes them; a chained row has to
  * read the last one under the lock.
  */
 const scripts = {

@@ -6,7 +6,7 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { newId, sleep } from '../../lib/base/clock/index.ts'
-import { freeExpiredLeases, takeForEnqueue } from '../../lib/ledger/index.ts'
+import { freeExpiredLeases, takeForEnqueue } from '../../lib/record/ledger/index.ts'
 import { openQueues } from '../../lib/base/queue/index.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runJob } from '../../jobs/runner.ts'

@@ -9,7 +9,7 @@ import {
   signHead,
   verifierKeys,
   verifyLog,
-} from '../../lib/evidence/index.ts'
+} from '../../lib/record/evidence/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { makeFolder } from '../support/process.ts'
 import { startProxy } from '../support/servers.ts'

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { newId } from '../../lib/base/clock/index.ts'
-import { freeExpiredLeases, takeForEnqueue, type Run } from '../../lib/ledger/index.ts'
+import { freeExpiredLeases, takeForEnqueue, type Run } from '../../lib/record/ledger/index.ts'
 import { openQueues, type Queues } from '../../lib/base/queue/index.ts'
 import { decide, decisionStatement } from '../../jobs/retention/index.ts'
 import { startLethe } from '../support/cli.ts'

@@ -16,7 +16,7 @@ import {
 import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
 import { total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { finalStates, requestRun, type Run } from '../../lib/ledger/index.ts'
+import { finalStates, requestRun, type Run } from '../../lib/record/ledger/index.ts'
 import { policyName, tables, type Incident, type SweepHouse } from '../support/sweep-house.ts'
 
 export const SUBJECTS = 20

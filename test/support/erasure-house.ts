@@ -4,7 +4,13 @@
  */
 import { Redis } from 'ioredis'
 import { z } from 'zod'
-import { getRequest, legsOf, type Created, type ErasureRequest, type Leg } from '../../lib/requests/index.ts'
+import {
+  getRequest,
+  legsOf,
+  type Created,
+  type ErasureRequest,
+  type Leg,
+} from '../../lib/record/requests/index.ts'
 import {
   askedStatement,
   ensureCascade,

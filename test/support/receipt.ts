@@ -1,7 +1,7 @@
 /** A receipt with something in each of its parts, and keys to sign it with. */
 import { randomBytes } from 'node:crypto'
-import { signerFromSeed, type SignerKey } from '../../lib/evidence/index.ts'
-import type { Receipt, ReceiptLeg } from '../../lib/receipt/index.ts'
+import { signerFromSeed, type SignerKey } from '../../lib/record/evidence/index.ts'
+import type { Receipt, ReceiptLeg } from '../../lib/record/receipt/index.ts'
 
 export function createSigner(origin = 'log.example/lethe'): SignerKey {
   return signerFromSeed(origin, 'note', randomBytes(32))

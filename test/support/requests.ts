@@ -1,8 +1,8 @@
 /** Erasure requests of the people in a retention house, as its application asks for them and workers carry them on. */
 import { z } from 'zod'
 import { ensureCascade, readReceipt } from '../../jobs/erasure/index.ts'
-import { logKeys, verifierKeys } from '../../lib/evidence/index.ts'
-import { verifyReceipt, type Receipt } from '../../lib/receipt/index.ts'
+import { logKeys, verifierKeys } from '../../lib/record/evidence/index.ts'
+import { verifyReceipt, type Receipt } from '../../lib/record/receipt/index.ts'
 import type { RetentionHouse } from './retention-house.ts'
 
 /** Asks in the application's own transaction, and works until nothing moves; the requests' ids. */

@@ -1,7 +1,7 @@
 /** A job kind for tests: a number of steps, each with one row as its effect, in the same transaction as the step. */
 import { z } from 'zod'
 import type { Database } from '../../lib/base/db/index.ts'
-import { recordStep } from '../../lib/ledger/index.ts'
+import { recordStep } from '../../lib/record/ledger/index.ts'
 import type { JobKind } from '../../jobs/kind.ts'
 
 const cursor = z.object({ done: z.number().default(0) })

@@ -7,7 +7,13 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { openDatabase, databaseNow, migrate, type Database } from '../../lib/base/db/index.ts'
 import { attest, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { freeExpiredLeases, getRun, takeForEnqueue, wakeDueRuns, type Run } from '../../lib/ledger/index.ts'
+import {
+  freeExpiredLeases,
+  getRun,
+  takeForEnqueue,
+  wakeDueRuns,
+  type Run,
+} from '../../lib/record/ledger/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import { registry } from '../../jobs/registry.ts'

@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseVerifierKey, type Witness } from '../../lib/evidence/index.ts'
+import { parseVerifierKey, type Witness } from '../../lib/record/evidence/index.ts'
 import { lethe, startLethe, type CliResult } from './cli.ts'
 import { makeFolder } from './process.ts'
 

@@ -22,7 +22,7 @@ export function erasureDecisions(erasure: Command, session: Session): void {
   verb('confirm', '<request>', 'the person is who they say they are; no copies of documents')
     .requiredOption('--method <method>', 'signed-in-session, emailed-link, staff-check or representative')
     .action(async (given: string, options: Options & { method: string }) => {
-      const { personalMethods } = await import('../../lib/requests/index.ts')
+      const { personalMethods } = await import('../../lib/record/requests/index.ts')
       const method = personalMethods.find((known) => known === options.method)
       if (method === undefined)
         throw usage('--method is signed-in-session, emailed-link, staff-check or representative.')

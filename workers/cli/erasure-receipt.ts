@@ -1,6 +1,6 @@
 /** `lethe erasure receipt …`: what is left of a request, checked by anybody with the file and the public key. */
 import type { Command } from 'commander'
-import type { VerifierKey } from '../../lib/evidence/index.ts'
+import type { VerifierKey } from '../../lib/record/evidence/index.ts'
 import { readText, writeNew } from './evidence-verify.ts'
 import { usage, type Session } from './session.ts'
 
@@ -31,7 +31,7 @@ interface VerifyOptions {
 
 async function verify(session: Session, file: string, options: VerifyOptions): Promise<void> {
   const { describeReceipt, receiptHash, renderReceipt, verifyReceipt } =
-    await import('../../lib/receipt/index.ts')
+    await import('../../lib/record/receipt/index.ts')
   const keys = await readKeys(options.key)
   const { receipt, origin, signedBy } = verifyReceipt(await readText(file), keys)
   if (options.html !== undefined) await writeNew(options.html, renderReceipt(receipt))
@@ -43,7 +43,7 @@ async function verify(session: Session, file: string, options: VerifyOptions): P
 
 /** Throws E_EVIDENCE_KEY, and E_USAGE for a file that isn't there or holds none. */
 async function readKeys(fileOrKey: string): Promise<VerifierKey[]> {
-  const { readVerifierKeys } = await import('../../lib/evidence/index.ts')
+  const { readVerifierKeys } = await import('../../lib/record/evidence/index.ts')
   const found = readVerifierKeys(KEY.test(fileOrKey) ? fileOrKey : await readText(fileOrKey))
   if (found.length === 0) throw usage(`${fileOrKey} holds no public key.`)
   return found

@@ -1,7 +1,7 @@
 /** What support staff read. */
 import type { Asked, ListedRequest, Preview, RequestStatus } from '../../jobs/erasure/index.ts'
 import { total } from '../../lib/base/counts/index.ts'
-import type { Created } from '../../lib/requests/index.ts'
+import type { Created } from '../../lib/record/requests/index.ts'
 import { count, instant, table } from './output.ts'
 
 interface Requested {

@@ -100,7 +100,7 @@ interface RequestOptions extends PersonOptions, EvidenceOptions {
 
 async function request(session: Session, options: RequestOptions): Promise<void> {
   const jobs = await import('../../jobs/erasure/index.ts')
-  const { personalMethods, personalRequesters } = await import('../../lib/requests/index.ts')
+  const { personalMethods, personalRequesters } = await import('../../lib/record/requests/index.ts')
   const { kind, immediate = false } = options
   if (kind !== 'account-closure' && kind !== 'article-17')
     throw usage('--kind is account-closure or article-17.')
@@ -178,7 +178,7 @@ interface ListOptions {
 
 async function list(session: Session, options: ListOptions): Promise<void> {
   const { listPages } = await import('../../jobs/erasure/index.ts')
-  const { requestStates } = await import('../../lib/requests/index.ts')
+  const { requestStates } = await import('../../lib/record/requests/index.ts')
   const states = options.state?.split(',').map((word) => oneOf(requestStates, word.trim(), '--state'))
   if (options.all === true && options.limit !== undefined) throw usage('Give either --limit or --all.')
   const limit = options.all === true ? Infinity : parseCount(options.limit ?? '50', '--limit')

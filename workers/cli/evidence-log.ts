@@ -50,7 +50,7 @@ export const evidenceLogCommands: AddCommands = (program, session) => {
 }
 
 async function status(session: Session): Promise<void> {
-  const { logStatus, witnessId, witnessStates } = await import('../../lib/evidence/index.ts')
+  const { logStatus, witnessId, witnessStates } = await import('../../lib/record/evidence/index.ts')
   const { configuredWitnesses } = await import('../../jobs/evidence/index.ts')
   await withContext(session, async (context) => {
     const { control, config } = context
@@ -95,7 +95,7 @@ async function status(session: Session): Promise<void> {
 }
 
 async function keys(session: Session, options: { check?: string }): Promise<void> {
-  const { publishedKeys } = await import('../../lib/evidence/index.ts')
+  const { publishedKeys } = await import('../../lib/record/evidence/index.ts')
   await withContext(session, async (context) => {
     const lines = publishedKeys(await logKeysOf(context))
     if (options.check !== undefined) {
@@ -125,7 +125,7 @@ async function lock(session: Session, period: string): Promise<void> {
 }
 
 async function proof(session: Session, event: string, options: { out?: string }): Promise<void> {
-  const { proveEvent } = await import('../../lib/evidence/index.ts')
+  const { proveEvent } = await import('../../lib/record/evidence/index.ts')
   await withContext(session, async ({ control }) => {
     const text = await proveEvent(control, event)
     const file = options.out ?? `event-${event}.tlog-proof`
@@ -139,7 +139,7 @@ async function proof(session: Session, event: string, options: { out?: string })
 }
 
 async function consistency(session: Session, file: string, options: { out?: string }): Promise<void> {
-  const { proveConsistency, verifyConsistency } = await import('../../lib/evidence/index.ts')
+  const { proveConsistency, verifyConsistency } = await import('../../lib/record/evidence/index.ts')
   await withContext(session, async (context) => {
     const trust = await trusted(session, {}, context)
     const text = await proveConsistency(context.control, trust, await readHead(file))
@@ -155,7 +155,7 @@ async function consistency(session: Session, file: string, options: { out?: stri
 }
 
 async function exported(session: Session, options: { from: string; to: string; out: string }): Promise<void> {
-  const { exportEvents } = await import('../../lib/evidence/index.ts')
+  const { exportEvents } = await import('../../lib/record/evidence/index.ts')
   const from = parseInstant(options.from, '--from')
   const to = parseInstant(options.to, '--to')
   if (from >= to) throw usage('--from is not before --to.')

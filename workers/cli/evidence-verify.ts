@@ -11,7 +11,7 @@ import type {
   Trust,
   VerifierKey,
   Verification,
-} from '../../lib/evidence/index.ts'
+} from '../../lib/record/evidence/index.ts'
 import { instant, table } from './output.ts'
 import { parseCount, usage, withContext, type Session } from './session.ts'
 
@@ -51,7 +51,7 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
     verifyExport,
     verifyMirror,
     verifyProof,
-  } = await import('../../lib/evidence/index.ts')
+  } = await import('../../lib/record/evidence/index.ts')
   if (options.head !== undefined)
     throw usage(
       '--head is for the living log; without a file to verify, or as: lethe evidence consistency HEAD.',
@@ -84,7 +84,7 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
 }
 
 async function verify(session: Session, options: VerifyOptions): Promise<void> {
-  const { verifyLog } = await import('../../lib/evidence/index.ts')
+  const { verifyLog } = await import('../../lib/record/evidence/index.ts')
   const { configuredWitnesses, keepFor, publishedHead } = await import('../../jobs/evidence/index.ts')
   await withContext(session, async (context) => {
     const trust = await trusted(session, options, context)
@@ -124,7 +124,7 @@ function report(session: Session, found: Verification & { cosigned?: Cosignature
 
 /** The newest head's, of those asked for. Throws E_EVIDENCE_SIGNATURE. */
 async function newestCosigned({ control }: Context, quorum: Quorum): Promise<Cosignature[]> {
-  const { newestHead, parseNote, requireQuorum } = await import('../../lib/evidence/index.ts')
+  const { newestHead, parseNote, requireQuorum } = await import('../../lib/record/evidence/index.ts')
   const head = await newestHead(control)
   if (head !== null) return requireQuorum({ size: head.size, note: parseNote(head.note) }, quorum)
   if (quorum.needed === 0) return []
@@ -154,7 +154,7 @@ function cosignedBy({ keys }: Quorum, found: readonly Cosignature[]): string {
 
 /** By the files given, and nothing of ours, where both are; else by the configuration. */
 export async function trusted(session: Session, options: VerifyOptions, context?: Context): Promise<Trust> {
-  const { verifierKeys } = await import('../../lib/evidence/index.ts')
+  const { verifierKeys } = await import('../../lib/record/evidence/index.ts')
   const { origin, keys: file } = options
   if (origin !== undefined && file !== undefined) return { origin, keys: await readKeys(file) }
   const fromContext = async (used: Context): Promise<Trust> => {
@@ -168,7 +168,7 @@ export async function trusted(session: Session, options: VerifyOptions, context?
 }
 
 async function readKeys(file: string): Promise<VerifierKey[]> {
-  const { readVerifierKeys } = await import('../../lib/evidence/index.ts')
+  const { readVerifierKeys } = await import('../../lib/record/evidence/index.ts')
   const found = readVerifierKeys(await readText(file))
   if (found.length === 0) throw usage(`${file} holds no public key.`)
   return found
@@ -183,7 +183,7 @@ async function isThere(file: string): Promise<boolean> {
 
 /** A signed head as a file of its own or as the end of a proof, whatever a mail has done to its line ends. Throws E_EVIDENCE_FORMAT. */
 export async function readHead(file: string): Promise<string> {
-  const { parseNote } = await import('../../lib/evidence/index.ts')
+  const { parseNote } = await import('../../lib/record/evidence/index.ts')
   const text = (await readText(file)).replaceAll('\r\n', '\n')
   const start = text.startsWith('c2sp.org/tlog-proof@') ? text.indexOf('\n\n') + 2 : 0
   const head = `${text.slice(start).trimEnd()}\n`

@@ -25,7 +25,7 @@ interface GrantsOptions {
 }
 
 async function print(session: Session, options: GrantsOptions): Promise<void> {
-  const { grantsSql } = await import('../../lib/grants/index.ts')
+  const { grantsSql } = await import('../../lib/record/grants/index.ts')
   const { freeTextColumns } = await import('../../lib/erasers/index.ts')
   const config = await readConfig(session)
   const { worker, operator, auditor } = options

@@ -251,7 +251,7 @@ async function run(session: Session, policy: string, options: { wait?: boolean }
 }
 
 async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', given: string): Promise<void> {
-  const { requestRun } = await import('../../lib/ledger/index.ts')
+  const { requestRun } = await import('../../lib/record/ledger/index.ts')
   await withContext(session, async (context) => {
     const id = await runId(context, given, 'active')
     const asked = await requestRun(context.control, id, verb, 'command-line')
@@ -276,7 +276,7 @@ async function report(session: Session, given: string): Promise<void> {
 /** The id itself, or the newest active or ended run of the policy of that name. */
 async function runId(context: Context, given: string, which: 'active' | 'ended'): Promise<string> {
   if (!Object.hasOwn(context.config.policies, given)) return given
-  const { finalStates, listRuns, runStates } = await import('../../lib/ledger/index.ts')
+  const { finalStates, listRuns, runStates } = await import('../../lib/record/ledger/index.ts')
   const states = runStates.filter((state) => finalStates.includes(state) === (which === 'ended'))
   const [newest] = await listRuns(context.control, {
     kind: 'retention.sweep',

@@ -1,5 +1,5 @@
 /** `lethe runs …`: what happened, and why. */
-import type { Run, RunState } from '../../lib/ledger/index.ts'
+import type { Run, RunState } from '../../lib/record/ledger/index.ts'
 import { count, instant, table } from './output.ts'
 import { parseCount, usage, withContext, type AddCommands, type Session } from './session.ts'
 
@@ -35,7 +35,7 @@ interface ListOptions {
 }
 
 async function list(session: Session, options: ListOptions): Promise<void> {
-  const { listRuns, runStates } = await import('../../lib/ledger/index.ts')
+  const { listRuns, runStates } = await import('../../lib/record/ledger/index.ts')
   const states = options.state?.split(',').map((word): RunState => {
     const state = runStates.find((known) => known === word.trim())
     if (state === undefined) throw usage(`--state takes: ${runStates.join(', ')}.`)
@@ -84,7 +84,7 @@ function counted({ counters }: Run): string {
 }
 
 async function show(session: Session, id: string): Promise<void> {
-  const { runStory } = await import('../../lib/ledger/index.ts')
+  const { runStory } = await import('../../lib/record/ledger/index.ts')
   const { storyText } = await import('./story.ts')
   await withContext(session, async ({ control }) => {
     const story = await runStory(control, id)
@@ -98,7 +98,7 @@ async function followRun(session: Session, id: string): Promise<void> {
 }
 
 async function cancel(session: Session, id: string): Promise<void> {
-  const { requestRun } = await import('../../lib/ledger/index.ts')
+  const { requestRun } = await import('../../lib/record/ledger/index.ts')
   await withContext(session, async ({ control }) => {
     const run = await requestRun(control, id, 'cancel', 'command-line')
     session.output.data(

@@ -1,6 +1,6 @@
 /** `lethe witness`: cosigns the heads of somebody else's evidence log. Needs no database and no configuration. */
 import { readFile } from 'node:fs/promises'
-import type { SignerKey } from '../../lib/evidence/index.ts'
+import type { SignerKey } from '../../lib/record/evidence/index.ts'
 import { usage, type AddCommands, type Session } from './session.ts'
 
 interface WitnessOptions {
@@ -28,7 +28,7 @@ export const witnessCommands: AddCommands = (program, session) => {
 }
 
 async function witness(session: Session, options: WitnessOptions): Promise<void> {
-  const { formatVerifierKey, signerFromPem } = await import('../../lib/evidence/index.ts')
+  const { formatVerifierKey, signerFromPem } = await import('../../lib/record/evidence/index.ts')
   const signer = signerFromPem(options.name, 'cosignature', await read(options.key, '--key'))
   const key = formatVerifierKey(signer)
   if (options.printKey === true) return session.output.data({ key }, key)
@@ -46,7 +46,7 @@ async function serve(
     throw usage('--listen, --log, --log-keys and --state are needed.')
   const [{ openWitness, readVerifierKeys }, { createLogger }, { serveWitness }, { runRoles, watchProcess }] =
     await Promise.all([
-      import('../../lib/evidence/index.ts'),
+      import('../../lib/record/evidence/index.ts'),
       import('../../lib/base/log/index.ts'),
       import('../witness.ts'),
       import('../lifecycle.ts'),

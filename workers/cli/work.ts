@@ -27,7 +27,7 @@ async function once(session: Session, roles: readonly string[]): Promise<void> {
       import('../context.ts'),
       import('../dispatcher.ts'),
       import('../../lib/base/queue/index.ts'),
-      import('../../lib/ledger/index.ts'),
+      import('../../lib/record/ledger/index.ts'),
       import('../../jobs/registry.ts'),
     ])
   const opened = await openContext('dispatcher', { LETHE_LOG_LEVEL: 'warn', ...session.env })

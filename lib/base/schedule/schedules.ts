@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import type { Database, Queryable, Transaction } from '../db/index.ts'
-import { appendEvent } from '../../evidence/index.ts'
+import { appendEvent } from '../../record/evidence/index.ts'
 import { parseCron } from './cron.ts'
 import { occurrencesBetween } from './occurrences.ts'
 

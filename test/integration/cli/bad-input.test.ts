@@ -2,7 +2,7 @@
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { z } from 'zod'
-import { takeForEnqueue } from '../../../lib/ledger/index.ts'
+import { takeForEnqueue } from '../../../lib/record/ledger/index.ts'
 import { registry } from '../../../jobs/registry.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'

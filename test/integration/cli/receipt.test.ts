@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { formatVerifierKey } from '../../../lib/evidence/index.ts'
-import { receiptHash, renderReceipt, signReceipt } from '../../../lib/receipt/index.ts'
+import { formatVerifierKey } from '../../../lib/record/evidence/index.ts'
+import { receiptHash, renderReceipt, signReceipt } from '../../../lib/record/receipt/index.ts'
 import { lethe } from '../../support/cli.ts'
 import { createSigner, sampleReceipt } from '../../support/receipt.ts'
 

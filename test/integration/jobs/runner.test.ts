@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { getRun, recordStep, requestRun, runStory, type Run } from '../../../lib/ledger/index.ts'
+import { getRun, recordStep, requestRun, runStory, type Run } from '../../../lib/record/ledger/index.ts'
 import type { JobKind, StepResult } from '../../../jobs/kind.ts'
 import { runJob, type RunEnd } from '../../../jobs/runner.ts'
 import type { Process } from '../../../workers/process.ts'

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { acceptLeg } from '../../../../jobs/erasure/index.ts'
-import { beginLegs, dueLegs } from '../../../../lib/requests/index.ts'
+import { beginLegs, dueLegs } from '../../../../lib/record/requests/index.ts'
 import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
 
 let house: ErasureHouse

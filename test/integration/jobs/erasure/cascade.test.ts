@@ -11,9 +11,9 @@ import {
   resolveSubject,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
-import { logKeys, verifierKeys } from '../../../../lib/evidence/index.ts'
-import { verifyReceipt } from '../../../../lib/receipt/index.ts'
-import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { logKeys, verifierKeys } from '../../../../lib/record/evidence/index.ts'
+import { verifyReceipt } from '../../../../lib/record/receipt/index.ts'
+import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { startHook, type Hook } from '../../../support/hook.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 

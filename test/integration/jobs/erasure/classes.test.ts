@@ -8,7 +8,7 @@ import {
   requestStatus,
   takeIntake,
 } from '../../../../jobs/erasure/index.ts'
-import { getRequest } from '../../../../lib/requests/index.ts'
+import { getRequest } from '../../../../lib/record/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse

@@ -15,7 +15,7 @@ import {
 import { holdStatement, releaseStatement } from '../../../../jobs/holds.ts'
 import { untilWaiting } from '../../../support/small-clinic.ts'
 import { lockedMeanwhile } from '../../../support/locked.ts'
-import { beatWorker } from '../../../../lib/ledger/index.ts'
+import { beatWorker } from '../../../../lib/record/ledger/index.ts'
 import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }

@@ -10,7 +10,7 @@ import {
   takeIntake,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
-import { getRequest, listRequests } from '../../../../lib/requests/index.ts'
+import { getRequest, listRequests } from '../../../../lib/record/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse

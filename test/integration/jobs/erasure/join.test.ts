@@ -11,7 +11,7 @@ import {
   takeIntake,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
-import { createRequests, moveRequests } from '../../../../lib/requests/index.ts'
+import { createRequests, moveRequests } from '../../../../lib/record/requests/index.ts'
 import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }

@@ -7,7 +7,7 @@ import {
   resolveSubject,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
-import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { previewText } from '../../../../workers/cli/erasure-text.ts'
 

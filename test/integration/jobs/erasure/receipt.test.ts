@@ -7,7 +7,7 @@ import {
   resolveSubject,
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
-import { describeReceipt, type Receipt } from '../../../../lib/receipt/index.ts'
+import { describeReceipt, type Receipt } from '../../../../lib/record/receipt/index.ts'
 import { carryOnLater, receiptOf } from '../../../support/requests.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { startWebhookProcessor, type WebhookProcessor } from '../../../support/webhook-processor.ts'

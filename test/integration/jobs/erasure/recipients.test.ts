@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { acceptLeg, requestStatement, requestStatus } from '../../../../jobs/erasure/index.ts'
-import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { startHook, type Hook } from '../../../support/hook.ts'
 import { startRecipient, type Recipient } from '../../../support/recipient.ts'
 import { askFor, carryOn, carryOnLater, receiptOf } from '../../../support/requests.ts'

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ensureCascade, previewErasure, requestStatus, takeIntake } from '../../../../jobs/erasure/index.ts'
-import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { sharedRedisUrl } from '../../../support/shared.ts'
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { registry } from '../../../../jobs/registry.ts'
 import { requestStatus, retryLeg } from '../../../../jobs/erasure/index.ts'
-import { beatWorker, listRuns } from '../../../../lib/ledger/index.ts'
+import { beatWorker, listRuns } from '../../../../lib/record/ledger/index.ts'
 import { lethe } from '../../../support/cli.ts'
 import { openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
 

@@ -9,7 +9,7 @@ import {
 } from '../../../../jobs/erasure/index.ts'
 import { planFor } from '../../../../jobs/erasure/plans.ts'
 import { writeTombstones } from '../../../../lib/erasers/index.ts'
-import { getRequest, legsOf } from '../../../../lib/requests/index.ts'
+import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../support/openbao.ts'
 import { lockedMeanwhile } from '../../../support/locked.ts'
 import { askFor, carryOn, carryOnLater } from '../../../support/requests.ts'

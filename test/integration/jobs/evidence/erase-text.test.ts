@@ -18,8 +18,8 @@ import {
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
 import { listHolds } from '../../../../jobs/holds.ts'
-import { verifierKeys, verifyLog } from '../../../../lib/evidence/index.ts'
-import { runStory, type Run } from '../../../../lib/ledger/index.ts'
+import { verifierKeys, verifyLog } from '../../../../lib/record/evidence/index.ts'
+import { runStory, type Run } from '../../../../lib/record/ledger/index.ts'
 import { openRetentionHouse, type RetentionHouse, type Signer } from '../../../support/retention-house.ts'
 
 const typed = 'Frau Osei of Ward 7 wrote in'

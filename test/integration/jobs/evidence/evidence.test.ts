@@ -20,12 +20,12 @@ import {
   sequence,
   verifierKeys,
   verifyLog,
-} from '../../../../lib/evidence/index.ts'
-import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
-import { rootOf } from '../../../../lib/evidence/merkle.ts'
-import { storedNodes } from '../../../../lib/evidence/store.ts'
-import { grantsSql } from '../../../../lib/grants/index.ts'
-import { createRun } from '../../../../lib/ledger/index.ts'
+} from '../../../../lib/record/evidence/index.ts'
+import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
+import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
+import { storedNodes } from '../../../../lib/record/evidence/store.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
+import { createRun } from '../../../../lib/record/ledger/index.ts'
 import { startProxy, type FaultProxy } from '../../../support/servers.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { makeFolder } from '../../../support/process.ts'

@@ -11,7 +11,7 @@ import {
   sequence,
   signHead,
   witnessStates,
-} from '../../../../lib/evidence/index.ts'
+} from '../../../../lib/record/evidence/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { sharedS3 } from '../../../support/shared.ts'
 import type { S3Address } from '../../../support/s3.ts'

@@ -1,7 +1,7 @@
 /** A sweep's entries go where a restore can't take them back before anything of the batch is destroyed. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { requestRun, runStory, takeForEnqueue, type Run } from '../../../../lib/ledger/index.ts'
+import { requestRun, runStory, takeForEnqueue, type Run } from '../../../../lib/record/ledger/index.ts'
 import { registry } from '../../../../jobs/registry.ts'
 import { decide, decisionStatement } from '../../../../jobs/retention/index.ts'
 import { runJob } from '../../../../jobs/runner.ts'

@@ -1,5 +1,5 @@
 import { ensureCascade } from '../../../../jobs/erasure/index.ts'
-import { listRequests } from '../../../../lib/requests/index.ts'
+import { listRequests } from '../../../../lib/record/requests/index.ts'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { effectivePeriod, findPolicy } from '../../../../jobs/retention/index.ts'

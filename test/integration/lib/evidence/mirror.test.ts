@@ -17,8 +17,8 @@ import {
   verifyMirror,
   type LogKeys,
   type Trust,
-} from '../../../../lib/evidence/index.ts'
-import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
+} from '../../../../lib/record/evidence/index.ts'
+import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { makeFolder } from '../../../support/process.ts'
 import { freshDatabase, sharedS3 } from '../../../support/shared.ts'

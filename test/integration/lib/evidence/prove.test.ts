@@ -23,12 +23,12 @@ import {
   type LogKeys,
   type NewHead,
   type Trust,
-} from '../../../../lib/evidence/index.ts'
-import { contentSql, instant } from '../../../../lib/evidence/entry.ts'
-import { signCheckpoint } from '../../../../lib/evidence/checkpoint.ts'
-import { rootOf } from '../../../../lib/evidence/merkle.ts'
-import { storedNodes } from '../../../../lib/evidence/store.ts'
-import { grantsSql } from '../../../../lib/grants/index.ts'
+} from '../../../../lib/record/evidence/index.ts'
+import { contentSql, instant } from '../../../../lib/record/evidence/entry.ts'
+import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
+import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
+import { storedNodes } from '../../../../lib/record/evidence/store.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { freshDatabase } from '../../../support/shared.ts'
@@ -351,7 +351,7 @@ test('No head is signed and no content ages out where the worker’s clock and t
   const keystore = join(folder, 'skewed.json')
   const script = `
     import { openDatabase } from '${library('base/db')}'
-    import { agingOf, logKeys, signHead } from '${library('evidence')}'
+    import { agingOf, logKeys, signHead } from '${library('record/evidence')}'
     import { openKeystore } from '${library('base/keystore')}'
     const control = openDatabase('${fresh.url}', { name: 'control', applicationName: 'lethe test' })
     const keys = logKeys('${origin}', await openKeystore('${keystore}', { create: true }), null)

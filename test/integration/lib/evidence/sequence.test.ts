@@ -4,12 +4,12 @@ import { z } from 'zod'
 import { sleep } from '../../../../lib/base/clock/index.ts'
 import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { LetheError } from '../../../../lib/base/errors/index.ts'
-import { appendEvent, sequence, verifyLog } from '../../../../lib/evidence/index.ts'
+import { appendEvent, sequence, verifyLog } from '../../../../lib/record/evidence/index.ts'
 import { canonicalJson } from '../../../../lib/base/canonical/index.ts'
-import { commitment, contentSql, instant } from '../../../../lib/evidence/entry.ts'
-import { leafHash, rootOf } from '../../../../lib/evidence/merkle.ts'
-import { storedEntries, storedNodes } from '../../../../lib/evidence/store.ts'
-import { bundle } from '../../../../lib/evidence/tiles.ts'
+import { commitment, contentSql, instant } from '../../../../lib/record/evidence/entry.ts'
+import { leafHash, rootOf } from '../../../../lib/record/evidence/merkle.ts'
+import { storedEntries, storedNodes } from '../../../../lib/record/evidence/store.ts'
+import { bundle } from '../../../../lib/record/evidence/tiles.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 
 let control: Database
@@ -46,7 +46,7 @@ async function whole(size: number): Promise<void> {
       ? Promise.resolve(leaves[index] ?? Buffer.alloc(0))
       : Promise.all([plain(level - 1, index * 2), plain(level - 1, index * 2 + 1)]).then(
           async ([left, right]) => {
-            const { nodeHash } = await import('../../../../lib/evidence/merkle.ts')
+            const { nodeHash } = await import('../../../../lib/record/evidence/merkle.ts')
             return nodeHash(left, right)
           },
         )

@@ -25,13 +25,13 @@ import {
   verifyProof,
   witnessStates,
   type LogKeys,
-} from '../../../../lib/evidence/index.ts'
-import { formatAddCheckpoint, parseAddCheckpoint } from '../../../../lib/evidence/add-checkpoint.ts'
-import { consistencyProof } from '../../../../lib/evidence/merkle.ts'
-import { asCosigner, formatSignature, signNote } from '../../../../lib/evidence/note.ts'
-import { storedNodes } from '../../../../lib/evidence/store.ts'
-import { askWitness } from '../../../../lib/evidence/witness.ts'
-import { grantsSql } from '../../../../lib/grants/index.ts'
+} from '../../../../lib/record/evidence/index.ts'
+import { formatAddCheckpoint, parseAddCheckpoint } from '../../../../lib/record/evidence/add-checkpoint.ts'
+import { consistencyProof } from '../../../../lib/record/evidence/merkle.ts'
+import { asCosigner, formatSignature, signNote } from '../../../../lib/record/evidence/note.ts'
+import { storedNodes } from '../../../../lib/record/evidence/store.ts'
+import { askWitness } from '../../../../lib/record/evidence/witness.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { makeFolder } from '../../../support/process.ts'

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { DeletionPlan, PlanStep } from '../../../../lib/datamap/index.ts'
 import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
-import { grantsSql, targetRights } from '../../../../lib/grants/index.ts'
+import { grantsSql, targetRights } from '../../../../lib/record/grants/index.ts'
 import { openTarget, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 

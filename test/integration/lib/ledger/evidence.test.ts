@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { newId } from '../../../../lib/base/clock/index.ts'
 import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
-import { controlRights, grantsSql } from '../../../../lib/grants/index.ts'
-import { appendEvent } from '../../../../lib/evidence/index.ts'
+import { controlRights, grantsSql } from '../../../../lib/record/grants/index.ts'
+import { appendEvent } from '../../../../lib/record/evidence/index.ts'
 import {
   acquireLease,
   claimRun,
@@ -20,7 +20,7 @@ import {
   voidErasures,
   writeErasures,
   type Run,
-} from '../../../../lib/ledger/index.ts'
+} from '../../../../lib/record/ledger/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 

@@ -24,7 +24,7 @@ import {
   wakeDueRuns,
   wakeRun,
   type Run,
-} from '../../../../lib/ledger/index.ts'
+} from '../../../../lib/record/ledger/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 

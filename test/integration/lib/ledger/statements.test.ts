@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
-import { grantsSql } from '../../../../lib/grants/index.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { statementFor, statementHash } from '../../../../lib/people/identity/index.ts'
-import { eraseStatement, lockStatement, reasonOf, storeStatement } from '../../../../lib/ledger/index.ts'
+import {
+  eraseStatement,
+  lockStatement,
+  reasonOf,
+  storeStatement,
+} from '../../../../lib/record/ledger/index.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { newId } from '../../../../lib/base/clock/index.ts'
 import { databaseNow, openDatabase, type Database, type Transaction } from '../../../../lib/base/db/index.ts'
-import { createRun, type Run } from '../../../../lib/ledger/index.ts'
+import { createRun, type Run } from '../../../../lib/record/ledger/index.ts'
 import {
   decideOccurrences,
   listSchedules,

@@ -11,8 +11,8 @@ import {
   rootOf,
   rootsFromConsistency,
   type NodeReader,
-} from '../../../../lib/evidence/merkle.ts'
-import { hashesAt, newTiles, nodesFromTiles, tilePath, WIDTH } from '../../../../lib/evidence/tiles.ts'
+} from '../../../../lib/record/evidence/merkle.ts'
+import { hashesAt, newTiles, nodesFromTiles, tilePath, WIDTH } from '../../../../lib/record/evidence/tiles.ts'
 
 const leaves = Array.from({ length: 600 }, (_, n) => leafHash(Buffer.from(`leaf ${n}`)))
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { grantsSql } from '../../../../lib/grants/index.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
 
 test('The worker may read the texts that are searched, also of tables that no plan reaches, and change none.', () => {
   const sql = grantsSql('target', { searched: ['public.letters', 'public."odd.name"'] })

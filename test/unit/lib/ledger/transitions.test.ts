@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { finalStates, runStates, transitions, type RunState } from '../../../../lib/ledger/index.ts'
+import { finalStates, runStates, transitions, type RunState } from '../../../../lib/record/ledger/index.ts'
 
 const all = Object.entries(transitions).map(([verb, entry]) => ({ verb, ...entry }))
 const leaving = (state: RunState) => all.filter((entry) => entry.from.some((from) => from === state))

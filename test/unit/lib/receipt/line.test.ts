@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { line, toLine } from '../../../../lib/receipt/atoms.ts'
+import { line, toLine } from '../../../../lib/record/receipt/atoms.ts'
 
 const odd = fc.constantFrom('a@b.org', '%40', '@', '\n', '\u202e', '\ud800', '😀', ' ', 'x'.repeat(499))
 

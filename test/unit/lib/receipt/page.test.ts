@@ -8,7 +8,7 @@ import {
   receiptSchema,
   renderReceipt,
   type Receipt,
-} from '../../../../lib/receipt/index.ts'
+} from '../../../../lib/record/receipt/index.ts'
 import { sampleLeg, sampleReceipt } from '../../../support/receipt.ts'
 
 const receipt = sampleReceipt()

@@ -12,14 +12,14 @@ import {
   signerFromSeed,
   signNote,
   type SignerKey,
-} from '../../../../lib/evidence/index.ts'
+} from '../../../../lib/record/evidence/index.ts'
 import {
   receiptHash,
   receiptSchema,
   signReceipt,
   verifyReceipt,
   type ReceiptLeg,
-} from '../../../../lib/receipt/index.ts'
+} from '../../../../lib/record/receipt/index.ts'
 import { createSigner, sampleLeg, sampleReceipt } from '../../../support/receipt.ts'
 
 const signer = createSigner()

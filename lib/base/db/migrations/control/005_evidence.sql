@@ -1,4 +1,4 @@
--- The evidence log (lib/evidence): committed events get an index each and become leaves of one Merkle tree.
+-- The evidence log (lib/record/evidence): committed events get an index each and become leaves of one Merkle tree.
 -- The transaction of an event tells which snapshots can see it; existing rows get the migration's own.
 ALTER TABLE lethe_control.events ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id();
 -- json keeps the text that the writer gave, canonical JSON: what is hashed is what was written.
@@ -29,7 +29,7 @@ CREATE TABLE lethe_control.evidence_entries (
   sequenced_at timestamptz NOT NULL,
   -- null once the event's content has aged out
   salt bytea,
-  -- what the tree hashes: SHA-256 over salt and content; the content is made of the event (lib/evidence/entry.ts)
+  -- what the tree hashes: SHA-256 over salt and content; the content is made of the event (lib/record/evidence/entry.ts)
   entry bytea NOT NULL CHECK (octet_length(entry) = 32)
 );
 
@@ -51,7 +51,7 @@ CREATE TABLE lethe_control.evidence_checkpoints (
 CREATE INDEX evidence_checkpoints_unpublished ON lethe_control.evidence_checkpoints (size, at) WHERE published_at IS NULL;
 
 -- Refused to everyone but the retention role, which a session has to take on by name, owner and superuser too; its rights
--- (lib/grants) let it delete events and empty salts, no more.
+-- (lib/record/grants) let it delete events and empty salts, no more.
 CREATE OR REPLACE FUNCTION lethe_control.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF current_user = 'lethe_retention' AND TG_TABLE_NAME = 'events' AND TG_OP = 'DELETE' THEN

@@ -1,4 +1,4 @@
--- What witnesses (lib/evidence/witness.ts) have said of the evidence log's heads: a signature line each, to stand under the
+-- What witnesses (lib/record/evidence/witness.ts) have said of the evidence log's heads: a signature line each, to stand under the
 -- head's own.
 CREATE TABLE lethe_control.evidence_cosignatures (
   size bigint NOT NULL,
