@@ -5,7 +5,7 @@ import {
   type Catalogue,
   type DeletionPlan,
   type PlanTarget,
-} from '../lib/datamap/index.ts'
+} from '../lib/data/datamap/index.ts'
 import type { Context } from './context.ts'
 
 /** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */

@@ -11,8 +11,8 @@ import {
   tableKey,
   type DeletionPlan,
   type KeyColumn,
-} from '../lib/datamap/index.ts'
-import { headsOf, rootTable } from '../lib/erasers/index.ts'
+} from '../lib/data/datamap/index.ts'
+import { headsOf, rootTable } from '../lib/data/erasers/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'

@@ -1,6 +1,6 @@
 /** The map as it is for a request of which classes of records stay. */
 import type { Config } from '../lib/config/index.ts'
-import type { DataMap } from '../lib/datamap/index.ts'
+import type { DataMap } from '../lib/data/datamap/index.ts'
 
 /** Classes that the policy retains, or that a person may decide to retain. */
 export function retainableClasses({ erasure }: Config['file']): string[] {

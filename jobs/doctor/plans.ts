@@ -8,7 +8,7 @@ import {
   type Catalogue,
   type DeletionPlan,
   type TableName,
-} from '../../lib/datamap/index.ts'
+} from '../../lib/data/datamap/index.ts'
 import type { RoleName } from '../../lib/record/grants/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { a } from './rights.ts'

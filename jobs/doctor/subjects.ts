@@ -8,8 +8,8 @@ import {
   sqlTable,
   type Catalogue,
   type SubjectEntry,
-} from '../../lib/datamap/index.ts'
-import type { OpenedStore } from '../../lib/erasers/index.ts'
+} from '../../lib/data/datamap/index.ts'
+import type { OpenedStore } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { missingRights, type RoleName } from '../../lib/record/grants/index.ts'
 import { mapRetaining, retainableClasses } from '../retained-classes.ts'

@@ -4,7 +4,7 @@ import {
   findByIdentifier,
   type Collected,
   type Identifiers,
-} from '../../lib/erasers/index.ts'
+} from '../../lib/data/erasers/index.ts'
 import { sealSecrets, type ErasureRequest, type Secrets } from '../../lib/record/requests/index.ts'
 import type { House } from './house.ts'
 import { wantedOf } from './plans.ts'

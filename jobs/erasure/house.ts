@@ -6,7 +6,7 @@ import {
   type RootKey,
   type StoreEntry,
   type SubjectEntry,
-} from '../../lib/datamap/index.ts'
+} from '../../lib/data/datamap/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import {
   expand,
@@ -23,7 +23,7 @@ import {
   type OpenedStore,
   type SubjectRef,
   type Verification,
-} from '../../lib/erasers/index.ts'
+} from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { paceOf, type Claim } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'

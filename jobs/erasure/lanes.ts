@@ -5,7 +5,7 @@
  */
 import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { Counts, total } from '../../lib/base/counts/index.ts'
-import type { ErasePage, Retained, Verification } from '../../lib/erasers/index.ts'
+import type { ErasePage, Retained, Verification } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/record/requests/index.ts'

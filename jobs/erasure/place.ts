@@ -1,5 +1,5 @@
 /** What a cascade asks of each place, and the places that are not called. */
-import type { RootKey } from '../../lib/datamap/index.ts'
+import type { RootKey } from '../../lib/data/datamap/index.ts'
 import type {
   Capabilities,
   ErasePage,
@@ -7,7 +7,7 @@ import type {
   Fate,
   Identifiers,
   Verification,
-} from '../../lib/erasers/index.ts'
+} from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Claim } from '../../lib/record/ledger/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'

@@ -5,9 +5,9 @@ import {
   type Catalogue,
   type DeletionPlan,
   type SubjectEntry,
-} from '../../lib/datamap/index.ts'
+} from '../../lib/data/datamap/index.ts'
 import { monotonicMs } from '../../lib/base/clock/index.ts'
-import type { Wanted } from '../../lib/erasers/index.ts'
+import type { Wanted } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Context } from '../context.ts'
 import { mapRetaining } from '../retained-classes.ts'

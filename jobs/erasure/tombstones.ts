@@ -1,7 +1,7 @@
 /** A tombstone for each person whose keys are shredded: no answer and no receipt goes out before it stands. */
-import type { DeletionPlan, SubjectEntry } from '../../lib/datamap/index.ts'
+import type { DeletionPlan, SubjectEntry } from '../../lib/data/datamap/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { tryTombstone, writeTombstones } from '../../lib/erasers/index.ts'
+import { tryTombstone, writeTombstones } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import {

@@ -10,8 +10,8 @@ import {
   type Catalogue,
   type DeletionPlan,
   type PlanTarget,
-} from '../../lib/datamap/index.ts'
-import { holdsCondition, type Guard } from '../../lib/erasers/index.ts'
+} from '../../lib/data/datamap/index.ts'
+import { holdsCondition, type Guard } from '../../lib/data/erasers/index.ts'
 import type { Context } from '../context.ts'
 import { planned } from '../deletion-plan.ts'
 

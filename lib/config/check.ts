@@ -1,5 +1,5 @@
 /** What no single key can know: whether the parts of the file fit together. Finds everything; throws nothing. */
-import { otherStore } from '../datamap/index.ts'
+import { otherStore } from '../data/datamap/index.ts'
 import { LetheError } from '../base/errors/index.ts'
 import { isTimeZone, parseCron } from '../base/schedule/index.ts'
 import type { Problem } from './problem.ts'

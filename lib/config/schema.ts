@@ -12,7 +12,7 @@ import {
   secretSchema,
   sqlSchema,
   tableSchema,
-} from '../datamap/index.ts'
+} from '../data/datamap/index.ts'
 
 const roles = ['support', 'records', 'cto', 'auditor'] as const
 const zone = z.string().min(1).describe('an IANA time zone name; default UTC')

@@ -1,4 +1,4 @@
-import { cloudflareEraser, type CloudflarePlan } from '../../lib/erasers/processors/cloudflare/eraser.ts'
+import { cloudflareEraser, type CloudflarePlan } from '../../lib/data/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone } from '../support/cloudflare.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 import { freePace, idOf, people, person } from '../support/erasing.ts'

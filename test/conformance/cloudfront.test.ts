@@ -1,4 +1,4 @@
-import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/erasers/processors/cloudfront/eraser.ts'
+import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/data/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront } from '../support/cloudfront.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 import { freePace, idOf, people, person } from '../support/erasing.ts'

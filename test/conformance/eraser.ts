@@ -4,7 +4,13 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { summed, total } from '../../lib/base/counts/index.ts'
-import type { Eraser, EraseRequest, ErasePage, SubjectRef, Verification } from '../../lib/erasers/index.ts'
+import type {
+  Eraser,
+  EraseRequest,
+  ErasePage,
+  SubjectRef,
+  Verification,
+} from '../../lib/data/erasers/index.ts'
 import { never } from '../support/erasing.ts'
 
 export interface EraserFixture<P> {

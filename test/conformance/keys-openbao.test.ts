@@ -1,5 +1,5 @@
-import { keysEraser } from '../../lib/erasers/stores/keys/eraser.ts'
-import type { KeyPlace, KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
+import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
+import type { KeyPlace, KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import { freePace, idOf, people, person, request } from '../support/erasing.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { keysPlan } from '../support/keys-stage.ts'

@@ -1,6 +1,6 @@
 import { vi } from 'vitest'
-import { opensearchEraser } from '../../lib/erasers/stores/opensearch/eraser.ts'
-import type { OpensearchPlan } from '../../lib/erasers/stores/opensearch/plan.ts'
+import { opensearchEraser } from '../../lib/data/erasers/stores/opensearch/eraser.ts'
+import type { OpensearchPlan } from '../../lib/data/erasers/stores/opensearch/plan.ts'
 import { freePace, people, person, request } from '../support/erasing.ts'
 import { startHttpBetween } from '../support/http-between.ts'
 import { addPeople, addVisit, block, makeIndices, opensearchPlan } from '../support/opensearch-stage.ts'

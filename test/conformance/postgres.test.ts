@@ -1,5 +1,5 @@
-import type { DeletionPlan } from '../../lib/datamap/index.ts'
-import { postgresEraser, raiseFence } from '../../lib/erasers/index.ts'
+import type { DeletionPlan } from '../../lib/data/datamap/index.ts'
+import { postgresEraser, raiseFence } from '../../lib/data/erasers/index.ts'
 import { idOf, person } from '../support/erasing.ts'
 import { openSmallClinic } from '../support/small-clinic.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

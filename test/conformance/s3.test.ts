@@ -7,9 +7,9 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import { type SubjectRef } from '../../lib/erasers/index.ts'
-import { s3Eraser } from '../../lib/erasers/stores/s3/eraser.ts'
-import type { S3Plan } from '../../lib/erasers/stores/s3/plan.ts'
+import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import { s3Eraser } from '../../lib/data/erasers/stores/s3/eraser.ts'
+import type { S3Plan } from '../../lib/data/erasers/stores/s3/plan.ts'
 import { idOf, people, person } from '../support/erasing.ts'
 import { askedToDelete, isDelete, startS3Between } from '../support/s3-between.ts'
 import { sharedS3 } from '../support/shared.ts'

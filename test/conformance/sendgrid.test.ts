@@ -1,4 +1,4 @@
-import type { SendgridPlan } from '../../lib/erasers/processors/sendgrid/plan.ts'
+import type { SendgridPlan } from '../../lib/data/erasers/processors/sendgrid/plan.ts'
 import { person, request } from '../support/erasing.ts'
 import { mailOf, openSendgridHouse } from '../support/sendgrid-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,4 +1,4 @@
-import type { StripePlan } from '../../lib/erasers/processors/stripe/plan.ts'
+import type { StripePlan } from '../../lib/data/erasers/processors/stripe/plan.ts'
 import { person, request } from '../support/erasing.ts'
 import { openStripeHouse } from '../support/stripe-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -8,7 +8,7 @@ import {
   type DataMap,
   type DeletionPlan,
   type PlanTarget,
-} from '../../lib/datamap/index.ts'
+} from '../../lib/data/datamap/index.ts'
 import { openDatabase, type Database, type Queryable } from '../../lib/base/db/index.ts'
 import { freshDatabase } from './shared.ts'
 

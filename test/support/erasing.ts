@@ -1,5 +1,5 @@
 /** What the tests of every eraser ask it with. */
-import type { EraseRequest, Pace, SubjectRef } from '../../lib/erasers/index.ts'
+import type { EraseRequest, Pace, SubjectRef } from '../../lib/data/erasers/index.ts'
 
 export const never = new AbortController().signal
 

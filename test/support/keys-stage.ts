@@ -1,6 +1,6 @@
 /** What the tests of the keys' erasers share. */
-import type { Identifiers } from '../../lib/erasers/index.ts'
-import type { KeyPlace, KeysPlan } from '../../lib/erasers/stores/keys/plan.ts'
+import type { Identifiers } from '../../lib/data/erasers/index.ts'
+import type { KeyPlace, KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import { idOf } from './erasing.ts'
 
 /** A person's `id` is its key. */

@@ -1,6 +1,6 @@
 /** Indices and documents for the tests of the eraser for OpenSearch. */
-import type { SubjectRef } from '../../lib/erasers/index.ts'
-import type { OpensearchPlan } from '../../lib/erasers/stores/opensearch/plan.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { OpensearchPlan } from '../../lib/data/erasers/stores/opensearch/plan.ts'
 import { idOf } from './erasing.ts'
 import type { OpensearchServer } from './opensearch.ts'
 

@@ -4,10 +4,15 @@
  */
 import { openDatabase, type Database } from '../../lib/base/db/index.ts'
 import { migrate } from '../../lib/base/db/index.ts'
-import { dataMapSchema, loadCatalogue, planDeletion, type DeletionPlan } from '../../lib/datamap/index.ts'
+import {
+  dataMapSchema,
+  loadCatalogue,
+  planDeletion,
+  type DeletionPlan,
+} from '../../lib/data/datamap/index.ts'
 import { z } from 'zod'
 import { newId } from '../../lib/base/clock/index.ts'
-import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/erasers/index.ts'
+import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/data/erasers/index.ts'
 import { freshDatabase } from './shared.ts'
 
 const schema = `

@@ -6,7 +6,7 @@ import {
   type PlanStep,
   type SubjectEntry,
   type TableName,
-} from '../../datamap/index.ts'
+} from '../../data/datamap/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import {
   controlRights,

@@ -7,14 +7,14 @@ import { parse, stringify } from 'yaml'
 import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
 import { newId } from '../../../lib/base/clock/index.ts'
 import { loadConfig } from '../../../lib/config/index.ts'
-import { checkMap, loadCatalogue, planDeletion } from '../../../lib/datamap/index.ts'
+import { checkMap, loadCatalogue, planDeletion } from '../../../lib/data/datamap/index.ts'
 import { migrate, openDatabase } from '../../../lib/base/db/index.ts'
 import {
   collectIdentifiers,
   findByIdentifier,
   postgresEraser,
   raiseFence,
-} from '../../../lib/erasers/index.ts'
+} from '../../../lib/data/erasers/index.ts'
 import { makeFolder } from '../../support/process.ts'
 import { startPostgres } from '../../support/servers.ts'
 import type { Clinic } from '../../../examples/clinic/generate.ts'

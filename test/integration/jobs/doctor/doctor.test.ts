@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { diagnose, exitCodeOf, type Finding } from '../../../../jobs/doctor/index.ts'
 import { policyMode } from '../../../../jobs/retention/index.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
-import { loadCatalogue, planDeletion } from '../../../../lib/datamap/index.ts'
+import { loadCatalogue, planDeletion } from '../../../../lib/data/datamap/index.ts'
 import { loadConfig } from '../../../../lib/config/index.ts'
 import { migrate, openDatabase } from '../../../../lib/base/db/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'

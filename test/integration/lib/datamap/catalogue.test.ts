@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { explainPlan, loadCatalogue } from '../../../../lib/datamap/index.ts'
+import { explainPlan, loadCatalogue } from '../../../../lib/data/datamap/index.ts'
 import { planFor, playground, type Playground } from '../../../support/datamap.ts'
 
 let play: Playground

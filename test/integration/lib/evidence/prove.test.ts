@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { sqlLiteral } from '../../../../lib/datamap/index.ts'
+import { sqlLiteral } from '../../../../lib/data/datamap/index.ts'
 import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import {
   appendEvent,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseTableName, tableKey } from '../../../../lib/datamap/index.ts'
+import { parseTableName, tableKey } from '../../../../lib/data/datamap/index.ts'
 
 describe('table names', () => {
   it.each([

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { cloudfrontStore } from '../../../../lib/datamap/stores/cloudfront.ts'
-import { dynamodbStore } from '../../../../lib/datamap/stores/dynamodb.ts'
-import { keysStore } from '../../../../lib/datamap/stores/keys.ts'
-import { redisStore } from '../../../../lib/datamap/stores/redis.ts'
-import { s3Store } from '../../../../lib/datamap/stores/s3.ts'
-import type { DynamodbPlan } from '../../../../lib/erasers/stores/dynamodb/plan.ts'
-import type { RedisPlan } from '../../../../lib/erasers/stores/redis/plan.ts'
-import type { S3Plan } from '../../../../lib/erasers/stores/s3/plan.ts'
+import { cloudfrontStore } from '../../../../lib/data/datamap/stores/cloudfront.ts'
+import { dynamodbStore } from '../../../../lib/data/datamap/stores/dynamodb.ts'
+import { keysStore } from '../../../../lib/data/datamap/stores/keys.ts'
+import { redisStore } from '../../../../lib/data/datamap/stores/redis.ts'
+import { s3Store } from '../../../../lib/data/datamap/stores/s3.ts'
+import type { DynamodbPlan } from '../../../../lib/data/erasers/stores/dynamodb/plan.ts'
+import type { RedisPlan } from '../../../../lib/data/erasers/stores/redis/plan.ts'
+import type { S3Plan } from '../../../../lib/data/erasers/stores/s3/plan.ts'
 
 const s3 = {
   kind: 's3',

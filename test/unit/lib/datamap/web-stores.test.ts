@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { cloudflareStore } from '../../../../lib/datamap/stores/cloudflare.ts'
-import { cloudfrontStore } from '../../../../lib/datamap/stores/cloudfront.ts'
-import { opendsrStore } from '../../../../lib/datamap/stores/opendsr.ts'
-import { recipientStore } from '../../../../lib/datamap/stores/recipient.ts'
-import { webhookStore } from '../../../../lib/datamap/stores/webhook.ts'
+import { cloudflareStore } from '../../../../lib/data/datamap/stores/cloudflare.ts'
+import { cloudfrontStore } from '../../../../lib/data/datamap/stores/cloudfront.ts'
+import { opendsrStore } from '../../../../lib/data/datamap/stores/opendsr.ts'
+import { recipientStore } from '../../../../lib/data/datamap/stores/recipient.ts'
+import { webhookStore } from '../../../../lib/data/datamap/stores/webhook.ts'
 
 const stores = {
   cloudflare: {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Findings } from '../../../../lib/erasers/index.ts'
+import { Findings } from '../../../../lib/data/erasers/index.ts'
 import { LetheError } from '../../../../lib/base/errors/index.ts'
 
 const astray = new LetheError('E_IDENTIFIER', { message: 'no value' })

@@ -3,7 +3,7 @@ import {
   cloudflareEraser,
   type CloudflareEraserOptions,
   type CloudflarePlan,
-} from '../../../../../lib/erasers/processors/cloudflare/eraser.ts'
+} from '../../../../../lib/data/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone, type CloudflareServer } from '../../../../support/cloudflare.ts'
 import { freePace, never, person } from '../../../../support/erasing.ts'
 import { json } from '../../../../support/http-server.ts'

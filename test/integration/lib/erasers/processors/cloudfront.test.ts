@@ -3,7 +3,7 @@ import {
   cloudfrontEraser,
   type CloudfrontEraserOptions,
   type CloudfrontPlan,
-} from '../../../../../lib/erasers/processors/cloudfront/eraser.ts'
+} from '../../../../../lib/data/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront, xmlError, type CloudfrontServer } from '../../../../support/cloudfront.ts'
 import { freePace, never, person } from '../../../../support/erasing.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'

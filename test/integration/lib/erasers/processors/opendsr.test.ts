@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import {
   opendsrEraser,
   type OpendsrEraserOptions,
-} from '../../../../../lib/erasers/processors/opendsr/eraser.ts'
-import type { OpendsrPlan } from '../../../../../lib/erasers/processors/opendsr/requests.ts'
+} from '../../../../../lib/data/erasers/processors/opendsr/eraser.ts'
+import type { OpendsrPlan } from '../../../../../lib/data/erasers/processors/opendsr/requests.ts'
 import { freePace, never } from '../../../../support/erasing.ts'
 import { json } from '../../../../support/http-server.ts'
 import {

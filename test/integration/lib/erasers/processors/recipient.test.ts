@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import {
   recipientEraser,
   type RecipientOptions,
   type RecipientPlan,
-} from '../../../../../lib/erasers/processors/recipient/eraser.ts'
+} from '../../../../../lib/data/erasers/processors/recipient/eraser.ts'
 import { freePace, never, person } from '../../../../support/erasing.ts'
 import { startRecipient, type Recipient } from '../../../../support/recipient.ts'
 

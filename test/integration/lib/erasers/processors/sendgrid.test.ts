@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ErasePage, SubjectRef } from '../../../../../lib/erasers/index.ts'
+import type { ErasePage, SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import { mailOf, openSendgridHouse, type SendgridHouse } from '../../../../support/sendgrid-house.ts'
 import { startProxy } from '../../../../support/servers.ts'

@@ -16,8 +16,8 @@ import {
   untilReady,
   type ServerProcess,
 } from '../../../../support/process.ts'
-import { stripeEraser } from '../../../../../lib/erasers/processors/stripe/eraser.ts'
-import type { StripePlan } from '../../../../../lib/erasers/processors/stripe/plan.ts'
+import { stripeEraser } from '../../../../../lib/data/erasers/processors/stripe/eraser.ts'
+import type { StripePlan } from '../../../../../lib/data/erasers/processors/stripe/plan.ts'
 import { findProgram } from '../../../../support/servers.ts'
 
 let folder: string

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { supabaseEraser, type SupabasePlan } from '../../../../../lib/erasers/processors/supabase/eraser.ts'
-import type { SupabaseOptions } from '../../../../../lib/erasers/processors/supabase/client.ts'
+import {
+  supabaseEraser,
+  type SupabasePlan,
+} from '../../../../../lib/data/erasers/processors/supabase/eraser.ts'
+import type { SupabaseOptions } from '../../../../../lib/data/erasers/processors/supabase/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'
 import { freePace, never, person, request } from '../../../../support/erasing.ts'
 import { startProxy } from '../../../../support/servers.ts'

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/erasers/index.ts'
+import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import {
   webhookEraser,
   type WebhookEraserOptions,
   type WebhookPlan,
-} from '../../../../../lib/erasers/processors/webhook/eraser.ts'
+} from '../../../../../lib/data/erasers/processors/webhook/eraser.ts'
 import { freePace, never } from '../../../../support/erasing.ts'
 import { json, type Reply } from '../../../../support/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../support/servers.ts'

@@ -1,6 +1,6 @@
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { guardedSend, isPrivate } from '../../../../../lib/erasers/processors/guarded.ts'
+import { guardedSend, isPrivate } from '../../../../../lib/data/erasers/processors/guarded.ts'
 import { startHttp, type HttpServer } from '../../../../support/http-server.ts'
 
 const signal = new AbortController().signal

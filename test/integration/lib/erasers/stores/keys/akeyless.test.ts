@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
+import { keysEraser } from '../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import { startAkeyless, type AkeylessServer } from '../../../../../support/akeyless.ts'
 import { freePace, never, people, person, request } from '../../../../../support/erasing.ts'
 import { keysPlan } from '../../../../../support/keys-stage.ts'

@@ -6,7 +6,7 @@ import {
   ReplicateKeyCommand,
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { keysEraser } from '../../../../../../lib/erasers/stores/keys/eraser.ts'
+import { keysEraser } from '../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import { freePace, idOf, never, person, request } from '../../../../../support/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
 import { keysPlan } from '../../../../../support/keys-stage.ts'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { opensearchEraser } from '../../../../../../lib/erasers/stores/opensearch/eraser.ts'
-import type { OpensearchOptions } from '../../../../../../lib/erasers/stores/opensearch/client.ts'
-import type { OpensearchPlace } from '../../../../../../lib/erasers/stores/opensearch/plan.ts'
+import { opensearchEraser } from '../../../../../../lib/data/erasers/stores/opensearch/eraser.ts'
+import type { OpensearchOptions } from '../../../../../../lib/data/erasers/stores/opensearch/client.ts'
+import type { OpensearchPlace } from '../../../../../../lib/data/erasers/stores/opensearch/plan.ts'
 import { freePace, never, people, person, request } from '../../../../../support/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../support/http-between.ts'
 import {

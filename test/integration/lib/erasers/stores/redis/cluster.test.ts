@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { redisEraser } from '../../../../../../lib/erasers/stores/redis/eraser.ts'
-import type { RedisPlan } from '../../../../../../lib/erasers/stores/redis/plan.ts'
+import { redisEraser } from '../../../../../../lib/data/erasers/stores/redis/eraser.ts'
+import type { RedisPlan } from '../../../../../../lib/data/erasers/stores/redis/plan.ts'
 import { never } from '../../../../../support/erasing.ts'
 import { startRedisCluster, type RedisCluster } from '../../../../../support/redis-cluster.ts'
 

@@ -7,8 +7,8 @@ import {
   PutObjectLegalHoldCommand,
 } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
-import type { SubjectRef } from '../../../../../../lib/erasers/index.ts'
-import type { S3Plan } from '../../../../../../lib/erasers/stores/s3/plan.ts'
+import type { SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
+import type { S3Plan } from '../../../../../../lib/data/erasers/stores/s3/plan.ts'
 import { never } from '../../../../../support/erasing.ts'
 import { askedToDelete, isDelete } from '../../../../../support/s3-between.ts'
 import {
