@@ -2,7 +2,7 @@
  * Asks a network of caches for an address as any visitor would. That is the only proof there is, and it has its price: what
  * the origin still has is in the cache again afterwards. So whatever is served counts as left, from wherever it came.
  */
-import { abreast } from '../slices.ts'
+import { abreast } from '../../../base/slices/index.ts'
 import { Answered, callVendor, type Side } from './call.ts'
 import type { Address } from './urls.ts'
 

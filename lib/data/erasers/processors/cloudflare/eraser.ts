@@ -1,7 +1,7 @@
 /** Files in Cloudflare's caches, purged by their address. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import type { Side } from '../call.ts'
 import { edgeOf, stillServed } from '../edge.ts'
 import { sendSplit } from '../split.ts'

@@ -1,6 +1,6 @@
 /** Persons: found by what the team knows of them, deleted with their events and recordings. */
 import { z } from 'zod'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { query, type Post } from './client.ts'
 
 /** Distinct ids that one look-up takes; PostHog silently drops more. */

@@ -1,6 +1,6 @@
 /** The Individual that a contact or lead names: told to be forgotten, and kept, since it holds that wish. */
 import { z } from 'zod'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { BASE, type Ask } from './client.ts'
 import { recordId, type Found } from './find.ts'
 import { outcomes, PER_CALL } from './remove.ts'

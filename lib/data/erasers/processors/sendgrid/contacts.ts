@@ -1,6 +1,6 @@
 /** Marketing contacts: found by address, deleted by id in a job on SendGrid's side (Marketing Campaigns API, Contacts). */
 import { z } from 'zod'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { sendSplit } from '../split.ts'
 import { jobId } from '../resume.ts'
 import { askSendgrid, type SendgridSide } from './client.ts'

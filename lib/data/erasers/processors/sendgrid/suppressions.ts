@@ -1,6 +1,6 @@
 /** Lists of addresses that get no mail: looked up address by address, since a listing by pages shifts while it is read. */
 import { z } from 'zod'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { sendSplit } from '../split.ts'
 import { askSendgrid, type Ask, type SendgridSide } from './client.ts'
 import type { SuppressionKind } from './plan.ts'

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { SubjectRef } from '../../eraser.ts'
 import { valuesIn } from '../../identifiers.ts'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { askStripe, PREVIEW, type StripeSide } from './client.ts'
 import type { StripePlan } from './plan.ts'
 

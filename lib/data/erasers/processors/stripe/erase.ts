@@ -1,6 +1,6 @@
 /** One call of `erase`: customers are deleted, or redacted by jobs that later calls look at. */
 import type { ErasePage, EraseRequest, Retained, SubjectRef } from '../../eraser.ts'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { isAboutItems, sendSplit } from '../split.ts'
 import { readJob, writeJob, type Started } from '../resume.ts'
 import type { StripeSide } from './client.ts'

@@ -2,7 +2,7 @@
 import { Counts } from '../../../../base/counts/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { ErasePage } from '../../eraser.ts'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { throttledError, type Session } from './ask.ts'
 import { findPages, readPage, type Item, type Page } from './find.ts'
 import type { Lookup, Lookups } from './lookups.ts'

@@ -8,7 +8,7 @@ import {
   type AttributeValue,
   type KeysAndAttributes,
 } from '@aws-sdk/client-dynamodb'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import { ask, pause, throttledError, type Session } from './ask.ts'
 import { idOf, type Attributes, type Lookup } from './lookups.ts'
 import { keysOf } from './schema.ts'

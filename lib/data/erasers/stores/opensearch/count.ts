@@ -1,6 +1,6 @@
 /** Counts documents, of the primary copies and after a refresh: what is left out would pass for gone. */
 import { z } from 'zod'
-import { slices } from '../../slices.ts'
+import { slices } from '../../../../base/slices/index.ts'
 import type { Client } from './client.ts'
 import type { Wanted } from './plan.ts'
 

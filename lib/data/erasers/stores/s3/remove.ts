@@ -6,7 +6,7 @@ import {
   type ObjectIdentifier,
 } from '@aws-sdk/client-s3'
 import { randomFraction, sleep } from '../../../../base/clock/index.ts'
-import { abreast } from '../../slices.ts'
+import { abreast } from '../../../../base/slices/index.ts'
 import { ask, isTransient, Refusal, safeCode, type S3Server } from './client.ts'
 import type { Upload, Version } from './list.ts'
 import { AT_ONCE, type Item } from './survey.ts'
