@@ -43,7 +43,11 @@ export default defineConfig({
     },
     { files: ['lib/base/clock/**/*.ts'], rules: { 'no-restricted-properties': 'off' } },
     {
-      files: ['lib/data/datamap/**/*.ts', 'test/**/datamap/**/*.ts', 'test/**/{receipt,shared-rows}.test.ts'],
+      files: [
+        'lib/data/{datamap,deletion}/**/*.ts',
+        'test/**/datamap/**/*.ts',
+        'test/**/{receipt,shared-rows}.test.ts',
+      ],
       rules: { 'unicorn/no-thenable': 'off' },
     },
     ...importRules(),

@@ -1,11 +1,6 @@
 /** The deletion plan of a store's subject or table, made from the live catalogue each time it is asked for. */
-import {
-  loadCatalogue,
-  planDeletion,
-  type Catalogue,
-  type DeletionPlan,
-  type PlanTarget,
-} from '../lib/data/datamap/index.ts'
+import { loadCatalogue, type Catalogue } from '../lib/data/datamap/index.ts'
+import { planDeletion, type DeletionPlan, type PlanTarget } from '../lib/data/deletion/index.ts'
 import type { Context } from './context.ts'
 
 /** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `context.target` throws. */

@@ -5,14 +5,9 @@
 import pg from 'pg'
 import { z } from 'zod'
 import type { Database } from '../lib/base/db/index.ts'
-import {
-  loadCatalogue,
-  parseTableName,
-  tableKey,
-  type DeletionPlan,
-  type KeyColumn,
-} from '../lib/data/datamap/index.ts'
-import { headsOf, rootTable } from '../lib/data/erasers/index.ts'
+import { loadCatalogue, parseTableName, tableKey } from '../lib/data/datamap/index.ts'
+import type { DeletionPlan, KeyColumn } from '../lib/data/deletion/index.ts'
+import { headsOf, rootTable } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import type { Context } from './context.ts'
 import type { NewHold } from './holds.ts'

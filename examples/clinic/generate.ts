@@ -9,14 +9,12 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { Loader } from './loader.ts'
-import { castPerson, smallestClinic } from './people.ts'
+import { castPerson, smallestClinic, type Person } from './people.ts'
 import { Random } from './random.ts'
 import { addPatient } from './rows.ts'
-import { newSheets } from './sheets.ts'
+import { newSheets, type Sheet, type Sheets } from './sheets.ts'
 import { addStaff, staffFor } from './staff.ts'
 import { date } from './times.ts'
-import type { Person } from './people.ts'
-import type { Sheet, Sheets } from './sheets.ts'
 
 export interface ClinicOptions {
   /** At least 23, so that everybody of the fixed cast has a place. */

@@ -1,11 +1,9 @@
 /** The rows of one patient in every table, about a dozen in all. Rows name each other by ids given here. */
-import { clinicianOf, firstControlled, medications } from './staff.ts'
+import { clinicianOf, firstControlled, medications, type Staff } from './staff.ts'
 import { DAY, date, instant, localInstant } from './times.ts'
-import { NULL } from './sheets.ts'
+import { NULL, type Sheets } from './sheets.ts'
 import type { Person } from './people.ts'
 import type { Random } from './random.ts'
-import type { Sheets } from './sheets.ts'
-import type { Staff } from './staff.ts'
 
 export interface RowOptions {
   sheets: Sheets

@@ -1,7 +1,6 @@
 /** What a clinic has before its first patient: organisations, clinicians, medications. */
 import { DAY, instant } from './times.ts'
-import { NULL } from './sheets.ts'
-import type { Sheets } from './sheets.ts'
+import { NULL, type Sheets } from './sheets.ts'
 import type { Random } from './random.ts'
 
 export const medications = [

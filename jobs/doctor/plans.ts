@@ -2,13 +2,8 @@
 import { z } from 'zod'
 import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import {
-  planDeletion,
-  tableKey,
-  type Catalogue,
-  type DeletionPlan,
-  type TableName,
-} from '../../lib/data/datamap/index.ts'
+import { planDeletion, type DeletionPlan } from '../../lib/data/deletion/index.ts'
+import { tableKey, type Catalogue, type TableName } from '../../lib/data/datamap/index.ts'
 import type { RoleName } from '../../lib/record/grants/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { a } from './rights.ts'

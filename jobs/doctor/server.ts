@@ -1,7 +1,6 @@
 /** What is asked of any PostgreSQL server, control or target. */
 import { z } from 'zod'
-import type { Database } from '../../lib/base/db/index.ts'
-import { schemaState, type SchemaState } from '../../lib/base/db/index.ts'
+import { type Database, schemaState, type SchemaState } from '../../lib/base/db/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 
 const OLDEST = 14

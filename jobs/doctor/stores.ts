@@ -1,7 +1,7 @@
 /** Every other place that holds something of a subject: opened, asked whether a call could work, and led to by identifiers. */
 import type { Config } from '../../lib/config/index.ts'
-import { otherStore, type SubjectEntry } from '../../lib/data/datamap/index.ts'
-import { namesIn, openStore, type OpenedStore } from '../../lib/data/erasers/index.ts'
+import { otherStore, type SubjectEntry, namesIn } from '../../lib/data/datamap/index.ts'
+import { openStore, type OpenedStore } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { examine, type Finding } from './finding.ts'

@@ -2,13 +2,8 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import {
-  parseTableName,
-  planDeletion,
-  sqlTable,
-  type Catalogue,
-  type SubjectEntry,
-} from '../../lib/data/datamap/index.ts'
+import { parseTableName, sqlTable, type Catalogue, type SubjectEntry } from '../../lib/data/datamap/index.ts'
+import { planDeletion } from '../../lib/data/deletion/index.ts'
 import type { OpenedStore } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { missingRights, type RoleName } from '../../lib/record/grants/index.ts'

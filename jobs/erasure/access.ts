@@ -1,5 +1,5 @@
 /** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
-import { cutAccess, readAccess } from '../../lib/data/erasers/index.ts'
+import { cutAccess, readAccess } from '../../lib/data/rows/index.ts'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'

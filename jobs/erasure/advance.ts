@@ -3,7 +3,7 @@
  * thousand at a time; each change is one statement for all that make it.
  */
 import { databaseNow } from '../../lib/base/db/index.ts'
-import type { DeletionPlan } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import {

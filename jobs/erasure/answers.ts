@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { renderAnswer, type AnswerFacts } from '../../lib/people/answers/index.ts'
 import { randomSecret } from '../../lib/base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../lib/base/db/index.ts'
-import { collectIdentifiers } from '../../lib/data/erasers/index.ts'
+import { collectIdentifiers } from '../../lib/data/rows/index.ts'
 import {
   addAnswers,
   beginAnswer,

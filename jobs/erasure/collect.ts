@@ -1,10 +1,6 @@
 /** What leads to the persons of requests, read while the rows that hold it are there. */
-import {
-  collectIdentifiers,
-  findByIdentifier,
-  type Collected,
-  type Identifiers,
-} from '../../lib/data/erasers/index.ts'
+import { collectIdentifiers, findByIdentifier, type Collected } from '../../lib/data/rows/index.ts'
+import type { Identifiers } from '../../lib/data/datamap/index.ts'
 import { sealSecrets, type ErasureRequest, type Secrets } from '../../lib/record/requests/index.ts'
 import type { House } from './house.ts'
 import { wantedOf } from './plans.ts'

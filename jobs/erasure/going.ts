@@ -1,5 +1,5 @@
 /** Who goes: from which places, under which plan, and by which keys. */
-import type { RootKey } from '../../lib/data/datamap/index.ts'
+import type { RootKey } from '../../lib/data/deletion/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { moveRequests, openSecrets, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { erasesAt, type House } from './house.ts'

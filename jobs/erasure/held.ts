@@ -1,6 +1,6 @@
 /** Holds: who is held waits, their ledger entries voided; who is released goes on. */
 import { monotonicMs } from '../../lib/base/clock/index.ts'
-import { heldAmong } from '../../lib/data/erasers/index.ts'
+import { heldAmong } from '../../lib/data/rows/index.ts'
 import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'
 import { erasesAt, unlessBucketIsAway, type House } from './house.ts'

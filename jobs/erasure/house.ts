@@ -2,24 +2,25 @@
 import { summed } from '../../lib/base/counts/index.ts'
 import {
   otherStore,
-  type DeletionPlan,
-  type RootKey,
   type StoreEntry,
   type SubjectEntry,
+  expand,
+  type Identifiers,
 } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan, RootKey } from '../../lib/data/deletion/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import {
-  expand,
   forecast,
   freeTextColumns,
-  openStore,
-  postgresCapabilities,
-  postgresEraser,
   raiseFence,
   searchable,
   searchFreeText,
   type Guard,
-  type Identifiers,
+} from '../../lib/data/rows/index.ts'
+import {
+  openStore,
+  postgresCapabilities,
+  postgresEraser,
   type OpenedStore,
   type SubjectRef,
   type Verification,

@@ -1,7 +1,7 @@
 /** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
 import { z } from 'zod'
 import { wallClock } from '../../lib/base/clock/index.ts'
-import { headsOf } from '../../lib/data/erasers/index.ts'
+import { headsOf } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import {

@@ -1,5 +1,5 @@
 /** Ledger before destruction: the entries are durable in the control database, and in the locked bucket where there is one. */
-import type { DeletionPlan, RootKey } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan, RootKey } from '../../lib/data/deletion/index.ts'
 import type { Transaction } from '../../lib/base/db/index.ts'
 import {
   addJournal,

@@ -1,13 +1,8 @@
 /** What a cascade asks of each place, and the places that are not called. */
-import type { RootKey } from '../../lib/data/datamap/index.ts'
-import type {
-  Capabilities,
-  ErasePage,
-  EraseRequest,
-  Fate,
-  Identifiers,
-  Verification,
-} from '../../lib/data/erasers/index.ts'
+import type { RootKey } from '../../lib/data/deletion/index.ts'
+import type { Capabilities, ErasePage, EraseRequest, Verification } from '../../lib/data/erasers/index.ts'
+import type { Fate } from '../../lib/data/rows/index.ts'
+import type { Identifiers } from '../../lib/data/datamap/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Claim } from '../../lib/record/ledger/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'

@@ -1,13 +1,8 @@
 /** The deletion plan of a request: the map's own, with the classes of records that this request retains. */
-import {
-  loadCatalogue,
-  planDeletion,
-  type Catalogue,
-  type DeletionPlan,
-  type SubjectEntry,
-} from '../../lib/data/datamap/index.ts'
+import { loadCatalogue, type Catalogue, type SubjectEntry } from '../../lib/data/datamap/index.ts'
+import { planDeletion, type DeletionPlan } from '../../lib/data/deletion/index.ts'
 import { monotonicMs } from '../../lib/base/clock/index.ts'
-import type { Wanted } from '../../lib/data/erasers/index.ts'
+import type { Wanted } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Context } from '../context.ts'
 import { mapRetaining } from '../retained-classes.ts'

@@ -1,5 +1,5 @@
 /** What an erasure would do, before anybody asks for it: reads only. */
-import { collectIdentifiers, heldAmong, type Fate } from '../../lib/data/erasers/index.ts'
+import { collectIdentifiers, heldAmong, type Fate } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { newId } from '../../lib/base/clock/index.ts'
 import type { Context } from '../context.ts'

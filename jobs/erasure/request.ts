@@ -1,5 +1,5 @@
 /** A request that support staff write down: by the subject's key, or by an identifier that leads to exactly one person. */
-import { collectIdentifiers, findByIdentifier } from '../../lib/data/erasers/index.ts'
+import { collectIdentifiers, findByIdentifier } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
 import { storeStatement } from '../../lib/record/ledger/index.ts'

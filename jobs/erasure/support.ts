@@ -1,6 +1,6 @@
 /** What people decide about a request. Each is recorded with who decided and what they signed, in the transaction of its effect. */
 import type { Transaction } from '../../lib/base/db/index.ts'
-import { restoreAccess, type SavedRow } from '../../lib/data/erasers/index.ts'
+import { restoreAccess, type SavedRow } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import {
   authorise,

@@ -1,7 +1,8 @@
 /** A tombstone for each person whose keys are shredded: no answer and no receipt goes out before it stands. */
-import type { DeletionPlan, SubjectEntry } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
+import type { SubjectEntry } from '../../lib/data/datamap/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { tryTombstone, writeTombstones } from '../../lib/data/erasers/index.ts'
+import { tryTombstone, writeTombstones } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import {

@@ -17,7 +17,7 @@ import {
   type BatchOutcome,
   type BatchSize,
   type Pass,
-} from '../../lib/data/erasers/index.ts'
+} from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'

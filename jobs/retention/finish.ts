@@ -3,7 +3,7 @@
  * stands, and the population's keys leave the target last.
  */
 import { total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/erasers/index.ts'
+import { readBackErased } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { markVerified, recordStep } from '../../lib/record/ledger/index.ts'

@@ -3,7 +3,7 @@
  * cascade carries it through all of them. Who is handed over is looked at again first, as a batch would look.
  */
 import { z } from 'zod'
-import { markPopulation, nextRoots, whyNot } from '../../lib/data/erasers/index.ts'
+import { markPopulation, nextRoots, whyNot } from '../../lib/data/rows/index.ts'
 import { recordStep } from '../../lib/record/ledger/index.ts'
 import { createRequests, type NewRequest } from '../../lib/record/requests/index.ts'
 import type { StepResult } from '../kind.ts'

@@ -2,9 +2,9 @@
  * A sweep's entries in the erasure ledger: before a batch begins, whom it may remove is durable in the control database, and
  * in the locked bucket where there is one; whoever stays after all is voided by a further entry, which goes the same way.
  */
-import type { RootKey } from '../../lib/data/datamap/index.ts'
+import type { RootKey } from '../../lib/data/deletion/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { expandSubjects, remainingRoots } from '../../lib/data/erasers/index.ts'
+import { expandSubjects, remainingRoots } from '../../lib/data/rows/index.ts'
 import {
   journalErasures,
   journalOlder,

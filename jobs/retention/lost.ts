@@ -4,7 +4,7 @@
  * sweep settles for it before it proposes.
  */
 import { summed, total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/erasers/index.ts'
+import { readBackErased } from '../../lib/data/rows/index.ts'
 import { appendEvent } from '../../lib/record/evidence/index.ts'
 import { getRun, markVerified, recordStep, type Claim } from '../../lib/record/ledger/index.ts'
 import { catchUp, type Work } from './execute.ts'

@@ -1,17 +1,8 @@
 /** The deletion plan of a policy, made from the live catalogue each time it is asked for. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import {
-  draftPlan,
-  loadCatalogue,
-  planDeletion,
-  sqlColumn,
-  sqlTable,
-  tableKey,
-  type Catalogue,
-  type DeletionPlan,
-  type PlanTarget,
-} from '../../lib/data/datamap/index.ts'
-import { holdsCondition, type Guard } from '../../lib/data/erasers/index.ts'
+import { draftPlan, planDeletion, type DeletionPlan, type PlanTarget } from '../../lib/data/deletion/index.ts'
+import { loadCatalogue, sqlColumn, sqlTable, tableKey, type Catalogue } from '../../lib/data/datamap/index.ts'
+import { holdsCondition, type Guard } from '../../lib/data/rows/index.ts'
 import type { Context } from '../context.ts'
 import { planned } from '../deletion-plan.ts'
 

@@ -7,13 +7,7 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/base/db/index.ts'
 import { sqlTable, tableKey } from '../../lib/data/datamap/index.ts'
-import {
-  firstReason,
-  fullGuard,
-  rootKeyText,
-  rootTable,
-  type FullGuard,
-} from '../../lib/data/erasers/index.ts'
+import { firstReason, fullGuard, rootKeyText, rootTable, type FullGuard } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
 import type { PolicyPlan } from './plan.ts'

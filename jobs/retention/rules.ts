@@ -7,7 +7,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Queryable } from '../../lib/base/db/index.ts'
-import type { DeletionPlan } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import {
   keptByDecision,
   keptIsDue,
@@ -15,7 +15,7 @@ import {
   rootKeyText,
   rootTable,
   type Guard,
-} from '../../lib/data/erasers/index.ts'
+} from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { PolicyPlan } from './plan.ts'
 

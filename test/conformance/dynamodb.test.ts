@@ -1,5 +1,5 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { dynamodbEraser } from '../../lib/data/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlan } from '../../lib/data/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults } from '../support/dynamodb-faults.ts'

@@ -1,4 +1,4 @@
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { opendsrEraser } from '../../lib/data/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../lib/data/erasers/processors/opendsr/requests.ts'
 import { freePace, people, person } from '../support/erasing.ts'

@@ -1,5 +1,6 @@
-import type { DeletionPlan } from '../../lib/data/datamap/index.ts'
-import { postgresEraser, raiseFence } from '../../lib/data/erasers/index.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
+import { postgresEraser } from '../../lib/data/erasers/index.ts'
+import { raiseFence } from '../../lib/data/rows/index.ts'
 import { idOf, person } from '../support/erasing.ts'
 import { openSmallClinic } from '../support/small-clinic.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../lib/data/erasers/processors/posthog/eraser.ts'
 import { freePace, person } from '../support/erasing.ts'
 import { startPosthog } from '../support/posthog.ts'

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../lib/data/erasers/stores/redis/plan.ts'
 import { idOf, people, person } from '../support/erasing.ts'

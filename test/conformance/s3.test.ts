@@ -7,7 +7,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { s3Eraser } from '../../lib/data/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../lib/data/erasers/stores/s3/plan.ts'
 import { idOf, people, person } from '../support/erasing.ts'

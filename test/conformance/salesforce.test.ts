@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { salesforceEraser } from '../../lib/data/erasers/processors/salesforce/eraser.ts'
 import type { SalesforcePlan } from '../../lib/data/erasers/processors/salesforce/plan.ts'
 import { freePace, people, person } from '../support/erasing.ts'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { supabaseEraser, type SupabasePlan } from '../../lib/data/erasers/processors/supabase/eraser.ts'
 import { freePace } from '../support/erasing.ts'
 import { startSupabase } from '../support/supabase.ts'

@@ -1,4 +1,4 @@
-import { type SubjectRef } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { webhookEraser, type WebhookPlan } from '../../lib/data/erasers/processors/webhook/eraser.ts'
 import { freePace, people, person } from '../support/erasing.ts'
 import { startWebhookProcessor } from '../support/webhook-processor.ts'

@@ -1,14 +1,7 @@
 /** Small databases, maps and a plain loop that runs a plan as the executor does, for the planner's tests. */
 import { z } from 'zod'
-import {
-  dataMapSchema,
-  loadCatalogue,
-  planDeletion,
-  type Catalogue,
-  type DataMap,
-  type DeletionPlan,
-  type PlanTarget,
-} from '../../lib/data/datamap/index.ts'
+import { dataMapSchema, loadCatalogue, type Catalogue, type DataMap } from '../../lib/data/datamap/index.ts'
+import { planDeletion, type DeletionPlan, type PlanTarget } from '../../lib/data/deletion/index.ts'
 import { openDatabase, type Database, type Queryable } from '../../lib/base/db/index.ts'
 import { freshDatabase } from './shared.ts'
 

@@ -1,6 +1,6 @@
 /** A DynamoDB server with the faults before it, a client past them, and what a test of the eraser needs. */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { type Identifiers } from '../../lib/data/erasers/index.ts'
+import type { Identifiers } from '../../lib/data/datamap/index.ts'
 import { dynamodbEraser, type DynamodbEraserOptions } from '../../lib/data/erasers/stores/dynamodb/eraser.ts'
 import type { DynamodbPlace, DynamodbPlan } from '../../lib/data/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults, type DynamodbFaults } from './dynamodb-faults.ts'

@@ -1,5 +1,5 @@
 /** What the tests of the keys' erasers share. */
-import type { Identifiers } from '../../lib/data/erasers/index.ts'
+import type { Identifiers } from '../../lib/data/datamap/index.ts'
 import type { KeyPlace, KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import { idOf } from './erasing.ts'
 

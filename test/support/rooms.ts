@@ -18,8 +18,8 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'base/schedule': ['base/clock', 'base/db', 'base/errors', 'record/evidence'],
   'base/slices': [],
   'base/webhooks': ['base/errors'],
-  config: ['base/canonical', 'base/errors', 'base/schedule', 'data/datamap', 'people/answers'],
-  'data/datamap': ['base/canonical', 'base/errors'],
+  'data/datamap': ['base/canonical', 'base/clock', 'base/errors'],
+  'data/deletion': ['base/canonical', 'base/errors', 'data/datamap'],
   'data/erasers': [
     'base/canonical',
     'base/clock',
@@ -29,10 +29,18 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'base/slices',
     'base/webhooks',
     'data/datamap',
+    'data/deletion',
+    'data/rows',
   ],
-  'people/answers': ['base/errors', 'base/schedule'],
-  'people/identity': ['base/canonical', 'base/clock', 'base/errors', 'config'],
-  'people/notify': ['base/clock', 'base/errors', 'base/log', 'base/webhooks', 'config'],
+  'data/rows': [
+    'base/clock',
+    'base/counts',
+    'base/db',
+    'base/errors',
+    'base/slices',
+    'data/datamap',
+    'data/deletion',
+  ],
   'record/evidence': [
     'base/bucket',
     'base/canonical',
@@ -42,7 +50,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'base/keystore',
     'record/grants',
   ],
-  'record/grants': ['base/db', 'base/errors', 'data/datamap'],
+  'record/grants': ['base/db', 'base/errors', 'data/datamap', 'data/deletion'],
   'record/ledger': [
     'base/canonical',
     'base/clock',
@@ -61,6 +69,10 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'record/evidence',
     'record/ledger',
   ],
+  'people/answers': ['base/errors', 'base/schedule'],
+  'people/identity': ['base/canonical', 'base/clock', 'base/errors', 'config'],
+  'people/notify': ['base/clock', 'base/errors', 'base/log', 'base/webhooks', 'config'],
+  config: ['base/canonical', 'base/errors', 'base/schedule', 'data/datamap', 'people/answers'],
 }
 
 /** A package, or the packages below a name that ends in `/`, and the only places that import it. */

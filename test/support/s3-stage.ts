@@ -9,7 +9,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import { type SubjectRef, type Verification } from '../../lib/data/erasers/index.ts'
+import type { SubjectRef, Verification } from '../../lib/data/erasers/index.ts'
 import { s3Eraser, type S3Eraser } from '../../lib/data/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../lib/data/erasers/stores/s3/plan.ts'
 import { never } from './erasing.ts'

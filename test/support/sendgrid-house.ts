@@ -1,5 +1,5 @@
 /** An eraser on the small SendGrid: subjects `p1`, `p2`… with one address each. */
-import { type Eraser } from '../../lib/data/erasers/index.ts'
+import type { Eraser } from '../../lib/data/erasers/index.ts'
 import { sendgridEraser } from '../../lib/data/erasers/processors/sendgrid/eraser.ts'
 import type { SendgridEraserOptions, SendgridPlan } from '../../lib/data/erasers/processors/sendgrid/plan.ts'
 import { freePace } from './erasing.ts'

@@ -2,17 +2,12 @@
  * A small schema with one of each: an owned table with a foreign key, one without, a row owned on the parent side, kept
  * invoices, merged people, the application's own holds. For tests that want to see every row.
  */
-import { openDatabase, type Database } from '../../lib/base/db/index.ts'
-import { migrate } from '../../lib/base/db/index.ts'
-import {
-  dataMapSchema,
-  loadCatalogue,
-  planDeletion,
-  type DeletionPlan,
-} from '../../lib/data/datamap/index.ts'
+import { openDatabase, type Database, migrate } from '../../lib/base/db/index.ts'
+import { dataMapSchema, loadCatalogue } from '../../lib/data/datamap/index.ts'
+import { planDeletion, type DeletionPlan } from '../../lib/data/deletion/index.ts'
 import { z } from 'zod'
 import { newId } from '../../lib/base/clock/index.ts'
-import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/data/erasers/index.ts'
+import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../lib/data/rows/index.ts'
 import { freshDatabase } from './shared.ts'
 
 const schema = `

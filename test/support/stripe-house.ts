@@ -1,5 +1,5 @@
 /** An eraser on the small Stripe: subjects `p1`, `p2`… with one customer each, found by address. */
-import { type Eraser } from '../../lib/data/erasers/index.ts'
+import type { Eraser } from '../../lib/data/erasers/index.ts'
 import { stripeEraser } from '../../lib/data/erasers/processors/stripe/eraser.ts'
 import type { StripeEraserOptions, StripePlan } from '../../lib/data/erasers/processors/stripe/plan.ts'
 import { freePace } from './erasing.ts'

@@ -1,5 +1,5 @@
 /** `lethe datamap …`: is the map true, and what follows from it. Needs the stores only, nothing of Lethe's own. */
-import type { PlanTarget } from '../../lib/data/datamap/index.ts'
+import type { PlanTarget } from '../../lib/data/deletion/index.ts'
 import type { Config } from '../../lib/config/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { count } from './output.ts'
@@ -24,7 +24,8 @@ export const datamapCommands: AddCommands = (program, session) => {
 }
 
 async function check(session: Session, only: string | undefined): Promise<void> {
-  const { checkMap, loadCatalogue } = await import('../../lib/data/datamap/index.ts')
+  const { checkMap } = await import('../../lib/data/deletion/index.ts')
+  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
   const config = await readConfig(session)
   const stores = only === undefined ? postgresStores(config) : [only]
   const findings = []
@@ -63,7 +64,8 @@ function policyTables(config: Config, store: string): Extract<PlanTarget, { tabl
 }
 
 async function explain(session: Session, name: string): Promise<void> {
-  const { explainPlan, loadCatalogue, planDeletion } = await import('../../lib/data/datamap/index.ts')
+  const { explainPlan, planDeletion } = await import('../../lib/data/deletion/index.ts')
+  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
   const config = await readConfig(session)
   const { store, target } = resolve(config, name)
   const entry = config.file.stores[store]

@@ -1,5 +1,5 @@
 /** `lethe grants --sql`: the least rights for each role, to read and then run as the owner. */
-import type { DeletionPlan } from '../../lib/data/datamap/index.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import type { Config } from '../../lib/config/index.ts'
 import { postgresStores, readConfig, usage, withStore, type AddCommands, type Session } from './session.ts'
 
@@ -26,7 +26,7 @@ interface GrantsOptions {
 
 async function print(session: Session, options: GrantsOptions): Promise<void> {
   const { grantsSql } = await import('../../lib/record/grants/index.ts')
-  const { freeTextColumns } = await import('../../lib/data/erasers/index.ts')
+  const { freeTextColumns } = await import('../../lib/data/rows/index.ts')
   const config = await readConfig(session)
   const { worker, operator, auditor } = options
   const roles = { worker, operator, auditor }
@@ -82,7 +82,8 @@ const reserved = /^(pg_.*|public|none)$/i
  * class of records that may be retained is.
  */
 async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
-  const { loadCatalogue, planDeletion } = await import('../../lib/data/datamap/index.ts')
+  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
+  const { planDeletion } = await import('../../lib/data/deletion/index.ts')
   const { mapRetaining, retainableClasses } = await import('../../jobs/retained-classes.ts')
   const { file, policies } = config
   const retaining = mapRetaining(file, retainableClasses(file))

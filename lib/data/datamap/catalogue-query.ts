@@ -1,8 +1,7 @@
 /** The catalogue's SQL. Everything is qualified with pg_catalog: a user's own object of the same name changes nothing. */
 import { z } from 'zod'
 import type { CatalogueSource, CatalogueTable, Index } from './catalogue.ts'
-import { tableKey, type TableKey } from './names.ts'
-import type { TableName } from './plan.ts'
+import { tableKey, type TableKey, type TableName } from './names.ts'
 
 const relation = z.object({
   oid: z.string(),

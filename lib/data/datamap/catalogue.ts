@@ -8,8 +8,7 @@
  */
 import type { z } from 'zod'
 import { mapTables, readCatalogue, type RawCatalogue } from './catalogue-query.ts'
-import { tableKey, type TableKey } from './names.ts'
-import type { TableName } from './plan.ts'
+import { tableKey, type TableKey, type TableName } from './names.ts'
 
 /** The one method of lib/base/db's Database that the loader needs. */
 export interface CatalogueSource {

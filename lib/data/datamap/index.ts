@@ -1,15 +1,13 @@
 export * from './schema.ts'
-export * from './plan.ts'
 export {
   loadCatalogue,
   type Catalogue,
   type CatalogueSource,
   type CatalogueTable,
   type ForeignKey,
+  type Index,
 } from './catalogue.ts'
-export { checkMap } from './check.ts'
-export { explainPlan } from './explain.ts'
-export { draftPlan, planDeletion, refusal, type PlanTarget } from './planner.ts'
+
 export { otherStore, type OtherStore } from './other-store.ts'
 export {
   parseTableName,
@@ -19,5 +17,16 @@ export {
   sqlTable,
   tableKey,
   type TableKey,
+  type TableName,
 } from './names.ts'
 export { mapVersion } from './version.ts'
+export {
+  namesIn,
+  type Identifiers,
+  expand,
+  isBounded,
+  ofNobody,
+  partsOf,
+  valuesIn,
+  isStray,
+} from './identifiers.ts'

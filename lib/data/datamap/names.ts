@@ -1,6 +1,11 @@
 /** Names of tables and columns: as people write them in the map, as keys of our own, and as SQL. */
 import pg from 'pg'
-import type { TableName } from './plan.ts'
+
+/** A table as the catalogue spells it. */
+export interface TableName {
+  schema: string
+  table: string
+}
 
 /** A table's name in one text, as the map writes it: a part stands in quotes only where it must. Unique per table. */
 export type TableKey = string

@@ -2,6 +2,10 @@
  * One interface for everything that holds personal data: a store of the team's own or a third-party processor. To a
  * cascade they are the same. Every eraser passes the conformance suite in test/conformance/eraser.ts.
  */
+import type { Identifiers } from '../datamap/index.ts'
+import type { Retained, Verification } from '../rows/index.ts'
+
+export type { Retained, Verification }
 
 /** A data subject inside one eraser: its kind and key, as the team's own root table spells it. Never logged, never put in Redis. */
 export interface SubjectRef {
@@ -30,14 +34,6 @@ export interface Located {
   counts: Readonly<Record<string, number>>
 }
 
-export interface Retained {
-  place: string
-  count: number
-  ground: string
-  /** ISO instant; null: until nothing names it any more. */
-  until: string | null
-}
-
 /** A job that runs on the other side for all subjects of the call, and is looked at again later (`EraseRequest.jobs`). */
 export interface Pending {
   /** The vendor's own id; holds no identity. */
@@ -60,13 +56,10 @@ export interface ErasePage {
   more: boolean
 }
 
-/** What reading back found of one subject. */
-export interface Verification {
-  /** False with nothing in `left`: a part of the subject could not be looked at. */
-  absent: boolean
-  /** What is still there and should not be, by place; empty when absent. */
-  left: Readonly<Record<string, number>>
-  retained: readonly Retained[]
+/** The part of a plan that differs from subject to subject. */
+export interface Identified {
+  /** A subject of whom nothing is known has no identifiers: `{}`. */
+  identifiers(subject: SubjectRef): Identifiers
 }
 
 /** `P` is the eraser's own plan: a DeletionPlan for PostgreSQL. */

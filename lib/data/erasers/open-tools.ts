@@ -1,7 +1,6 @@
 /** What stores are opened with. */
 import type { StoreEntry } from '../datamap/index.ts'
-import type { Eraser } from './eraser.ts'
-import type { Identified } from './identifiers.ts'
+import type { Eraser, Identified } from './eraser.ts'
 import type { Pace } from './pace.ts'
 
 export interface StoreTools {

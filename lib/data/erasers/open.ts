@@ -1,7 +1,6 @@
 /** From a store as the map declares it to its eraser: the one place that knows them all. What a store needs is loaded with it. */
-import type { StoreEntry } from '../datamap/index.ts'
-import type { Eraser, SubjectRef } from './eraser.ts'
-import { expand, type Identified, type Identifiers } from './identifiers.ts'
+import { type StoreEntry, expand, type Identifiers } from '../datamap/index.ts'
+import type { Eraser, SubjectRef, Identified } from './eraser.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import {
   openSendgrid,

@@ -1,3 +1,3 @@
 export { renderAnswer, type Answer } from './answer.ts'
-export { type AnswerFacts, type AnswerKind } from './facts.ts'
+export type { AnswerFacts, AnswerKind } from './facts.ts'
 export { answersSchema, type Answers } from './schema.ts'

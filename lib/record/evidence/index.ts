@@ -26,7 +26,7 @@ export {
   type VerifierKey,
 } from './note.ts'
 export { proveEvent, verifyProof, type Proven } from './prove.ts'
-export { type Trust } from './heads.ts'
+export type { Trust } from './heads.ts'
 export {
   lastVerified,
   markVerified,
@@ -40,7 +40,7 @@ export { ageContents, agingOf, type Aging } from './age.ts'
 export { isConsistencyProof, proveConsistency, verifyConsistency } from './consistency.ts'
 export { verifyMirror } from './mirror.ts'
 export { ADD_CHECKPOINT, LARGEST_BODY } from './add-checkpoint.ts'
-export { type Witness } from './witness.ts'
+export type { Witness } from './witness.ts'
 export { cosignHead, showHead } from './cosign.ts'
 export { openWitness, type WitnessAnswer, type WitnessService } from './witness-service.ts'
 export {
@@ -53,3 +53,4 @@ export {
   type WitnessState,
 } from './cosignatures.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'
+export { nodeHash } from './merkle.ts'

@@ -1,7 +1,8 @@
 /** Before anything is proposed: may this role carry the plan out to its end? */
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
-import type { DeletionPlan, SubjectEntry } from '../../data/datamap/index.ts'
+import type { DeletionPlan } from '../../data/deletion/index.ts'
+import type { SubjectEntry } from '../../data/datamap/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import { name, neededRights, operatorNeeds } from './grants.ts'
 

@@ -1,12 +1,7 @@
 /** What `lethe grants --sql` prints: the least rights for each role, as statements a database administrator can read and run. */
 import pg from 'pg'
-import {
-  parseTableName,
-  type DeletionPlan,
-  type PlanStep,
-  type SubjectEntry,
-  type TableName,
-} from '../../data/datamap/index.ts'
+import { parseTableName, type SubjectEntry, type TableName } from '../../data/datamap/index.ts'
+import type { DeletionPlan, PlanStep } from '../../data/deletion/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import {
   controlRights,

@@ -4,20 +4,16 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { createClinic, createClinicSchema } from '../../../examples/clinic/generate.ts'
+import { createClinic, createClinicSchema, type Clinic } from '../../../examples/clinic/generate.ts'
 import { newId } from '../../../lib/base/clock/index.ts'
 import { loadConfig } from '../../../lib/config/index.ts'
-import { checkMap, loadCatalogue, planDeletion } from '../../../lib/data/datamap/index.ts'
+import { checkMap, planDeletion } from '../../../lib/data/deletion/index.ts'
+import { loadCatalogue } from '../../../lib/data/datamap/index.ts'
 import { migrate, openDatabase } from '../../../lib/base/db/index.ts'
-import {
-  collectIdentifiers,
-  findByIdentifier,
-  postgresEraser,
-  raiseFence,
-} from '../../../lib/data/erasers/index.ts'
+import { collectIdentifiers, findByIdentifier, raiseFence } from '../../../lib/data/rows/index.ts'
+import { postgresEraser } from '../../../lib/data/erasers/index.ts'
 import { makeFolder } from '../../support/process.ts'
 import { startPostgres } from '../../support/servers.ts'
-import type { Clinic } from '../../../examples/clinic/generate.ts'
 
 const now = new Date('2026-03-15T12:00:00Z')
 const patients = 400

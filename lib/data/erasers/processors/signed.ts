@@ -1,8 +1,8 @@
 /** Signed posts to an address that a team typed in, with what leads to a person in them. */
 import { wallClock } from '../../../base/clock/index.ts'
 import { webhookHeaders, webhookKey } from '../../../base/webhooks/index.ts'
-import type { SubjectRef } from '../eraser.ts'
-import { valuesIn, type Identified } from '../identifiers.ts'
+import type { SubjectRef, Identified } from '../eraser.ts'
+import { valuesIn } from '../../datamap/index.ts'
 import type { Side } from './call.ts'
 import { checkAddress, guardedSend } from './guarded.ts'
 import { requestVendor, type HttpAnswer } from './http.ts'

@@ -1,8 +1,8 @@
 /** The addresses under which a network of caches may hold a subject's files. */
 import { tally } from '../../../base/counts/index.ts'
 import { LetheError } from '../../../base/errors/index.ts'
-import type { SubjectRef } from '../eraser.ts'
-import { expand, isStray, namesIn, valuesIn, type Identified, type Identifiers } from '../identifiers.ts'
+import type { SubjectRef, Identified } from '../eraser.ts'
+import { expand, isStray, namesIn, valuesIn, type Identifiers } from '../../datamap/index.ts'
 
 export interface CachedPlace {
   /** For reports: "photos". */

@@ -1,7 +1,7 @@
 /** The values that a vendor is asked by, for many subjects at once: which subjects each stands for, and who can't be looked for. */
 import { LetheError } from '../../../base/errors/index.ts'
-import type { SubjectRef } from '../eraser.ts'
-import { expand, type Identified } from '../identifiers.ts'
+import type { SubjectRef, Identified } from '../eraser.ts'
+import { expand } from '../../datamap/index.ts'
 
 export interface Values {
   /** Places in the list of subjects, by value: two people may share an address. */

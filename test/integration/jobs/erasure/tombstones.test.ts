@@ -8,7 +8,7 @@ import {
   requestStatus,
 } from '../../../../jobs/erasure/index.ts'
 import { planFor } from '../../../../jobs/erasure/plans.ts'
-import { writeTombstones } from '../../../../lib/data/erasers/index.ts'
+import { writeTombstones } from '../../../../lib/data/rows/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../support/openbao.ts'
 import { lockedMeanwhile } from '../../../support/locked.ts'

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { explainPlan, loadCatalogue } from '../../../../lib/data/datamap/index.ts'
+import { explainPlan } from '../../../../lib/data/deletion/index.ts'
+import { loadCatalogue } from '../../../../lib/data/datamap/index.ts'
 import { planFor, playground, type Playground } from '../../../support/datamap.ts'
 
 let play: Playground

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { checkMap, loadCatalogue, planDeletion, type Finding } from '../../../../lib/data/datamap/index.ts'
+import { checkMap, planDeletion, type Finding } from '../../../../lib/data/deletion/index.ts'
+import { loadCatalogue } from '../../../../lib/data/datamap/index.ts'
 import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { mapOf, playground, type MapShape, type Playground } from '../../../support/datamap.ts'
 

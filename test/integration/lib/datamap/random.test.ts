@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
-import { checkMap, loadCatalogue, planDeletion } from '../../../../lib/data/datamap/index.ts'
+import { checkMap, planDeletion } from '../../../../lib/data/deletion/index.ts'
+import { loadCatalogue } from '../../../../lib/data/datamap/index.ts'
 import { mapOf, playground, runPlan, type Playground } from '../../../support/datamap.ts'
 
 let play: Playground

@@ -8,7 +8,7 @@ import {
   runBatch,
   takeHoldLock,
   type BatchHooks,
-} from '../../../../lib/data/erasers/index.ts'
+} from '../../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { latch, openSmallClinic, untilWaiting, type SmallClinic } from '../../../support/small-clinic.ts'
 

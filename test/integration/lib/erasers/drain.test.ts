@@ -8,7 +8,7 @@ import {
   type DrainOptions,
   type DrainStep,
   type Pass,
-} from '../../../../lib/data/erasers/index.ts'
+} from '../../../../lib/data/rows/index.ts'
 import { isDue, latch, openSmallClinic, type SmallClinic } from '../../../support/small-clinic.ts'
 
 let clinic: SmallClinic

@@ -1,7 +1,7 @@
 /** The search for a person's identifiers in texts about others: what is found, and what only looks like it. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
-import { searchFreeText } from '../../../../lib/data/erasers/index.ts'
+import { searchFreeText } from '../../../../lib/data/rows/index.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 

@@ -9,7 +9,7 @@ import {
   tidy,
   verifyKeys,
   weighRoots,
-} from '../../../../lib/data/erasers/index.ts'
+} from '../../../../lib/data/rows/index.ts'
 import { latch, openSmallClinic, untilWaiting, type SmallClinic } from '../../../support/small-clinic.ts'
 
 let clinic: SmallClinic

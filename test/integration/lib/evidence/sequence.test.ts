@@ -46,7 +46,7 @@ async function whole(size: number): Promise<void> {
       ? Promise.resolve(leaves[index] ?? Buffer.alloc(0))
       : Promise.all([plain(level - 1, index * 2), plain(level - 1, index * 2 + 1)]).then(
           async ([left, right]) => {
-            const { nodeHash } = await import('../../../../lib/record/evidence/merkle.ts')
+            const { nodeHash } = await import('../../../../lib/record/evidence/index.ts')
             return nodeHash(left, right)
           },
         )

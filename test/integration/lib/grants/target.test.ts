@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { DeletionPlan, PlanStep } from '../../../../lib/data/datamap/index.ts'
+import type { DeletionPlan, PlanStep } from '../../../../lib/data/deletion/index.ts'
 import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { grantsSql, targetRights } from '../../../../lib/record/grants/index.ts'
 import { openTarget, type OpenedDatabase } from '../../../support/lethe-databases.ts'

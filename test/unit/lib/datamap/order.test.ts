@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { order } from '../../../../lib/data/datamap/order.ts'
+import { order } from '../../../../lib/data/deletion/order.ts'
 
 describe('order', () => {
   it('puts each step behind all it waits for, and keeps the given order otherwise', () => {

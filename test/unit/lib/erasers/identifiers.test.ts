@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { expand, isBounded, namesIn, ofNobody } from '../../../../lib/data/erasers/index.ts'
+import { expand, isBounded, namesIn, ofNobody } from '../../../../lib/data/datamap/index.ts'
 
 describe('a template', () => {
   test('stands for each combination of values, once', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { batchSize, type Signals } from '../../../../lib/data/erasers/index.ts'
-import { takeFitting } from '../../../../lib/data/erasers/stores/postgres/sizing.ts'
-import { judge, rateLimit } from '../../../../lib/data/erasers/stores/postgres/throttle.ts'
+import { batchSize, type Signals } from '../../../../lib/data/rows/index.ts'
+import { takeFitting } from '../../../../lib/data/rows/population/sizing.ts'
+import { judge, rateLimit } from '../../../../lib/data/rows/population/throttle.ts'
 
 describe('the size of a batch', () => {
   test('starts small, at most doubles, and ends near the target', () => {

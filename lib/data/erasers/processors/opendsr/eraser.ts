@@ -5,7 +5,7 @@
 import { wallClock } from '../../../../base/clock/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { Eraser, ErasePage, Pending, SubjectRef, Verification } from '../../eraser.ts'
-import { expand, namesIn, valuesIn } from '../../identifiers.ts'
+import { expand, namesIn, valuesIn } from '../../../datamap/index.ts'
 import type { Side } from '../call.ts'
 import { checkAddress, guardedSend } from '../guarded.ts'
 import { requestVendor, type HttpSide } from '../http.ts'

@@ -1,8 +1,8 @@
 /** One request of erasure for each subject, under an id that the same run makes again. */
 import { createHash, createHmac } from 'node:crypto'
 import { canonicalJson } from '../../../../base/canonical/index.ts'
-import type { SubjectRef } from '../../eraser.ts'
-import { valuesIn, type Identified } from '../../identifiers.ts'
+import type { SubjectRef, Identified } from '../../eraser.ts'
+import { valuesIn } from '../../../datamap/index.ts'
 
 export interface OpendsrPlan extends Identified {
   /** What is sent of a subject; one who has none of these is not sent. */

@@ -1,8 +1,7 @@
 /** PostHog: persons, with their events and recordings, which go in the days that follow. */
 import { z } from 'zod'
-import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
+import type { ErasePage, Eraser, SubjectRef, Identified } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
-import type { Identified } from '../../identifiers.ts'
 import { refuseAstray, sentenceOf, valuesOf, type Values } from '../values.ts'
 import { posthogClient, query, type PosthogOptions, type Post } from './client.ts'
 import {

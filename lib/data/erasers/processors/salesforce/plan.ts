@@ -1,5 +1,5 @@
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Identified } from '../../identifiers.ts'
+import type { Identified } from '../../eraser.ts'
 
 export interface SalesforceObject {
   /** As the API names it: `Contact`, `Case`, `Consent__c`. */

@@ -1,6 +1,6 @@
 /** The subjects' addresses, as SendGrid may spell them. */
 import type { SubjectRef } from '../../eraser.ts'
-import { isStray, valuesIn } from '../../identifiers.ts'
+import { isStray, valuesIn } from '../../../datamap/index.ts'
 import type { SendgridPlan } from './plan.ts'
 
 export interface Addresses {

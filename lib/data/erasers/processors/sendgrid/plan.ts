@@ -1,5 +1,5 @@
 /** What is erased at SendGrid, and how it is reached. */
-import type { Identified } from '../../identifiers.ts'
+import type { Identified } from '../../eraser.ts'
 import type { Side } from '../call.ts'
 
 export interface SendgridPlan extends Identified {

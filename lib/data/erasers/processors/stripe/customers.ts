@@ -1,7 +1,7 @@
 /** Customers: found by id and by address, deleted one by one (docs.stripe.com/api/customers). */
 import { z } from 'zod'
 import type { SubjectRef } from '../../eraser.ts'
-import { valuesIn } from '../../identifiers.ts'
+import { valuesIn } from '../../../datamap/index.ts'
 import { slices } from '../../../../base/slices/index.ts'
 import { askStripe, PREVIEW, type StripeSide } from './client.ts'
 import type { StripePlan } from './plan.ts'

@@ -1,5 +1,5 @@
 /** What is erased at Stripe, and how it is reached. */
-import type { Identified } from '../../identifiers.ts'
+import type { Identified } from '../../eraser.ts'
 import type { Side } from '../call.ts'
 
 /** At least one of them; a customer that both lead to is one. */

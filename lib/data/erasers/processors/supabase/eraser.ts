@@ -1,8 +1,7 @@
 /** Supabase Auth: users deleted for good, with their identities, sessions, refresh tokens and factors. */
 import { tally } from '../../../../base/counts/index.ts'
-import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
+import type { ErasePage, Eraser, SubjectRef, Identified } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
-import type { Identified } from '../../identifiers.ts'
 import { abreast } from '../../../../base/slices/index.ts'
 import { refuseAstray, sentenceOf, valuesOf } from '../values.ts'
 import { supabaseClient, type Supabase, type SupabaseOptions } from './client.ts'

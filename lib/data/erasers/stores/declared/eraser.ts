@@ -1,7 +1,6 @@
 /** Data that no interface reaches: nothing is called; what is there stays until the date that its owner answers for. */
 import { wallClock } from '../../../../base/clock/index.ts'
-import type { Eraser, Retained } from '../../eraser.ts'
-import type { Identified } from '../../identifiers.ts'
+import type { Eraser, Retained, Identified } from '../../eraser.ts'
 
 export interface DeclaredOptions {
   name: string

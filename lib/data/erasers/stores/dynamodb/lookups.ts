@@ -2,7 +2,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand, type Identifiers } from '../../identifiers.ts'
+import { expand, type Identifiers } from '../../../datamap/index.ts'
 import type { Session } from './ask.ts'
 import type { DynamodbPlace, DynamodbPlan } from './plan.ts'
 import { keysOf, type KeyType, type Schemas, type TableSchema } from './schema.ts'

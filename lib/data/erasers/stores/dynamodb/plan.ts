@@ -1,5 +1,5 @@
 /** What leads to a subject in DynamoDB. */
-import type { Identified } from '../../identifiers.ts'
+import type { Identified } from '../../eraser.ts'
 
 export interface DynamodbPlace {
   /** In counts and messages; never holds an identity. */

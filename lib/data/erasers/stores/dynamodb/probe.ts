@@ -1,5 +1,5 @@
 /** Whether later calls could work, asked with keys that nobody has. The right to delete can't be asked for by reading. */
-import { ofNobody } from '../../identifiers.ts'
+import { ofNobody } from '../../../datamap/index.ts'
 import type { Session } from './ask.ts'
 import { readItems, readPage } from './find.ts'
 import { lookupsOf, valueOf } from './lookups.ts'

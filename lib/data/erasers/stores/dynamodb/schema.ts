@@ -1,7 +1,7 @@
 /** The keys of a table and of its indexes, as DynamoDB describes them. */
 import { DescribeTableCommand, type KeySchemaElement } from '@aws-sdk/client-dynamodb'
 import { LetheError } from '../../../../base/errors/index.ts'
-import { namesIn } from '../../identifiers.ts'
+import { namesIn } from '../../../datamap/index.ts'
 import { ask, type Session } from './ask.ts'
 import type { DynamodbPlace } from './plan.ts'
 

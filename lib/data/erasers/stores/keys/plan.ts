@@ -1,7 +1,7 @@
 /** Which keys belong to a subject: what each place's template stands for, once it is sure that it is this subject's alone. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef } from '../../eraser.ts'
-import { expand, namesIn, type Identified } from '../../identifiers.ts'
+import type { SubjectRef, Identified } from '../../eraser.ts'
+import { expand, namesIn } from '../../../datamap/index.ts'
 import type { KeyVault } from './vault.ts'
 
 /** `{ name: 'records', key: 'patient-{id}' }`: the key's name as the vault spells it. */

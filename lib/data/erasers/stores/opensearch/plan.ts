@@ -1,7 +1,7 @@
 /** Which documents belong to a subject: those whose field has one of its values, to the letter. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef } from '../../eraser.ts'
-import { expand, namesIn, type Identified } from '../../identifiers.ts'
+import type { SubjectRef, Identified } from '../../eraser.ts'
+import { expand, namesIn } from '../../../datamap/index.ts'
 
 /** `{ name: 'visits', index: 'visits', field: 'patient_id', value: '{id}' }` */
 export interface OpensearchPlace {

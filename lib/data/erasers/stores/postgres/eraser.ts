@@ -1,6 +1,6 @@
 /** PostgreSQL behind the one interface of everything that holds data: erasure requests and replay come through here. */
 import { Counts, summed } from '../../../../base/counts/index.ts'
-import type { DeletionPlan, RootKey } from '../../../datamap/index.ts'
+import type { DeletionPlan, RootKey } from '../../../deletion/index.ts'
 import type { Database } from '../../../../base/db/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
 import type {
@@ -12,10 +12,16 @@ import type {
   SubjectRef,
   Verification,
 } from '../../eraser.ts'
-import type { Batch, BatchHooks, BatchOutcome } from './batch.ts'
-import { runBatch } from './execute.ts'
-import { readProgress } from './progress.ts'
-import { locateRows, verifyKeys, weighRoots } from './verify.ts'
+import {
+  type Batch,
+  type BatchHooks,
+  type BatchOutcome,
+  runBatch,
+  readProgress,
+  locateRows,
+  verifyKeys,
+  weighRoots,
+} from '../../../rows/index.ts'
 
 export interface PostgresEraserOptions {
   /** Secret of keyed pseudonyms in this store (vault.pseudonymKey). */

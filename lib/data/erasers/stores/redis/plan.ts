@@ -1,6 +1,7 @@
 /** What leads to a subject in Redis, and what no plan may name. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import { namesIn, type Identified } from '../../identifiers.ts'
+import { namesIn } from '../../../datamap/index.ts'
+import type { Identified } from '../../eraser.ts'
 import { scanTemplate, type ScanTemplate } from './template.ts'
 
 /** One kind of item. `name` stands in counts and messages: it never holds an identity. */

@@ -2,7 +2,7 @@
  * Whether later calls could work, asked with keys that nobody has. The right to remove is asked for by queueing the
  * command in a transaction that is discarded: the server checks rights when it queues, and nothing is done.
  */
-import { expand, ofNobody } from '../../identifiers.ts'
+import { expand, ofNobody } from '../../../datamap/index.ts'
 import { commandsOf, type Command } from './members.ts'
 import { attempt, openNodes, type Node, type Nodes, type RedisEraserSettings } from './nodes.ts'
 import { toBytes } from './pipeline.ts'

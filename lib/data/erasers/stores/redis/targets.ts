@@ -1,7 +1,7 @@
 /** What a call looks for: the plan's places with the values of its subjects in them. Keys are binary texts. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand } from '../../identifiers.ts'
+import { expand } from '../../../datamap/index.ts'
 import { checkPlaces, type CheckedPlace, type RedisPlan } from './plan.ts'
 import { toBinary, type ScanTemplate, type Wanted } from './template.ts'
 

@@ -4,7 +4,7 @@
  * character is one byte, because a key needn't be UTF-8.
  */
 import { LetheError } from '../../../../base/errors/index.ts'
-import { expand, partsOf, type Identifiers } from '../../identifiers.ts'
+import { expand, partsOf, type Identifiers } from '../../../datamap/index.ts'
 
 export interface ScanTemplate {
   /** What a subject's keys hold at the placeholders; compared as one text. Throws E_IDENTIFIER. */

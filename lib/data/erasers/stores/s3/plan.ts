@@ -1,7 +1,7 @@
 /** Where buckets keep a subject's objects. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef } from '../../eraser.ts'
-import { expand, isBounded, namesIn, ofNobody, type Identified } from '../../identifiers.ts'
+import type { SubjectRef, Identified } from '../../eraser.ts'
+import { expand, isBounded, namesIn, ofNobody } from '../../../datamap/index.ts'
 
 /** All that begins with the prefix, or one key: `{ name: 'files', bucket: 'clinic-files', prefix: 'patients/{id}/' }`. */
 export type S3Place =

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import {
   opendsrEraser,
   type OpendsrEraserOptions,

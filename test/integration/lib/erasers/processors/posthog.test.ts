@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../../../../lib/data/erasers/processors/posthog/eraser.ts'
 import type { PosthogOptions } from '../../../../../lib/data/erasers/processors/posthog/client.ts'
 import { breakEach } from '../../../../support/break-each.ts'

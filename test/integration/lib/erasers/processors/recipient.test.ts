@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../../../../lib/data/erasers/index.ts'
 import {
   recipientEraser,
   type RecipientOptions,

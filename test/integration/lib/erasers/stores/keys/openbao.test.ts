@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
 import { keysEraser } from '../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeyPlace } from '../../../../../../lib/data/erasers/stores/keys/plan.ts'
 import { freePace, idOf, never, person, request } from '../../../../../support/erasing.ts'

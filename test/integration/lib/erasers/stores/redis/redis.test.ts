@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
+import type { SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../../../../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlace, RedisPlan } from '../../../../../../lib/data/erasers/stores/redis/plan.ts'
 import { never, person } from '../../../../../support/erasing.ts'

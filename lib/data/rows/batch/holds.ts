@@ -1,0 +1,121 @@
+/**
+ * Legal holds as the deleting statements see them. Holds are recorded in control and projected into `lethe.holds`:
+ *   row      table_name + key: that table's primary key as text; the whole subject it belongs to stays
+ *   subject  subject_kind + key of the root (rows merged into it count as itself)
+ *   table    table_name: nothing goes that would take rows of this table
+ *   tenant   key: the tenant column's value; subject_kind, where given, narrows it
+ * Table names are written as `tableKey` (lib/data/datamap) writes them.
+ *
+ * The race between a new hold and a running batch: every batch takes HOLD_LOCK shared before it looks, `hold add`
+ * projects under the same lock taken exclusively. So a hold is either projected before a batch looks, and seen by it,
+ * or it waits until that batch has committed, and reports what was already gone.
+ */
+import { z } from 'zod'
+import { sqlColumn, sqlLiteral, sqlTable, tableKey } from '../../datamap/index.ts'
+import type { DeletionPlan } from '../../deletion/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
+import { rootKeyText } from './root-sql.ts'
+
+/** Advisory lock number, the same in every target. */
+const HOLD_LOCK = '5137082914450621'
+
+export async function shareHoldLock(tx: Transaction): Promise<void> {
+  await tx.execute(`SELECT pg_advisory_xact_lock_shared(${HOLD_LOCK})`)
+}
+
+/** For `hold add`: waits for the batches that run now, and keeps new ones out until the transaction ends. */
+export async function takeHoldLock(tx: Transaction): Promise<void> {
+  await tx.execute(`SELECT pg_advisory_xact_lock(${HOLD_LOCK})`)
+}
+
+/** SQL condition over root row `root`, without parameters: a hold of any level keeps this subject. */
+export async function holdsCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
+  const tables = planTables(plan)
+  const rowKeys = await primaryKeys(db, tables)
+  const kind = sqlLiteral(plan.subject)
+  const conditions = [
+    `EXISTS (SELECT FROM lethe.holds h WHERE h.level = 'table' AND h.table_name IN (${[...tables.keys()].map(sqlLiteral).join(', ')}))`,
+    ifAny('subject', `h.subject_kind = ${kind}`, `h.key = ${rootKeyText(plan)}`),
+    ...(plan.tenant === null
+      ? []
+      : [
+          ifAny(
+            'tenant',
+            `(h.subject_kind IS NULL OR h.subject_kind = ${kind})`,
+            `h.key = ARRAY[${sqlColumn('root', plan.tenant)}::text]`,
+          ),
+        ]),
+    ...[...tables].map(([name, belongs]) => rowHold(name, belongs, rowKeys.get(name) ?? [])),
+  ]
+  return `(${conditions.join('\n OR ')})`
+}
+
+/** The outer question names no root, so it is asked once a statement; without holds that is all the check costs. */
+function ifAny(level: string, narrowed: string, matches: string): string {
+  const where = `h.level = '${level}' AND ${narrowed}`
+  return `(EXISTS (SELECT FROM lethe.holds h WHERE ${where}) AND EXISTS (SELECT FROM lethe.holds h WHERE ${where} AND ${matches}))`
+}
+
+function rowHold(name: string, belongs: PlanMember, key: readonly KeyPart[]): string {
+  const where = `h.level = 'row' AND h.table_name = ${sqlLiteral(name)}`
+  const any = `EXISTS (SELECT FROM lethe.holds h WHERE ${where})`
+  // A table without a primary key can't have its rows named: `hold add` refuses them, so a hold here keeps everything.
+  if (key.length === 0) return any
+  // The cast stands inside the CASE: keys of other tables' holds must never be cast to this table's types.
+  const same = key
+    .map(
+      (column, place) =>
+        `${sqlColumn('t', column.name)} = (CASE WHEN ${where} THEN h.key[${place + 1}] END)::${column.type}`,
+    )
+    .join(' AND ')
+  return `(${any} AND EXISTS (SELECT FROM lethe.holds h JOIN ${belongs.sqlName} t ON ${same} WHERE ${where} AND (${belongs.condition})))`
+}
+
+interface PlanMember {
+  sqlName: string
+  condition: string
+}
+
+/** Every table of the plan with the condition that ties its rows to the root; the root itself by its key. */
+function planTables(plan: DeletionPlan): Map<string, PlanMember> {
+  const members = new Map<string, PlanMember>()
+  for (const entry of plan.tables)
+    members.set(tableKey(entry.table), { sqlName: sqlTable(entry.table), condition: entry.belongs })
+  members.set(tableKey(plan.root), {
+    sqlName: sqlTable(plan.root),
+    condition: plan.key
+      .map((column) => `${sqlColumn('t', column.name)} = ${sqlColumn('root', column.name)}`)
+      .join(' AND '),
+  })
+  return members
+}
+
+interface KeyPart {
+  name: string
+  type: string
+}
+
+/** Primary keys of tables, in the key's column order. */
+async function primaryKeys(
+  db: Queryable,
+  tables: ReadonlyMap<string, PlanMember>,
+): Promise<Map<string, KeyPart[]>> {
+  const names = [...tables.keys()]
+  const rows = await db.query(
+    z.object({ place: z.coerce.number(), name: z.string(), type: z.string() }),
+    `SELECT given.place, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+     FROM unnest($1::text[]) WITH ORDINALITY AS given(name, place)
+     JOIN pg_index i ON i.indrelid = to_regclass(given.name) AND i.indisprimary
+     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, ord)
+     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+     ORDER BY given.place, k.ord`,
+    [[...tables.values()].map((member) => member.sqlName)],
+  )
+  const keys = new Map<string, KeyPart[]>()
+  for (const row of rows) {
+    const name = names[row.place - 1]
+    if (name === undefined) continue
+    keys.set(name, [...(keys.get(name) ?? []), { name: row.name, type: row.type }])
+  }
+  return keys
+}
