@@ -1,7 +1,7 @@
 /** The erasure ledger's way into the locked bucket: whoever is about to destroy anything brings it there first. */
 import { databaseNow } from '../lib/base/db/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
-import { writeJournal, writeObject, type Journalled } from '../lib/record/ledger/index.ts'
+import { writeJournal, writeObject, type Journalled } from '../lib/record/erasures/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
 import { lockUntil, openLockedBucket } from './bucket.ts'
 import type { Context } from './context.ts'

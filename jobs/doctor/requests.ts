@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { journalStatus, stoppedScopes } from '../../lib/record/ledger/index.ts'
+import { journalStatus } from '../../lib/record/erasures/index.ts'
+import { stoppedScopes } from '../../lib/record/ledger/index.ts'
 import {
   countDue,
   countOpen,

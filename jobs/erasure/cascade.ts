@@ -7,13 +7,13 @@ import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { databaseNow } from '../../lib/base/db/index.ts'
 import {
   createRun,
-  journalStatus,
   recordStep,
   stoppedScopes,
   wakeRun,
   type Run,
   type StoppedScope,
 } from '../../lib/record/ledger/index.ts'
+import { journalStatus } from '../../lib/record/erasures/index.ts'
 import {
   countDue,
   countRequests,

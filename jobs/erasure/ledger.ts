@@ -3,14 +3,13 @@ import type { DeletionPlan, RootKey } from '../../lib/data/deletion/index.ts'
 import type { Transaction } from '../../lib/base/db/index.ts'
 import {
   addJournal,
-  holdClaim,
   isMissing,
   openScope,
   voidErasuresSince,
   writeErasures,
-  type Claim,
   type JournalEntry,
-} from '../../lib/record/ledger/index.ts'
+} from '../../lib/record/erasures/index.ts'
+import { holdClaim, type Claim } from '../../lib/record/ledger/index.ts'
 import { lastFinished, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { copy } from '../journal.ts'

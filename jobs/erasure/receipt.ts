@@ -4,7 +4,7 @@ import { canonicalHash } from '../../lib/base/canonical/index.ts'
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { databaseNow } from '../../lib/base/db/index.ts'
-import { journalStatus } from '../../lib/record/ledger/index.ts'
+import { journalStatus } from '../../lib/record/erasures/index.ts'
 import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/record/receipt/index.ts'
 import {
   decisionsOf,

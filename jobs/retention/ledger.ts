@@ -12,10 +12,9 @@ import {
   openScope,
   voidErasures,
   writeErasures,
-  type Claim,
   type ErasureScope,
-  type Run,
-} from '../../lib/record/ledger/index.ts'
+} from '../../lib/record/erasures/index.ts'
+import type { Claim, Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { openJournal } from '../journal.ts'
 import type { PolicyPlan } from './plan.ts'

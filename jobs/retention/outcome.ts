@@ -1,7 +1,8 @@
 /** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
 import { databaseNow } from '../../lib/base/db/index.ts'
 import { populationStates } from '../../lib/data/rows/index.ts'
-import { batchCounters, countBatches, countLiveErasures } from '../../lib/record/ledger/index.ts'
+import { batchCounters, countBatches } from '../../lib/record/ledger/index.ts'
+import { countLiveErasures } from '../../lib/record/erasures/index.ts'
 import type { Cursor } from './cursor.ts'
 import type { Work } from './execute.ts'
 import { openedScope } from './ledger.ts'

@@ -41,6 +41,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'data/datamap',
     'data/deletion',
   ],
+  'record/erasures': ['base/canonical', 'base/db', 'base/errors', 'record/ledger'],
   'record/evidence': [
     'base/bucket',
     'base/canonical',
@@ -51,14 +52,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'record/grants',
   ],
   'record/grants': ['base/db', 'base/errors', 'data/datamap', 'data/deletion'],
-  'record/ledger': [
-    'base/canonical',
-    'base/clock',
-    'base/db',
-    'base/errors',
-    'people/identity',
-    'record/evidence',
-  ],
+  'record/ledger': ['base/clock', 'base/db', 'base/errors', 'people/identity', 'record/evidence'],
   'record/receipt': ['base/canonical', 'base/counts', 'base/errors', 'record/evidence'],
   'record/requests': [
     'base/canonical',

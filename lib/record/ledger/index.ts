@@ -49,33 +49,9 @@ export {
   type Batch,
   type StoredBatch,
 } from './batches.ts'
-export {
-  countLiveErasures,
-  journalErasures,
-  journalVoids,
-  liveErasures,
-  markVerified,
-  openScope,
-  voidErasures,
-  voidErasuresSince,
-  writeErasures,
-  type ErasureScope,
-  type Journalled,
-  type LiveErasure,
-  type OpenedScope,
-  type VoidedErasure,
-} from './erasures.ts'
-export {
-  addJournal,
-  isMissing,
-  journalKey,
-  journalStatus,
-  writeJournal,
-  writeObject,
-  type JournalEntry,
-} from './journal.ts'
+
 export { fenced } from './move.ts'
-export { journalOlder } from './older.ts'
+
 export { paceOf, type PaceKeeper } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'

@@ -9,18 +9,20 @@ import {
   acquireLease,
   claimRun,
   copyBatches,
-  countLiveErasures,
   createRun,
   lastBatchCopied,
+  releaseLease,
+  runStory,
+  type Run,
+} from '../../../../lib/record/ledger/index.ts'
+import {
+  countLiveErasures,
   liveErasures,
   markVerified,
   openScope,
-  releaseLease,
-  runStory,
   voidErasures,
   writeErasures,
-  type Run,
-} from '../../../../lib/record/ledger/index.ts'
+} from '../../../../lib/record/erasures/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 

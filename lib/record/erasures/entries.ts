@@ -5,9 +5,8 @@
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import { journalSql, type JournalObject } from './journal.ts'
-import { fenced } from './move.ts'
-import type { Claim } from './run.ts'
+import { journalSql, type JournalObject } from './objects.ts'
+import { fenced, type Claim } from '../ledger/index.ts'
 
 export interface ErasureScope {
   runId: string

@@ -1,10 +1,9 @@
 /** Entries that sweeps wrote while no bucket was configured: their objects are made once there is one. */
 import { z } from 'zod'
 import type { Database, Transaction } from '../../base/db/index.ts'
-import { holdClaim } from './claim.ts'
-import { liveErasures } from './erasures.ts'
-import { addJournal } from './journal.ts'
-import type { Claim } from './run.ts'
+import { holdClaim, type Claim } from '../ledger/index.ts'
+import { liveErasures } from './entries.ts'
+import { addJournal } from './objects.ts'
 
 /** Hashes in one object: about 700 kB. */
 const PAGE = 10_000
