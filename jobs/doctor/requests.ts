@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { journalStatus } from '../../lib/record/erasures/index.ts'
+import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
 import { stoppedScopes } from '../../lib/record/ledger/index.ts'
 import {
   countDue,
@@ -79,7 +79,7 @@ async function standing(control: Database, subjects: Config['file']['subjects'])
 
 async function ledger(control: Database, bucket: string | null): Promise<Finding[]> {
   const check = examine('erasure-ledger', 'control')
-  const { objects, waiting, oldestSeconds } = await journalStatus(control)
+  const { objects, waiting, oldestSeconds } = await bucketCopyStatus(control)
   if (bucket === null)
     return objects === 0
       ? []

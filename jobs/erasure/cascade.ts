@@ -13,7 +13,7 @@ import {
   type Run,
   type StoppedScope,
 } from '../../lib/record/ledger/index.ts'
-import { journalStatus } from '../../lib/record/erasures/index.ts'
+import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
 import {
   countDue,
   countRequests,
@@ -38,7 +38,6 @@ import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
 import { hasIntake, takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
-import { copy } from './ledger.ts'
 import { planFor, subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
@@ -87,7 +86,7 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
       counters,
     })
     // what people took back meanwhile
-    await unlessBucketIsAway(house, () => copy(context))
+    await unlessBucketIsAway(house, () => house.ledger.catchUp())
   } finally {
     await house.close()
   }
@@ -192,5 +191,5 @@ async function measure({ control, config, metrics }: Context): Promise<void> {
   for (const { scope, since } of await stoppedScopes(control, CASCADE))
     metrics.erasureStoppedSeconds.set({ subject: scope }, (now.getTime() - since.getTime()) / 1000)
   const copied = config.file.evidence?.bucket !== undefined
-  metrics.erasureLedgerBehindSeconds.set(copied ? (await journalStatus(control)).oldestSeconds : 0)
+  metrics.erasureLedgerBehindSeconds.set(copied ? (await bucketCopyStatus(control)).oldestSeconds : 0)
 }

@@ -8,7 +8,7 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { markVerified } from '../../lib/record/erasures/index.ts'
 import { recordStep } from '../../lib/record/ledger/index.ts'
-import { copy, isBucketAway } from '../journal.ts'
+import { catchUpBucket, isBucketAway } from '../erasure-ledger.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
 import { catchUp, type Work } from './execute.ts'
@@ -90,7 +90,7 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
 export async function standVoided(work: Work, cursor: Cursor): Promise<void> {
   const { context, run, plan } = work
   await voidRemaining(work)
-  await copy(context)
+  await catchUpBucket(context)
   const scope = await openedScope(work)
   const clean = total(cursor.left) === 0
   await recordStep(

@@ -10,7 +10,7 @@ import { populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
-import { awaitBucket, copy } from '../journal.ts'
+import { awaitBucket, catchUpBucket } from '../erasure-ledger.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
@@ -113,7 +113,7 @@ async function proposing(
   await projectHolds(context, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
-  await copy(context)
+  await catchUpBucket(context)
   const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
   const mode = await policyMode(control, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))

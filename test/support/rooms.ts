@@ -41,7 +41,15 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'data/datamap',
     'data/deletion',
   ],
-  'record/erasures': ['base/canonical', 'base/db', 'base/errors', 'record/ledger'],
+  'record/erasures': [
+    'base/bucket',
+    'base/db',
+    'base/errors',
+    'base/keystore',
+    'data/deletion',
+    'record/evidence',
+    'record/ledger',
+  ],
   'record/evidence': [
     'base/bucket',
     'base/canonical',

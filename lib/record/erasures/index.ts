@@ -1,27 +1,12 @@
 /** The erasure ledger: written before anything is destroyed, voided where it stays, copied into the locked bucket. */
+export { everyHash, openErasureLedger, type ErasureLedger, type Leaving } from './ledger.ts'
+export { markVerified, openScope, type ErasureScope } from './scopes.ts'
 export {
-  openScope,
-  voidErasuresSince,
-  writeErasures,
-  type Journalled,
-  markVerified,
-  journalErasures,
-  journalVoids,
-  voidErasures,
-  type ErasureScope,
   countLiveErasures,
   liveErasures,
+  voidEntriesSince,
+  writeEntries,
   type LiveErasure,
-  type OpenedScope,
-  type VoidedErasure,
 } from './entries.ts'
-export {
-  journalStatus,
-  addJournal,
-  isMissing,
-  type JournalEntry,
-  writeJournal,
-  writeObject,
-  journalKey,
-} from './objects.ts'
-export { journalOlder } from './older.ts'
+export { bucketCopyStatus } from './objects.ts'
+export type { LockedBucket } from './bucket-copy.ts'

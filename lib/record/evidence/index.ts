@@ -54,3 +54,4 @@ export {
 } from './cosignatures.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'
 export { nodeHash } from './merkle.ts'
+export { confirmPeriod, lockedUntil } from './lock.ts'

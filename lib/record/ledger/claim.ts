@@ -49,12 +49,14 @@ export async function claimRun(
   )
 }
 
+/** SQL: the run's id, locked against a takeover until the transaction ends, while `fence` is its newest; else no row. */
+export function heldRunSql(id: string, fence: string): string {
+  return `SELECT id FROM lethe_control.runs WHERE id = ${id} AND fence = ${fence} AND state = 'running' FOR SHARE`
+}
+
 /** A takeover waits until this transaction ends. Throws E_FENCED. */
 export async function holdClaim(tx: Queryable, claim: Claim): Promise<void> {
-  const held = await tx.execute(
-    `SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE`,
-    [claim.id, claim.fence.toString()],
-  )
+  const held = await tx.execute(heldRunSql('$1', '$2'), [claim.id, claim.fence.toString()])
   if (held !== 1) throw fenced(claim)
 }
 

@@ -4,6 +4,7 @@ export {
   createRun,
   getRun,
   listRuns,
+  runKindSql,
   stoppedScopes,
   type Claim,
   type NewRun,
@@ -11,7 +12,7 @@ export {
   type RunFilter,
   type StoppedScope,
 } from './run.ts'
-export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
+export { claimRun, freeExpiredLeases, heldRunSql, holdClaim, renewLease } from './claim.ts'
 export {
   failAttempt,
   finishRun,

@@ -20,8 +20,7 @@ import {
   liveErasures,
   markVerified,
   openScope,
-  voidErasures,
-  writeErasures,
+  writeEntries,
 } from '../../../../lib/record/erasures/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
@@ -67,7 +66,15 @@ async function scopeOf(run: Run): Promise<string> {
 
 const hash = (text: string) => createHash('sha256').update(text).digest()
 const entry = (text: string) => ({ hash: hash(text), keyId: 'k1' })
-const stale = (run: Run) => ({ id: run.id, fence: run.fence - 1n })
+const stale = (run: Run): Run => ({ ...run, fence: run.fence - 1n })
+
+type Hashes = readonly { hash: Buffer; keyId: string }[]
+const writeErasures = async (db: Database, run: Run, scopeId: string, hashes: Hashes) =>
+  (await writeEntries(db, run, 'erase', [{ scopeId, hashes }], { object: false })).entries
+const voidErasures = async (db: Database, run: Run, scopeId: string, given: readonly Buffer[]) => {
+  const hashes = given.map((one) => ({ hash: one, keyId: '' }))
+  return (await writeEntries(db, run, 'void', [{ scopeId, hashes }], { object: false })).entries
+}
 
 describe('events', () => {
   test.each([
