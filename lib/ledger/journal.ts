@@ -8,8 +8,10 @@ import { canonicalJson } from '../canonical/index.ts'
 import { prepared, type Database, type Queryable } from '../db/index.ts'
 import { LetheError } from '../errors/index.ts'
 
+export const erasureEntries = ['erase', 'void', 'reinstated'] as const
+
 export interface JournalEntry {
-  entry: 'erase' | 'void' | 'reinstated'
+  entry: (typeof erasureEntries)[number]
   store: string
   subjectKind: string
   mapVersion: string
