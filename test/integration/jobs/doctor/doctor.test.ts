@@ -67,8 +67,9 @@ describe('a sound installation', () => {
     const { findings, exit } = await examine()
     expect(findings.filter((finding) => finding.severity === 'error')).toEqual([])
     expect(exit).toBe(0)
-    for (const finding of findings)
-      if (finding.severity === 'warning' || finding.severity === 'error') expect(finding.mend).toBeTruthy()
+    const warnings = findings.filter((finding) => finding.severity === 'warning')
+    expect(warnings.length).toBeGreaterThan(0)
+    expect(warnings.filter(({ mend }) => (mend ?? '') === '')).toEqual([])
   })
 
   it('is told what is armed, what only observes and who runs', async () => {
