@@ -22,9 +22,13 @@ import { cancelRequest, confirmRequest } from './support.ts'
 
 const PAGE = 500
 
+export const intakeVerbs = ['request', 'confirm', 'cancel'] as const
+/** What an application may ask for: retention is the sweep's own. */
+export const intakeKinds = ['account-closure', 'article-17'] as const
+
 const row = z.object({
   id: z.string(),
-  verb: z.enum(['request', 'confirm', 'cancel']),
+  verb: z.enum(intakeVerbs),
   subject_kind: z.string().nullable(),
   root_key: z.array(z.string()).nullable(),
   data: z.record(z.string(), z.unknown()),
@@ -34,7 +38,7 @@ const row = z.object({
 type Row = z.infer<typeof row>
 
 const asked = z.object({
-  kind: z.enum(['account-closure', 'article-17']),
+  kind: z.enum(intakeKinds),
   requester: z.enum(personalRequesters),
   identity: z.enum(personalMethods).optional(),
   immediate: z.boolean(),

@@ -10,7 +10,8 @@ import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import { listProposals } from './proposal.ts'
 
-export type Mode = 'observe' | 'armed'
+export const modes = ['observe', 'armed'] as const
+export type Mode = (typeof modes)[number]
 
 export interface PolicyMode {
   policy: string
@@ -20,7 +21,7 @@ export interface PolicyMode {
   changed: boolean
 }
 
-const row = z.object({ mode: z.enum(['observe', 'armed']), armed_version: z.string().nullable() })
+const row = z.object({ mode: z.enum(modes), armed_version: z.string().nullable() })
 
 export async function policyMode(control: Queryable, policy: ResolvedPolicy): Promise<PolicyMode> {
   const version = policyVersion(policy)

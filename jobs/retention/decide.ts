@@ -31,7 +31,7 @@ import { appraisalStatement, decisionStatement } from './statements.ts'
 export interface Decision {
   proposalId: string
   /** destroy; extend until an instant; preserve for good; reject: nothing happens, the next occurrence proposes again. */
-  outcome: 'destroy' | 'extend' | 'preserve' | 'reject'
+  outcome: Approval['outcome']
   until?: Date
   /** Names of exceeded limits that this decision overrides: rows, share, median. Needs the role cto. */
   overrides: readonly string[]

@@ -12,7 +12,16 @@ export const limitVerdict = z.object({
 })
 export type LimitVerdict = z.infer<typeof limitVerdict>
 
-const states = ['observed', 'waiting', 'approved', 'rejected', 'expired', 'executed', 'cancelled'] as const
+export const proposalStates = [
+  'observed',
+  'waiting',
+  'approved',
+  'rejected',
+  'expired',
+  'executed',
+  'cancelled',
+] as const
+export const decisionOutcomes = ['destroy', 'extend', 'preserve', 'reject'] as const
 
 const proposalRow = z
   .object({
@@ -30,7 +39,7 @@ const proposalRow = z
     oldest: z.date().nullable(),
     newest: z.date().nullable(),
     limits: z.array(limitVerdict),
-    state: z.enum(states),
+    state: z.enum(proposalStates),
     expires_at: z.date(),
     created_at: z.date(),
     decided_at: z.date().nullable(),
@@ -180,7 +189,7 @@ export async function policiesBehind(control: Queryable): Promise<{ policy: stri
 const approvalRow = z
   .object({
     id: z.string(),
-    outcome: z.enum(['destroy', 'extend', 'preserve', 'reject']),
+    outcome: z.enum(decisionOutcomes),
     extend_until: z.date().nullable(),
     overrides: z.array(z.string()),
     actor: z.string(),

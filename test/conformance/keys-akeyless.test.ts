@@ -5,7 +5,7 @@ import { freePace, idOf, people, person, request } from '../support/erasing.ts'
 import { keysPlan } from '../support/keys-stage.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan>> => {
+describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
   const server = await startAkeyless()
   const names = (id: string) => [`/records/${id}`, `/mails/${id}`, `/secrets/${id}`]
   return {

@@ -7,7 +7,7 @@ import { keysPlan } from '../support/keys-stage.ts'
 import { startMinistack } from '../support/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan>> => {
+describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
   const server = await startMinistack('kms')
   const between = await startHttpBetween(server.endpoint)
   const client = new KMSClient(server)

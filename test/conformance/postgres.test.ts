@@ -5,7 +5,7 @@ import { idOf, person } from '../support/erasing.ts'
 import { openSmallClinic } from '../support/small-clinic.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan>> => {
+describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan, 'retain' | 'overtaken'>> => {
   const clinic = await openSmallClinic()
   const { db, plan } = clinic
   return {

@@ -15,7 +15,7 @@ import { askedToDelete, isDelete, startS3Between } from '../support/s3-between.t
 import { sharedS3 } from '../support/shared.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for S3', async (): Promise<EraserFixture<S3Plan>> => {
+describeEraser('for S3', async (): Promise<EraserFixture<S3Plan, 'retain'>> => {
   const { endpoint, region, accessKeyId, secretAccessKey } = await sharedS3()
   const credentials = { accessKeyId, secretAccessKey }
   const between = await startS3Between(endpoint)

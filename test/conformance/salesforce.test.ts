@@ -6,7 +6,7 @@ import { freePace, people, person } from '../support/erasing.ts'
 import { startSalesforce } from '../support/salesforce.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan>> => {
+describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan, 'retain'>> => {
   const salesforce = await startSalesforce()
   const { url, clientId, clientSecret } = salesforce
   const email = (subject: SubjectRef) => `person.${subject.key[0]}@example.org`

@@ -9,13 +9,15 @@ import { appendEvent } from '../../record/evidence/index.ts'
 import { parseCron } from './cron.ts'
 import { occurrencesBetween } from './occurrences.ts'
 
+export const catchUps = ['all', 'latest', 'none'] as const
+
 export interface NewSchedule {
   id: string
   kind: string
   payload: Record<string, unknown>
   cron: string
   timeZone: string
-  catchUp: 'all' | 'latest' | 'none'
+  catchUp: (typeof catchUps)[number]
 }
 
 export interface Schedule extends NewSchedule {
@@ -34,7 +36,7 @@ const row = z
     payload: z.record(z.string(), z.unknown()),
     cron: z.string(),
     time_zone: z.string(),
-    catch_up: z.enum(['all', 'latest', 'none']),
+    catch_up: z.enum(catchUps),
     enabled: z.boolean(),
     evaluated_until: z.date(),
   })

@@ -7,6 +7,9 @@ import type { Queryable } from '../../base/db/index.ts'
 import { fenced, heldRunSql, runKindSql, type Claim } from '../ledger/index.ts'
 import { objectsSql, type LedgerObject } from './objects.ts'
 
+/** `reinstated` is for the replay: a subject who returned under the same key. */
+export const erasureEntries = ['erase', 'void', 'reinstated'] as const
+
 /** Subjects of one scope. */
 export interface ScopedHashes {
   scopeId: string

@@ -4,7 +4,7 @@ import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
 import type { Vault } from '../../base/keystore/index.ts'
 import { joinRequests, type Joined } from './join.ts'
-import type { IdentityMethod, RequestKind, Requester } from './request.ts'
+import type { IdentityMethod, Origin, RequestKind, Requester } from './request.ts'
 
 export interface NewRequest {
   subjectKind: string
@@ -16,7 +16,7 @@ export interface NewRequest {
   requester: Requester
   /** A verified name, `app:LOGIN`, `policy:NAME`. */
   actor: string
-  origin: 'command-line' | 'sql' | 'sweep'
+  origin: Origin
   /** The target's own id of it; copying it twice makes one request. */
   intakeId?: string
   receivedAt?: Date

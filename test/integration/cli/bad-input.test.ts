@@ -7,6 +7,7 @@ import { registry } from '../../../jobs/registry.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'
 import { lethe, type CliResult } from '../../support/cli.ts'
+import { testRoles } from '../../support/roles.ts'
 import { startPgBouncer, type PgBouncer } from '../../support/servers.ts'
 import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
 import { createSshKey } from '../../support/ssh-key.ts'
@@ -28,6 +29,7 @@ const identities = {
 
 let app: SmallApp
 let good: string
+const logins = testRoles('keeps_notes')
 beforeAll(async () => {
   app = await createSmallApp(inject('postgresUrl'), inject('redisUrl'))
   app.configure({ identities })
@@ -218,26 +220,22 @@ describe('the databases', () => {
   )
 
   it('A role that may not delete from a table of the plan is E_DATABASE_PRIVILEGE: the run is refused before it proposes.', async () => {
-    const role = `keeps_notes_${process.pid}`
+    const role = logins.keeps_notes
     const url = new URL(app.appUrl)
     url.username = role
     url.password = 'secret'
     await app.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA lethe TO ${role};
       GRANT ALL ON ALL TABLES IN SCHEMA lethe TO ${role}; GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO ${role};
       GRANT DELETE ON public.people TO ${role}`)
-    try {
-      expect(await lethe(['retention', 'run', 'closed'], app.env)).toMatchObject({ code: 0 })
-      const rows = await app.sql('SELECT count(*) AS n FROM people, notes')
-      await workOnce({ APP_URL: url.toString() })
-      const [run] = await app.control('SELECT state, error_code, error_message FROM lethe_control.runs')
-      expect(run).toMatchObject({ state: 'refused', error_code: 'E_DATABASE_PRIVILEGE' })
-      expect(String(run?.['error_message'])).toContain('notes')
-      expect(await app.control('SELECT id FROM lethe_control.proposals')).toEqual([])
-      expect(await app.sql('SELECT count(*) AS n FROM people, notes')).toEqual(rows)
-      expect(await app.sql('SELECT 1 FROM lethe.population')).toEqual([])
-    } finally {
-      await app.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
-    }
+    expect(await lethe(['retention', 'run', 'closed'], app.env)).toMatchObject({ code: 0 })
+    const rows = await app.sql('SELECT count(*) AS n FROM people, notes')
+    await workOnce({ APP_URL: url.toString() })
+    const [run] = await app.control('SELECT state, error_code, error_message FROM lethe_control.runs')
+    expect(run).toMatchObject({ state: 'refused', error_code: 'E_DATABASE_PRIVILEGE' })
+    expect(String(run?.['error_message'])).toContain('notes')
+    expect(await app.control('SELECT id FROM lethe_control.proposals')).toEqual([])
+    expect(await app.sql('SELECT count(*) AS n FROM people, notes')).toEqual(rows)
+    expect(await app.sql('SELECT 1 FROM lethe.population')).toEqual([])
   })
 
   it('A database that is not there is E_DATABASE_UNAVAILABLE, exit 20.', async () => {

@@ -10,11 +10,13 @@ import type { BatchOutcome } from '../batch/batch.ts'
 
 export type Pass = 'light' | 'heavy' | 'locked'
 
+export const rootStates = ['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked'] as const
+
 export interface PopulationRoot {
   ordinal: bigint
   key: RootKey
   weight: bigint
-  state: 'pending' | 'locked' | 'removing' | 'erased' | 'skipped' | 'blocked'
+  state: (typeof rootStates)[number]
 }
 
 const populationRow = z
@@ -22,7 +24,7 @@ const populationRow = z
     ordinal: z.coerce.bigint(),
     root_key: z.array(z.string()),
     weight: z.coerce.bigint(),
-    state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
+    state: z.enum(rootStates),
   })
   .transform((row): PopulationRoot => ({
     ordinal: row.ordinal,
@@ -82,7 +84,7 @@ export async function populationStates(
 ): Promise<{ state: PopulationRoot['state']; reason: string | null; count: number }[]> {
   return db.query(
     z.object({
-      state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
+      state: z.enum(rootStates),
       reason: z.string().nullable(),
       count: z.coerce.number(),
     }),

@@ -29,6 +29,7 @@ import { createRun } from '../../../../lib/record/ledger/index.ts'
 import { startProxy, type FaultProxy } from '../../../support/servers.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 import { makeFolder } from '../../../support/process.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { sharedS3 } from '../../../support/shared.ts'
 import type { S3Address } from '../../../support/s3.ts'
 
@@ -38,6 +39,7 @@ let house: RetentionHouse
 let proxy: FaultProxy
 let bucket: Bucket
 let name: string
+const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
 
 beforeAll(async () => {
   s3 = await sharedS3()
@@ -268,8 +270,7 @@ describe('a round of the evidence log', () => {
   })
 
   test('lets the contents go that are older than they have to be kept, their hashes stay, and the log verifies', async () => {
-    const login = `aging_${process.pid}`
-    await house.control.execute(grantsSql('control'))
+    await house.control.execute(grantsSql('control', { roles }))
     await house.control.execute(`CREATE ROLE ${login} LOGIN`)
     const url = new URL(house.controlUrl)
     url.username = login

@@ -10,10 +10,12 @@ import {
   verifyKeys,
   weighRoots,
 } from '../../../../lib/data/rows/index.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { latch, openSmallClinic, untilWaiting, type SmallClinic } from '../../../support/small-clinic.ts'
 
 let clinic: SmallClinic
 let outsider: Database
+const logins = testRoles('blind', 'guest')
 beforeAll(async () => {
   clinic = await openSmallClinic()
   outsider = openDatabase(clinic.url, { name: 'outside', applicationName: 'the application' })
@@ -111,11 +113,9 @@ describe('signals', () => {
   })
 
   test('that a role may not see are named, and the rest still works', async () => {
-    await clinic.db.execute(
-      `DO $$ BEGIN CREATE ROLE lethe_blind LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
-    )
+    await clinic.db.execute(`CREATE ROLE ${logins.blind} LOGIN`)
     const url = new URL(clinic.url)
-    url.username = 'lethe_blind'
+    url.username = logins.blind
     const blind = openDatabase(url.toString(), { name: 'blind', applicationName: 'lethe blind' })
     try {
       const throttle = await startThrottle(
@@ -140,12 +140,10 @@ describe('tidying', () => {
     )
     await clinic.db.execute(`CREATE UNIQUE INDEX ON by_person (person_ref)`)
     await clinic.db.execute(`CREATE MATERIALIZED VIEW visited AS SELECT person_id FROM visits WITH NO DATA`)
-    await clinic.db.execute(
-      `DO $$ BEGIN CREATE ROLE lethe_guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
-    )
-    await clinic.db.execute(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO lethe_guest`)
+    await clinic.db.execute(`CREATE ROLE ${logins.guest} LOGIN`)
+    await clinic.db.execute(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${logins.guest}`)
     const url = new URL(clinic.url)
-    url.username = 'lethe_guest'
+    url.username = logins.guest
     const guest = openDatabase(url.toString(), { name: 'guest', applicationName: 'lethe guest' })
     try {
       const plan = await clinic.again()

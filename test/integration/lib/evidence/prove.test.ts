@@ -31,6 +31,7 @@ import { storedNodes } from '../../../../lib/record/evidence/store.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 
 const origin = 'example.org/lethe'
@@ -40,6 +41,7 @@ let fresh: { url: string; drop(): Promise<void> }
 let folder: string
 let keys: LogKeys
 let trust: Trust
+const roles = testRoles('worker', 'operator', 'auditor')
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'lethe-prove-'))
@@ -371,10 +373,8 @@ test('No head is signed and no content ages out where the worker’s clock and t
 }, 30_000)
 
 test('The keeper of the log needs the rights of the worker and no more, and can neither change what it wrote nor lock anything.', async () => {
-  const role = `keeper_${process.pid}_${Math.floor(performance.now())}`
-  const names = { worker: role, operator: `${role}_o`, auditor: `${role}_a` }
-  await control.execute(grantsSql('control', { roles: names }))
-  const worker = openDatabase(`${fresh.url}?options=-c%20role%3D${role}`, {
+  await control.execute(grantsSql('control', { roles }))
+  const worker = openDatabase(`${fresh.url}?options=-c%20role%3D${roles.worker}`, {
     name: 'control',
     applicationName: 'lethe test',
   })
@@ -391,10 +391,6 @@ test('The keeper of the log needs the rights of the worker and no more, and can 
       await expect(worker.execute(change)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
   } finally {
     await worker.close()
-    for (const name of Object.values(names)) {
-      await control.execute(`DROP OWNED BY ${name}`)
-      await control.execute(`DROP ROLE ${name}`)
-    }
   }
 })
 

@@ -35,6 +35,7 @@ import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../support/install.ts'
 import { makeFolder } from '../../../support/process.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 import { startWitness, type TestWitness } from '../../../support/witness.ts'
 
@@ -45,6 +46,7 @@ let witness: TestWitness
 const opened: (() => Promise<void>)[] = []
 const urls = new Map<Database, string>()
 let control: Database
+const roles = testRoles('worker', 'operator', 'auditor')
 
 beforeAll(async () => {
   folder = makeFolder('witnessed')
@@ -418,10 +420,8 @@ describe('the log believes no witness', () => {
 
 test('The keeper needs the rights of the worker to keep a cosignature, and can change none.', async () => {
   await grow(control, 1)
-  const role = `keeper_${process.pid}_${Math.floor(performance.now())}`
-  const names = { worker: role, operator: `${role}_o`, auditor: `${role}_a` }
-  await control.execute(grantsSql('control', { roles: names }))
-  const worker = openDatabase(`${urls.get(control)}?options=-c%20role%3D${role}`, {
+  await control.execute(grantsSql('control', { roles }))
+  const worker = openDatabase(`${urls.get(control)}?options=-c%20role%3D${roles.worker}`, {
     name: 'control',
     applicationName: 'lethe test',
   })
@@ -436,10 +436,6 @@ test('The keeper needs the rights of the worker to keep a cosignature, and can c
     }
   } finally {
     await worker.close()
-    for (const name of Object.values(names)) {
-      await control.execute(`DROP OWNED BY ${name}`)
-      await control.execute(`DROP ROLE ${name}`)
-    }
   }
 })
 

@@ -4,11 +4,13 @@ import type { DeletionPlan, PlanStep } from '../../../../lib/data/deletion/index
 import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { grantsSql, targetRights } from '../../../../lib/record/grants/index.ts'
 import { openTarget, type OpenedDatabase } from '../../../support/lethe-databases.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase
 let worker: Database
+const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
 
 const patients = { schema: 'Clinic', table: 'patients' }
 const notes = { schema: 'Clinic', table: 'notes "old"' }
@@ -75,12 +77,12 @@ beforeAll(async () => {
     'CREATE TABLE "Clinic"."notes ""old""" (id bigint PRIMARY KEY, patient_id bigint REFERENCES "Clinic".patients)',
     'CREATE TABLE "Clinic".invoices (id bigint PRIMARY KEY, patient_id bigint REFERENCES "Clinic".patients)',
     'CREATE TABLE "Clinic".salaries (id bigint PRIMARY KEY)',
-    grantsSql('target', { plans: [plan] }),
-    'CREATE ROLE night_worker LOGIN IN ROLE lethe_worker',
+    grantsSql('target', { roles, plans: [plan] }),
+    `CREATE ROLE ${login} LOGIN IN ROLE ${roles.worker}`,
   ])
     await opened.db.execute(text)
   const url = new URL(opened.url)
-  url.username = 'night_worker'
+  url.username = login
   worker = openDatabase(url.toString(), { name: 'clinic', applicationName: 'lethe test' })
 })
 afterAll(async () => {

@@ -23,11 +23,13 @@ import {
   writeEntries,
 } from '../../../../lib/record/erasures/index.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase
 let control: Database
+const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -91,11 +93,11 @@ describe('events', () => {
   })
 
   test('the worker’s role adds and reads them and has no right to change them', async () => {
-    await control.execute(grantsSql('control'))
-    await control.execute(grantsSql('control'))
-    await control.execute(`CREATE ROLE night_worker LOGIN IN ROLE lethe_worker`)
+    await control.execute(grantsSql('control', { roles }))
+    await control.execute(grantsSql('control', { roles }))
+    await control.execute(`CREATE ROLE ${login} LOGIN IN ROLE ${roles.worker}`)
     const url = new URL(opened.url)
-    url.username = 'night_worker'
+    url.username = login
     const worker = openDatabase(url.toString(), { name: 'control', applicationName: 'lethe test' })
     try {
       const run = await createRun(worker, {

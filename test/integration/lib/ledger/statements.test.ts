@@ -10,12 +10,14 @@ import {
   storeStatement,
 } from '../../../../lib/record/ledger/index.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
+import { testRoles } from '../../../support/roles.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 
 let database: TestDatabase
 let control: Database
 let statement: string
 let hash: string
+const roles = testRoles('worker', 'operator', 'auditor')
 
 beforeAll(async () => {
   database = await freshDatabase()
@@ -149,8 +151,6 @@ describe('the database', () => {
   })
 
   test('lets the worker and the auditor read, and the operator add and erase', async () => {
-    const name = `texts_${process.pid}_${Math.floor(performance.now())}`
-    const roles = { worker: `${name}_w`, operator: `${name}_o`, auditor: `${name}_a` }
     await control.execute(grantsSql('control', { roles }))
     const as = (role: string) =>
       openDatabase(`${database.url}?options=-c%20role%3D${role}`, {
@@ -181,10 +181,6 @@ describe('the database', () => {
         await expect(operator.execute(text)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
     } finally {
       await Promise.all([worker, operator, auditor].map((db) => db.close()))
-      for (const role of Object.values(roles)) {
-        await control.execute(`DROP OWNED BY ${role}`)
-        await control.execute(`DROP ROLE ${role}`)
-      }
     }
   })
 })

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { finalStates, runStates, transitions, type RunState } from '../../../../lib/record/ledger/index.ts'
 
@@ -17,13 +15,4 @@ test('nothing leaves a final state, and every other one can end', () => {
 
 test('each has a sentence', () => {
   for (const entry of all) expect(entry.sentence, entry.verb).toMatch(/^[A-Z].{20,}\.$/)
-})
-
-test('the states are those that the table allows', () => {
-  const migration = readFileSync(
-    join(import.meta.dirname, '../../../../lib/base/db/migrations/control/001_core.sql'),
-    'utf8',
-  )
-  const list = /state text NOT NULL CHECK \(state IN \(([^)]*)\)\)/.exec(migration)?.[1]
-  expect(list?.replaceAll("'", '').split(', ')).toEqual([...runStates])
 })
