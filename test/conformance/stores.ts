@@ -131,7 +131,7 @@ export type Has<N extends StoreName> = Exclude<Ability, keyof (typeof stores)[N]
 export const untested: Readonly<Record<string, { why: string; insteadIn: string }>> = {
   'processors/recipient': {
     why: 'It is told of an erasure and erases nothing itself: there is nothing to locate or to read back.',
-    insteadIn: 'integration/lib/erasers/processors/recipient.test.ts',
+    insteadIn: 'integration/lib/data/erasers/processors/recipient.test.ts',
   },
   'stores/declared': {
     why: 'Nothing is called: the data is gone at the date that its owner answers for.',
