@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/cluster.ts', 'test/support/server-roles.ts'],
+    globalSetup: ['test/support/cluster.ts', 'test/support/servers/server-roles.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -1,7 +1,7 @@
 import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/data/erasers/processors/cloudfront/eraser.ts'
-import { startCloudfront } from '../support/cloudfront.ts'
+import { startCloudfront } from '../support/vendors/cloudfront.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
-import { freePace, idOf, people, person } from '../support/erasing.ts'
+import { freePace, idOf, people, person } from '../support/stages/erasing.ts'
 
 describeEraser('for CloudFront', async (): Promise<EraserFixture<CloudfrontPlan, 'settle'>> => {
   const server = await startCloudfront()

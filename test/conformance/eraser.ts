@@ -12,7 +12,7 @@ import type {
   SubjectRef,
   Verification,
 } from '../../lib/data/erasers/index.ts'
-import { never } from '../support/erasing.ts'
+import { never } from '../support/stages/erasing.ts'
 import { abilities, lacks, type Abilities, type Ability, type Has, type StoreName } from './stores.ts'
 
 /** `A` are the abilities that stores.ts says the store has. */

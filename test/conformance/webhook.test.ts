@@ -1,7 +1,7 @@
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { webhookEraser, type WebhookPlan } from '../../lib/data/erasers/processors/webhook/eraser.ts'
-import { freePace, people, person } from '../support/erasing.ts'
-import { startWebhookProcessor } from '../support/webhook-processor.ts'
+import { freePace, people, person } from '../support/stages/erasing.ts'
+import { startWebhookProcessor } from '../support/vendors/webhook-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** `slow`: it works on after its answer. */

@@ -3,8 +3,8 @@
  * databases, Redis prefix and buckets.
  */
 import type { TestProject } from 'vitest/node'
-import { offerS3 } from './lazy-s3.ts'
-import { startPostgres, startRedis } from './servers.ts'
+import { offerS3 } from './servers/lazy-s3.ts'
+import { startPostgres, startRedis } from './servers/servers.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {

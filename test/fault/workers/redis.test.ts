@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { consume } from '../../../workers/consumer.ts'
 import { runOnce } from '../../../workers/dispatcher.ts'
 import type { Process } from '../../../workers/process.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { startProxy, startRedis, type FaultProxy, type RedisServer } from '../../support/servers.ts'
-import { freshDatabase } from '../../support/shared.ts'
-import { createEffects, effects, expectedEffects, stepper } from '../../support/stepper.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import { startProxy, startRedis, type FaultProxy, type RedisServer } from '../../support/servers/servers.ts'
+import { freshDatabase } from '../../support/servers/shared.ts'
+import { createEffects, effects, expectedEffects, stepper } from '../../support/stages/stepper.ts'
 
 let house: House
 let redis: RedisServer

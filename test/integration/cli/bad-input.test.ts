@@ -6,11 +6,11 @@ import { takeForEnqueue } from '../../../lib/record/ledger/index.ts'
 import { registry } from '../../../jobs/registry.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'
-import { lethe, type CliResult } from '../../support/cli.ts'
-import { testRoles } from '../../support/roles.ts'
-import { startPgBouncer, type PgBouncer } from '../../support/servers.ts'
-import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
-import { createSshKey } from '../../support/ssh-key.ts'
+import { lethe, type CliResult } from '../../support/stages/cli.ts'
+import { testRoles } from '../../support/servers/roles.ts'
+import { startPgBouncer, type PgBouncer } from '../../support/servers/servers.ts'
+import { createSmallApp, type SmallApp } from '../../support/stages/small-app.ts'
+import { createSshKey } from '../../support/stages/ssh-key.ts'
 
 const policy = {
   subject: 'person',

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { listHolds } from '../../../jobs/holds.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

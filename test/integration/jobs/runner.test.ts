@@ -5,8 +5,13 @@ import { getRun, recordStep, requestRun, runStory, type Run } from '../../../lib
 import type { JobKind, StepResult } from '../../../jobs/kind.ts'
 import { runJob, type RunEnd } from '../../../jobs/runner.ts'
 import type { Process } from '../../../workers/process.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { startPostgres, startRedis, type PostgresServer, type RedisServer } from '../../support/servers.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import {
+  startPostgres,
+  startRedis,
+  type PostgresServer,
+  type RedisServer,
+} from '../../support/servers/servers.ts'
 
 let server: PostgresServer
 let redis: RedisServer

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
-import { makeFolder } from '../../support/process.ts'
+import { makeFolder } from '../../support/servers/process.ts'
 
 const bootstrap = new URL('../../support/bootstrap.mjs', import.meta.url).pathname
 let folder: string

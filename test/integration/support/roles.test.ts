@@ -1,9 +1,9 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import type { TestDatabase } from '../../support/postgres.ts'
-import { testRoles } from '../../support/roles.ts'
-import { dropRoles, ofThisRun } from '../../support/server-roles.ts'
-import { freshDatabase } from '../../support/shared.ts'
+import type { TestDatabase } from '../../support/servers/postgres.ts'
+import { testRoles } from '../../support/servers/roles.ts'
+import { dropRoles, ofThisRun } from '../../support/servers/server-roles.ts'
+import { freshDatabase } from '../../support/servers/shared.ts'
 
 const names = testRoles('left', 'member')
 let database: TestDatabase

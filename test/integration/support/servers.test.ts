@@ -1,8 +1,13 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startPgBouncer, startPostgres, startRedis, type PostgresServer } from '../../support/servers.ts'
-import { freshDatabase, sharedRedisUrl } from '../../support/shared.ts'
+import {
+  startPgBouncer,
+  startPostgres,
+  startRedis,
+  type PostgresServer,
+} from '../../support/servers/servers.ts'
+import { freshDatabase, sharedRedisUrl } from '../../support/servers/shared.ts'
 
 let postgres: PostgresServer
 beforeAll(async () => {

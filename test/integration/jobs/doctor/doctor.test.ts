@@ -10,10 +10,10 @@ import { planDeletion } from '../../../../lib/data/deletion/index.ts'
 import { loadConfig } from '../../../../lib/config/index.ts'
 import { migrate, openDatabase } from '../../../../lib/base/db/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
-import { startPgBouncer, startRedis, type RedisServer } from '../../../support/servers.ts'
-import { testRoles } from '../../../support/roles.ts'
-import { createSmallApp, type SmallApp } from '../../../support/small-app.ts'
-import { createSshKey } from '../../../support/ssh-key.ts'
+import { startPgBouncer, startRedis, type RedisServer } from '../../../support/servers/servers.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
+import { createSmallApp, type SmallApp } from '../../../support/stages/small-app.ts'
+import { createSshKey } from '../../../support/stages/ssh-key.ts'
 
 let app: SmallApp
 let redis: RedisServer

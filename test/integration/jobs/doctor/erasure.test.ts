@@ -5,9 +5,9 @@ import { policyMode } from '../../../../jobs/retention/index.ts'
 import { loadConfig } from '../../../../lib/config/index.ts'
 import { migrate } from '../../../../lib/base/db/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
-import { testRoles } from '../../../support/roles.ts'
-import { createSmallApp, type SmallApp } from '../../../support/small-app.ts'
-import { createSshKey } from '../../../support/ssh-key.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
+import { createSmallApp, type SmallApp } from '../../../support/stages/small-app.ts'
+import { createSshKey } from '../../../support/stages/ssh-key.ts'
 
 let app: SmallApp
 const { role } = testRoles('role')

@@ -19,9 +19,9 @@ import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { freeExpiredLeases, takeForEnqueue } from '../../../../lib/record/ledger/index.ts'
 import { decisionsOf, getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { openContext, type OpenContext } from '../../../../workers/context.ts'
-import { lethe } from '../../../support/cli.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { testRoles } from '../../../support/roles.ts'
+import { lethe } from '../../../support/stages/cli.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
 
 const roles = testRoles('worker', 'operator', 'auditor')
 const logins = testRoles('worker', 'operator', 'application', 'documented')

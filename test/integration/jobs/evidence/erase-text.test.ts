@@ -20,7 +20,11 @@ import {
 import { listHolds } from '../../../../jobs/holds.ts'
 import { verifierKeys, verifyLog } from '../../../../lib/record/evidence/index.ts'
 import { runStory, type Run } from '../../../../lib/record/ledger/index.ts'
-import { openRetentionHouse, type RetentionHouse, type Signer } from '../../../support/retention-house.ts'
+import {
+  openRetentionHouse,
+  type RetentionHouse,
+  type Signer,
+} from '../../../support/stages/retention-house.ts'
 
 const typed = 'Frau Osei of Ward 7 wrote in'
 const evidence = { evidence: { origin: 'example.org/lethe' } }

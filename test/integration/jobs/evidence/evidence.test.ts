@@ -26,12 +26,12 @@ import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/record/evidence/store.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { createRun } from '../../../../lib/record/ledger/index.ts'
-import { startProxy, type FaultProxy } from '../../../support/servers.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { makeFolder } from '../../../support/process.ts'
-import { testRoles } from '../../../support/roles.ts'
-import { sharedS3 } from '../../../support/shared.ts'
-import type { S3Address } from '../../../support/s3.ts'
+import { startProxy, type FaultProxy } from '../../../support/servers/servers.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { makeFolder } from '../../../support/servers/process.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
+import type { S3Address } from '../../../support/servers/s3.ts'
 
 let s3: S3Address
 let client: S3Client

@@ -14,10 +14,10 @@ import {
   openLedgerBucket,
   type LedgerBucket,
   type LedgerObject,
-} from '../../../support/ledger-bucket.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { startProxy } from '../../../support/servers.ts'
-import { sharedS3 } from '../../../support/shared.ts'
+} from '../../../support/stages/ledger-bucket.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { startProxy } from '../../../support/servers/servers.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
 
 let bucket: LedgerBucket
 let house: RetentionHouse

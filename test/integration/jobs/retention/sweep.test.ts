@@ -12,7 +12,7 @@ import {
 } from '../../../../jobs/retention/index.ts'
 import { liveErasures } from '../../../../lib/record/erasures/index.ts'
 import { requestRun, runStory } from '../../../../lib/record/ledger/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

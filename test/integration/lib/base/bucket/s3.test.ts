@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openBucket } from '../../../../../lib/base/bucket/index.ts'
-import { startProxy } from '../../../../support/servers.ts'
-import { sharedS3 } from '../../../../support/shared.ts'
+import { startProxy } from '../../../../support/servers/servers.ts'
+import { sharedS3 } from '../../../../support/servers/shared.ts'
 
 test('A bucket that swallows what is sent is away, not waited for without end.', async () => {
   const { endpoint, region, accessKeyId, secretAccessKey } = await sharedS3()

@@ -22,8 +22,8 @@ import {
 } from '../../../../../lib/record/requests/request.ts'
 import { legStates, requestStates, requestTransitions } from '../../../../../lib/record/requests/states.ts'
 import { catchUps } from '../../../../../lib/base/schedule/schedules.ts'
-import type { TestDatabase } from '../../../../support/postgres.ts'
-import { freshDatabase } from '../../../../support/shared.ts'
+import type { TestDatabase } from '../../../../support/servers/postgres.ts'
+import { freshDatabase } from '../../../../support/servers/shared.ts'
 
 /** By table and column. What SQL alone writes stands here as it is there. */
 const lists: Readonly<Record<'control' | 'target', Readonly<Record<string, readonly string[]>>>> = {

@@ -13,7 +13,7 @@ import {
   startPostgres,
   type PostgresServer,
   type TestDatabase,
-} from '../../../../support/servers.ts'
+} from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 let database: TestDatabase

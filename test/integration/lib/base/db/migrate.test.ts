@@ -6,7 +6,7 @@ import {
   schemaState,
   type Database,
 } from '../../../../../lib/base/db/index.ts'
-import { startPostgres, type PostgresServer } from '../../../../support/servers.ts'
+import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 const opened: Database[] = []

@@ -9,8 +9,8 @@ import { migrate, openDatabase, type Database } from '../../../../../lib/base/db
 import { parseStatement, statementFor } from '../../../../../lib/people/identity/index.ts'
 import { reasonOf } from '../../../../../lib/record/ledger/index.ts'
 import { getReport } from '../../../../../jobs/retention/index.ts'
-import { freshDatabase } from '../../../../support/shared.ts'
-import type { TestDatabase } from '../../../../support/postgres.ts'
+import { freshDatabase } from '../../../../support/servers/shared.ts'
+import type { TestDatabase } from '../../../../support/servers/postgres.ts'
 
 let database: TestDatabase
 let db: Database

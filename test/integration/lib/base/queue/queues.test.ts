@@ -11,8 +11,8 @@ import {
   type QueueSettings,
   type QueueWorker,
 } from '../../../../../lib/base/queue/index.ts'
-import { dumpRedis } from '../../../../support/redis-dump.ts'
-import { startProxy, startRedis, type RedisServer } from '../../../../support/servers.ts'
+import { dumpRedis } from '../../../../support/servers/redis-dump.ts'
+import { startProxy, startRedis, type RedisServer } from '../../../../support/servers/servers.ts'
 
 let server: RedisServer
 let admin: Redis

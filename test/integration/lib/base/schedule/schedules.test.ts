@@ -16,8 +16,8 @@ import {
   type NewSchedule,
   type Schedule,
 } from '../../../../../lib/base/schedule/index.ts'
-import { openControl, type OpenedDatabase } from '../../../../support/lethe-databases.ts'
-import { startPostgres, type PostgresServer } from '../../../../support/servers.ts'
+import { openControl, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
+import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase

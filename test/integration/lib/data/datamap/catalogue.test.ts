@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { explainPlan } from '../../../../../lib/data/deletion/index.ts'
 import { loadCatalogue } from '../../../../../lib/data/datamap/index.ts'
-import { planFor, playground, type Playground } from '../../../../support/datamap.ts'
+import { planFor, playground, type Playground } from '../../../../support/stages/datamap.ts'
 
 let play: Playground
 beforeAll(async () => {

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { column, planFor, playground, rowsOf, runPlan, type Playground } from '../../../../support/datamap.ts'
+import {
+  column,
+  planFor,
+  playground,
+  rowsOf,
+  runPlan,
+  type Playground,
+} from '../../../../support/stages/datamap.ts'
 
 let play: Playground
 beforeAll(async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkMap, planDeletion, type Finding } from '../../../../../lib/data/deletion/index.ts'
 import { loadCatalogue } from '../../../../../lib/data/datamap/index.ts'
 import { LetheError } from '../../../../../lib/base/errors/index.ts'
-import { mapOf, playground, type MapShape, type Playground } from '../../../../support/datamap.ts'
+import { mapOf, playground, type MapShape, type Playground } from '../../../../support/stages/datamap.ts'
 
 let play: Playground
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { checkMap, planDeletion } from '../../../../../lib/data/deletion/index.ts'
 import { loadCatalogue } from '../../../../../lib/data/datamap/index.ts'
-import { mapOf, playground, runPlan, type Playground } from '../../../../support/datamap.ts'
+import { mapOf, playground, runPlan, type Playground } from '../../../../support/stages/datamap.ts'
 
 let play: Playground
 beforeAll(async () => {

@@ -10,8 +10,13 @@ import {
   verifyKeys,
   weighRoots,
 } from '../../../../../lib/data/rows/index.ts'
-import { testRoles } from '../../../../support/roles.ts'
-import { latch, openSmallClinic, untilWaiting, type SmallClinic } from '../../../../support/small-clinic.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
+import {
+  latch,
+  openSmallClinic,
+  untilWaiting,
+  type SmallClinic,
+} from '../../../../support/stages/small-clinic.ts'
 
 let clinic: SmallClinic
 let outsider: Database

@@ -20,8 +20,8 @@ import {
 } from '../../../../../lib/record/evidence/index.ts'
 import { signCheckpoint } from '../../../../../lib/record/evidence/checkpoint.ts'
 import { openKeystore } from '../../../../../lib/base/keystore/index.ts'
-import { makeFolder } from '../../../../support/process.ts'
-import { freshDatabase, sharedS3 } from '../../../../support/shared.ts'
+import { makeFolder } from '../../../../support/servers/process.ts'
+import { freshDatabase, sharedS3 } from '../../../../support/servers/shared.ts'
 
 const origin = 'example.org/lethe'
 let control: Database

@@ -10,7 +10,7 @@ import { commitment, contentSql, instant } from '../../../../../lib/record/evide
 import { leafHash, rootOf } from '../../../../../lib/record/evidence/merkle.ts'
 import { storedEntries, storedNodes } from '../../../../../lib/record/evidence/store.ts'
 import { bundle } from '../../../../../lib/record/evidence/tiles.ts'
-import { freshDatabase } from '../../../../support/shared.ts'
+import { freshDatabase } from '../../../../support/servers/shared.ts'
 
 let control: Database
 let fresh: { url: string; drop(): Promise<void> }

@@ -3,9 +3,9 @@ import { z } from 'zod'
 import type { DeletionPlan, PlanStep } from '../../../../../lib/data/deletion/index.ts'
 import { openDatabase, type Database } from '../../../../../lib/base/db/index.ts'
 import { grantsSql, targetRights } from '../../../../../lib/record/grants/index.ts'
-import { openTarget, type OpenedDatabase } from '../../../../support/lethe-databases.ts'
-import { testRoles } from '../../../../support/roles.ts'
-import { startPostgres, type PostgresServer } from '../../../../support/servers.ts'
+import { openTarget, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
+import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase

@@ -22,9 +22,9 @@ import {
   openScope,
   writeEntries,
 } from '../../../../../lib/record/erasures/index.ts'
-import { openControl, type OpenedDatabase } from '../../../../support/lethe-databases.ts'
-import { testRoles } from '../../../../support/roles.ts'
-import { startPostgres, type PostgresServer } from '../../../../support/servers.ts'
+import { openControl, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
+import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase

@@ -25,8 +25,8 @@ import {
   wakeRun,
   type Run,
 } from '../../../../../lib/record/ledger/index.ts'
-import { openControl, type OpenedDatabase } from '../../../../support/lethe-databases.ts'
-import { startPostgres, type PostgresServer } from '../../../../support/servers.ts'
+import { openControl, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
+import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase

@@ -9,9 +9,9 @@ import {
   reasonOf,
   storeStatement,
 } from '../../../../../lib/record/ledger/index.ts'
-import type { TestDatabase } from '../../../../support/postgres.ts'
-import { testRoles } from '../../../../support/roles.ts'
-import { freshDatabase } from '../../../../support/shared.ts'
+import type { TestDatabase } from '../../../../support/servers/postgres.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
+import { freshDatabase } from '../../../../support/servers/shared.ts'
 
 let database: TestDatabase
 let control: Database

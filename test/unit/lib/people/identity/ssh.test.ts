@@ -8,8 +8,8 @@ import {
   verifySsh,
   type Decided,
 } from '../../../../../lib/people/identity/index.ts'
-import { createSoftwareFido } from '../../../../support/software-fido.ts'
-import { createSshKey } from '../../../../support/ssh-key.ts'
+import { createSoftwareFido } from '../../../../support/stages/software-fido.ts'
+import { createSshKey } from '../../../../support/stages/ssh-key.ts'
 
 const decided: Decided = {
   verb: 'proposal.approve',

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { loadConfig, type Config } from '../../../../../lib/config/index.ts'
 import { createLogger } from '../../../../../lib/base/log/index.ts'
 import { createNotifier } from '../../../../../lib/people/notify/index.ts'
-import { startSmtp, type SmtpServer } from '../../../../support/smtp.ts'
+import { startSmtp, type SmtpServer } from '../../../../support/servers/smtp.ts'
 
 const message = {
   to: 'canary.person@example.org',

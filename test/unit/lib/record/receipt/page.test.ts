@@ -9,7 +9,7 @@ import {
   renderReceipt,
   type Receipt,
 } from '../../../../../lib/record/receipt/index.ts'
-import { sampleLeg, sampleReceipt } from '../../../../support/receipt.ts'
+import { sampleLeg, sampleReceipt } from '../../../../support/stages/receipt.ts'
 
 const receipt = sampleReceipt()
 const page = renderReceipt(receipt)

@@ -20,7 +20,7 @@ import {
   verifyReceipt,
   type ReceiptLeg,
 } from '../../../../../lib/record/receipt/index.ts'
-import { createSigner, sampleLeg, sampleReceipt } from '../../../../support/receipt.ts'
+import { createSigner, sampleLeg, sampleReceipt } from '../../../../support/stages/receipt.ts'
 
 const signer = createSigner()
 const receipt = sampleReceipt()

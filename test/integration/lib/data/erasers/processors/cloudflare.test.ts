@@ -4,10 +4,15 @@ import {
   type CloudflareEraserOptions,
   type CloudflarePlan,
 } from '../../../../../../lib/data/erasers/processors/cloudflare/eraser.ts'
-import { startCloudflare, token, zone, type CloudflareServer } from '../../../../../support/cloudflare.ts'
-import { freePace, never, person } from '../../../../../support/erasing.ts'
-import { json } from '../../../../../support/http-server.ts'
-import { startProxy, type FaultProxy } from '../../../../../support/servers.ts'
+import {
+  startCloudflare,
+  token,
+  zone,
+  type CloudflareServer,
+} from '../../../../../support/vendors/cloudflare.ts'
+import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { json } from '../../../../../support/servers/http-server.ts'
+import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }

@@ -4,9 +4,13 @@ import {
   type CloudfrontEraserOptions,
   type CloudfrontPlan,
 } from '../../../../../../lib/data/erasers/processors/cloudfront/eraser.ts'
-import { startCloudfront, xmlError, type CloudfrontServer } from '../../../../../support/cloudfront.ts'
-import { freePace, never, person } from '../../../../../support/erasing.ts'
-import { startProxy, type FaultProxy } from '../../../../../support/servers.ts'
+import {
+  startCloudfront,
+  xmlError,
+  type CloudfrontServer,
+} from '../../../../../support/vendors/cloudfront.ts'
+import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }

@@ -6,14 +6,14 @@ import {
   type OpendsrEraserOptions,
 } from '../../../../../../lib/data/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../../../../../lib/data/erasers/processors/opendsr/requests.ts'
-import { freePace, never } from '../../../../../support/erasing.ts'
-import { json } from '../../../../../support/http-server.ts'
+import { freePace, never } from '../../../../../support/stages/erasing.ts'
+import { json } from '../../../../../support/servers/http-server.ts'
 import {
   authorization,
   startOpendsrProcessor,
   type OpendsrProcessor,
-} from '../../../../../support/opendsr-processor.ts'
-import { startProxy, type FaultProxy } from '../../../../../support/servers.ts'
+} from '../../../../../support/vendors/opendsr-processor.ts'
+import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }

@@ -5,10 +5,10 @@ import {
   type PosthogPlan,
 } from '../../../../../../lib/data/erasers/processors/posthog/eraser.ts'
 import type { PosthogOptions } from '../../../../../../lib/data/erasers/processors/posthog/client.ts'
-import { breakEach } from '../../../../../support/break-each.ts'
-import { freePace, never, request } from '../../../../../support/erasing.ts'
-import { startPosthog, type FakePosthog } from '../../../../../support/posthog.ts'
-import { startProxy } from '../../../../../support/servers.ts'
+import { breakEach } from '../../../../../support/stages/break-each.ts'
+import { freePace, never, request } from '../../../../../support/stages/erasing.ts'
+import { startPosthog, type FakePosthog } from '../../../../../support/vendors/posthog.ts'
+import { startProxy } from '../../../../../support/servers/servers.ts'
 
 const quick = { deadlineMs: 400, attempts: 1 }
 const person = (id: string, email = `${id}@example.org`): SubjectRef => ({ kind: 'person', key: [id, email] })

@@ -5,8 +5,8 @@ import {
   type RecipientOptions,
   type RecipientPlan,
 } from '../../../../../../lib/data/erasers/processors/recipient/eraser.ts'
-import { freePace, never, person } from '../../../../../support/erasing.ts'
-import { startRecipient, type Recipient } from '../../../../../support/recipient.ts'
+import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { startRecipient, type Recipient } from '../../../../../support/vendors/recipient.ts'
 
 const plan: RecipientPlan = {
   sends: ['email'],

@@ -2,10 +2,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { salesforceEraser } from '../../../../../../lib/data/erasers/processors/salesforce/eraser.ts'
 import type { SalesforceOptions } from '../../../../../../lib/data/erasers/processors/salesforce/client.ts'
 import type { SalesforcePlan } from '../../../../../../lib/data/erasers/processors/salesforce/plan.ts'
-import { breakEach } from '../../../../../support/break-each.ts'
-import { freePace, never, person, request } from '../../../../../support/erasing.ts'
-import { DELETED_AT, startSalesforce, type FakeSalesforce } from '../../../../../support/salesforce.ts'
-import { startProxy } from '../../../../../support/servers.ts'
+import { breakEach } from '../../../../../support/stages/break-each.ts'
+import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import {
+  DELETED_AT,
+  startSalesforce,
+  type FakeSalesforce,
+} from '../../../../../support/vendors/salesforce.ts'
+import { startProxy } from '../../../../../support/servers/servers.ts'
 
 const quick = { deadlineMs: 400, attempts: 1 }
 

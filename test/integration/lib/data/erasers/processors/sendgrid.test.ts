@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ErasePage, SubjectRef } from '../../../../../../lib/data/erasers/index.ts'
-import { freePace, never, person, request } from '../../../../../support/erasing.ts'
-import { mailOf, openSendgridHouse, type SendgridHouse } from '../../../../../support/sendgrid-house.ts'
-import { startProxy } from '../../../../../support/servers.ts'
+import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import {
+  mailOf,
+  openSendgridHouse,
+  type SendgridHouse,
+} from '../../../../../support/stages/sendgrid-house.ts'
+import { startProxy } from '../../../../../support/servers/servers.ts'
 
 let house: SendgridHouse
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { freePace, never, person, request } from '../../../../../support/erasing.ts'
+import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
 import {
   canConnect,
   freePort,
@@ -15,10 +15,10 @@ import {
   startProcess,
   untilReady,
   type ServerProcess,
-} from '../../../../../support/process.ts'
+} from '../../../../../support/servers/process.ts'
 import { stripeEraser } from '../../../../../../lib/data/erasers/processors/stripe/eraser.ts'
 import type { StripePlan } from '../../../../../../lib/data/erasers/processors/stripe/plan.ts'
-import { findProgram } from '../../../../../support/servers.ts'
+import { findProgram } from '../../../../../support/servers/servers.ts'
 
 let folder: string
 let mock: ServerProcess

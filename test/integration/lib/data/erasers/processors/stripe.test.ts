@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ErasePage } from '../../../../../../lib/data/erasers/index.ts'
 import type { StripeEraserOptions } from '../../../../../../lib/data/erasers/processors/stripe/plan.ts'
-import { freePace, never, person, request } from '../../../../../support/erasing.ts'
-import { startProxy } from '../../../../../support/servers.ts'
-import { openStripeHouse, type StripeHouse } from '../../../../../support/stripe-house.ts'
+import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import { startProxy } from '../../../../../support/servers/servers.ts'
+import { openStripeHouse, type StripeHouse } from '../../../../../support/stages/stripe-house.ts'
 
 let house: StripeHouse
 beforeAll(async () => {

@@ -5,10 +5,10 @@ import {
   type SupabasePlan,
 } from '../../../../../../lib/data/erasers/processors/supabase/eraser.ts'
 import type { SupabaseOptions } from '../../../../../../lib/data/erasers/processors/supabase/client.ts'
-import { breakEach } from '../../../../../support/break-each.ts'
-import { freePace, never, person, request } from '../../../../../support/erasing.ts'
-import { startProxy } from '../../../../../support/servers.ts'
-import { startSupabase, type FakeSupabase } from '../../../../../support/supabase.ts'
+import { breakEach } from '../../../../../support/stages/break-each.ts'
+import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import { startProxy } from '../../../../../support/servers/servers.ts'
+import { startSupabase, type FakeSupabase } from '../../../../../support/vendors/supabase.ts'
 
 const quick = { deadlineMs: 400, attempts: 1 }
 const byId: SupabasePlan = { user: 'id', identifiers: ({ key }) => ({ id: key }) }

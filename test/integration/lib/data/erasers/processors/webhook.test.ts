@@ -5,10 +5,13 @@ import {
   type WebhookEraserOptions,
   type WebhookPlan,
 } from '../../../../../../lib/data/erasers/processors/webhook/eraser.ts'
-import { freePace, never } from '../../../../../support/erasing.ts'
-import { json, type Reply } from '../../../../../support/http-server.ts'
-import { startProxy, type FaultProxy } from '../../../../../support/servers.ts'
-import { startWebhookProcessor, type WebhookProcessor } from '../../../../../support/webhook-processor.ts'
+import { freePace, never } from '../../../../../support/stages/erasing.ts'
+import { json, type Reply } from '../../../../../support/servers/http-server.ts'
+import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
+import {
+  startWebhookProcessor,
+  type WebhookProcessor,
+} from '../../../../../support/vendors/webhook-processor.ts'
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }

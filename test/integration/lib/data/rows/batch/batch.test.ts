@@ -15,7 +15,7 @@ import {
   openSmallClinic,
   untilWaiting,
   type SmallClinic,
-} from '../../../../../support/small-clinic.ts'
+} from '../../../../../support/stages/small-clinic.ts'
 
 let clinic: SmallClinic
 beforeAll(async () => {

@@ -9,7 +9,12 @@ import {
   type DrainStep,
   type Pass,
 } from '../../../../../../lib/data/rows/index.ts'
-import { isDue, latch, openSmallClinic, type SmallClinic } from '../../../../../support/small-clinic.ts'
+import {
+  isDue,
+  latch,
+  openSmallClinic,
+  type SmallClinic,
+} from '../../../../../support/stages/small-clinic.ts'
 
 let clinic: SmallClinic
 beforeAll(async () => {

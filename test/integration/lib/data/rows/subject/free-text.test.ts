@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openDatabase, type Database } from '../../../../../../lib/base/db/index.ts'
 import { searchFreeText } from '../../../../../../lib/data/rows/index.ts'
-import type { TestDatabase } from '../../../../../support/postgres.ts'
-import { freshDatabase } from '../../../../../support/shared.ts'
+import type { TestDatabase } from '../../../../../support/servers/postgres.ts'
+import { freshDatabase } from '../../../../../support/servers/shared.ts'
 
 let database: TestDatabase
 let db: Database

@@ -1,7 +1,7 @@
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { guardedSend, isPrivate } from '../../../../../../lib/data/erasers/processors/guarded.ts'
-import { startHttp, type HttpServer } from '../../../../../support/http-server.ts'
+import { startHttp, type HttpServer } from '../../../../../support/servers/http-server.ts'
 
 const signal = new AbortController().signal
 const init = { method: 'POST', redirect: 'manual', headers: {}, body: '{}', signal } as const

@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { createTable, dropTables, itemsIn, putItems } from '../../../../../../support/dynamodb-tables.ts'
-import { openDynamodbHouse, planOf, type DynamodbHouse } from '../../../../../../support/dynamodb-house.ts'
-import { never, person, request } from '../../../../../../support/erasing.ts'
+import {
+  createTable,
+  dropTables,
+  itemsIn,
+  putItems,
+} from '../../../../../../support/stages/dynamodb-tables.ts'
+import {
+  openDynamodbHouse,
+  planOf,
+  type DynamodbHouse,
+} from '../../../../../../support/stages/dynamodb-house.ts'
+import { never, person, request } from '../../../../../../support/stages/erasing.ts'
 
 let house: DynamodbHouse
 beforeAll(async () => {

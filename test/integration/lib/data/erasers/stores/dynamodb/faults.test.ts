@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { createTable, dropTables, itemsIn, putItems } from '../../../../../../support/dynamodb-tables.ts'
-import { openDynamodbHouse, planOf, type DynamodbHouse } from '../../../../../../support/dynamodb-house.ts'
-import { never, person, request } from '../../../../../../support/erasing.ts'
-import { startProxy } from '../../../../../../support/servers.ts'
+import {
+  createTable,
+  dropTables,
+  itemsIn,
+  putItems,
+} from '../../../../../../support/stages/dynamodb-tables.ts'
+import {
+  openDynamodbHouse,
+  planOf,
+  type DynamodbHouse,
+} from '../../../../../../support/stages/dynamodb-house.ts'
+import { never, person, request } from '../../../../../../support/stages/erasing.ts'
+import { startProxy } from '../../../../../../support/servers/servers.ts'
 
 let house: DynamodbHouse
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
-import { startAkeyless, type AkeylessServer } from '../../../../../../support/akeyless.ts'
-import { freePace, never, people, person, request } from '../../../../../../support/erasing.ts'
-import { keysPlan } from '../../../../../../support/keys-stage.ts'
-import { startProxy } from '../../../../../../support/servers.ts'
+import { startAkeyless, type AkeylessServer } from '../../../../../../support/vendors/akeyless.ts'
+import { freePace, never, people, person, request } from '../../../../../../support/stages/erasing.ts'
+import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
+import { startProxy } from '../../../../../../support/servers/servers.ts'
 
 const plan = keysPlan([{ name: 'records', key: '/records/{id}' }])
 

@@ -7,10 +7,14 @@ import {
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
-import { freePace, idOf, never, person, request } from '../../../../../../support/erasing.ts'
-import { startHttpBetween, type HttpBetween } from '../../../../../../support/http-between.ts'
-import { keysPlan } from '../../../../../../support/keys-stage.ts'
-import { startMinistack, startProxy, type MinistackServer } from '../../../../../../support/servers.ts'
+import { freePace, idOf, never, person, request } from '../../../../../../support/stages/erasing.ts'
+import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
+import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
+import {
+  startMinistack,
+  startProxy,
+  type MinistackServer,
+} from '../../../../../../support/servers/servers.ts'
 
 const plan = keysPlan([{ name: 'records', key: 'alias/patient-{id}' }])
 

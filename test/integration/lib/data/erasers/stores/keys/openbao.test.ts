@@ -2,11 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeyPlace } from '../../../../../../../lib/data/erasers/stores/keys/plan.ts'
-import { freePace, idOf, never, person, request } from '../../../../../../support/erasing.ts'
-import { startHttpBetween, type HttpBetween } from '../../../../../../support/http-between.ts'
-import { keysPlan } from '../../../../../../support/keys-stage.ts'
-import { startOpenbao, type OpenbaoServer } from '../../../../../../support/openbao.ts'
-import { startProxy } from '../../../../../../support/servers.ts'
+import { freePace, idOf, never, person, request } from '../../../../../../support/stages/erasing.ts'
+import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
+import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
+import { startOpenbao, type OpenbaoServer } from '../../../../../../support/servers/openbao.ts'
+import { startProxy } from '../../../../../../support/servers/servers.ts'
 
 const records: KeyPlace = { name: 'records', engine: 'transit', key: 'record-{id}' }
 const secrets: KeyPlace = { name: 'secrets', engine: 'kv', key: 'patients/{id}' }

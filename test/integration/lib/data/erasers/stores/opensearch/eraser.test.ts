@@ -2,21 +2,21 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { opensearchEraser } from '../../../../../../../lib/data/erasers/stores/opensearch/eraser.ts'
 import type { OpensearchOptions } from '../../../../../../../lib/data/erasers/stores/opensearch/client.ts'
 import type { OpensearchPlace } from '../../../../../../../lib/data/erasers/stores/opensearch/plan.ts'
-import { freePace, never, people, person, request } from '../../../../../../support/erasing.ts'
-import { startHttpBetween, type HttpBetween } from '../../../../../../support/http-between.ts'
+import { freePace, never, people, person, request } from '../../../../../../support/stages/erasing.ts'
+import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
 import {
   addPeople,
   addVisit,
   block,
   makeIndices,
   opensearchPlan as plan,
-} from '../../../../../../support/opensearch-stage.ts'
+} from '../../../../../../support/stages/opensearch-stage.ts'
 import {
   OPENSEARCH_START_MS,
   startOpensearch,
   type OpensearchServer,
-} from '../../../../../../support/opensearch.ts'
-import { startProxy } from '../../../../../../support/servers.ts'
+} from '../../../../../../support/servers/opensearch.ts'
+import { startProxy } from '../../../../../../support/servers/servers.ts'
 
 vi.setConfig({ hookTimeout: OPENSEARCH_START_MS })
 

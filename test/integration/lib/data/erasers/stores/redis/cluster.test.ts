@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { redisEraser } from '../../../../../../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../../../../../../lib/data/erasers/stores/redis/plan.ts'
-import { never } from '../../../../../../support/erasing.ts'
-import { startRedisCluster, type RedisCluster } from '../../../../../../support/redis-cluster.ts'
+import { never } from '../../../../../../support/stages/erasing.ts'
+import { startRedisCluster, type RedisCluster } from '../../../../../../support/servers/redis-cluster.ts'
 
 const people = Array.from({ length: 30 }, (_, id) => ({ kind: 'person', key: [String(id)] }))
 const plan: RedisPlan = {

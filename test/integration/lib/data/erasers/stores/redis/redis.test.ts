@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../../../../../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlace, RedisPlan } from '../../../../../../../lib/data/erasers/stores/redis/plan.ts'
-import { never, person } from '../../../../../../support/erasing.ts'
-import { startProxy, startRedis, type RedisServer } from '../../../../../../support/servers.ts'
+import { never, person } from '../../../../../../support/stages/erasing.ts'
+import { startProxy, startRedis, type RedisServer } from '../../../../../../support/servers/servers.ts'
 
 const request = { runId: 'run', fence: 1n, limit: 1000 }
 const planOf = (...places: RedisPlace[]) => ({

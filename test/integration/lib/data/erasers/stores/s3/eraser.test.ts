@@ -9,8 +9,8 @@ import {
 import { describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import type { S3Plan } from '../../../../../../../lib/data/erasers/stores/s3/plan.ts'
-import { never } from '../../../../../../support/erasing.ts'
-import { askedToDelete, isDelete } from '../../../../../../support/s3-between.ts'
+import { never } from '../../../../../../support/stages/erasing.ts'
+import { askedToDelete, isDelete } from '../../../../../../support/servers/s3-between.ts'
 import {
   stageS3,
   client,
@@ -29,7 +29,7 @@ import {
   erase,
   verify,
   verifyEach,
-} from '../../../../../../support/s3-stage.ts'
+} from '../../../../../../support/stages/s3-stage.ts'
 
 stageS3()
 

@@ -1,8 +1,8 @@
 /** The eraser for S3 before a server that is busy, away or half heard. */
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
-import { never } from '../../../../../../support/erasing.ts'
-import { askedToDelete, isDelete } from '../../../../../../support/s3-between.ts'
+import { never } from '../../../../../../support/stages/erasing.ts'
+import { askedToDelete, isDelete } from '../../../../../../support/servers/s3-between.ts'
 import {
   stageS3,
   s3,
@@ -19,8 +19,8 @@ import {
   request,
   erase,
   verify,
-} from '../../../../../../support/s3-stage.ts'
-import { startProxy } from '../../../../../../support/servers.ts'
+} from '../../../../../../support/stages/s3-stage.ts'
+import { startProxy } from '../../../../../../support/servers/servers.ts'
 
 stageS3()
 
