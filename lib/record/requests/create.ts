@@ -4,28 +4,7 @@ import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
 import type { Vault } from '../../base/keystore/index.ts'
 import { joinRequests, type Joined } from './join.ts'
-import type { IdentityMethod, RequestKind, Requester } from './request.ts'
-
-export interface NewRequest {
-  subjectKind: string
-  /** The subject's own store. */
-  store: string
-  key: readonly string[]
-  kind: RequestKind
-  ground: string
-  requester: Requester
-  /** A verified name, `app:LOGIN`, `policy:NAME`. */
-  actor: string
-  origin: 'command-line' | 'sql' | 'sweep'
-  /** The target's own id of it; copying it twice makes one request. */
-  intakeId?: string
-  receivedAt?: Date
-  /** An interval; '0' is none. Cut where it would leave the slowest leg too little of the month. */
-  grace: string
-  /** Null: it has to be confirmed first. */
-  identity: { method: IdentityMethod; by: string } | null
-  instruction: string | null
-}
+import type { Limits, NewRequest } from './new-request.ts'
 
 export interface Created {
   id: string
@@ -35,15 +14,6 @@ export interface Created {
   /** Where it joined: what the open one was, and what it became by this. */
   was?: Joined['was']
   became?: Joined['became']
-}
-
-export interface Limits {
-  /** Requests of one actor in 24 hours that need no approval. */
-  ceiling: number
-  /** What the slowest leg needs of the month, as an interval. */
-  slowest: string
-  /** How long what leads to the person is kept at most without being looked at, as an interval. */
-  keep: string
 }
 
 const standingRow = z.object({ ord: z.coerce.number(), id: z.string(), own: z.boolean(), over: z.boolean() })

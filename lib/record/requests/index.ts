@@ -39,7 +39,8 @@ export {
   type Requester,
 } from './request.ts'
 export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
-export { createRequests, type Created, type Limits, type NewRequest } from './create.ts'
+export { createRequests, type Created } from './create.ts'
+export type { Limits, NewRequest } from './new-request.ts'
 export { askingOf, askingsOf, isStronger, isWhole, joinedBy, raiseWaiting, type Asking } from './join.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {

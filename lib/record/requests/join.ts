@@ -6,8 +6,8 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../base/db/index.ts'
 import { appendEvent } from '../evidence/index.ts'
-import type { NewRequest } from './create.ts'
 import { moveRequests } from './move.ts'
+import type { NewRequest } from './new-request.ts'
 import {
   getRequest,
   getRequests,
