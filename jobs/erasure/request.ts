@@ -2,7 +2,7 @@
 import { collectIdentifiers, findByIdentifier } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { storeStatement } from '../../lib/record/ledger/index.ts'
+import { storeStatement } from '../../lib/record/decisions/index.ts'
 import {
   addDecision,
   createRequests,

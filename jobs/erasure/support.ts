@@ -9,7 +9,7 @@ import {
   type Decided,
   type DecisionVerb,
 } from '../../lib/people/identity/index.ts'
-import { reasonOf, storeStatement } from '../../lib/record/ledger/index.ts'
+import { reasonOf, storeStatement } from '../../lib/record/decisions/index.ts'
 import {
   addDecision,
   askingOf,

@@ -5,9 +5,9 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import { eraseStatement, lockStatement, storeStatement } from '../../lib/record/decisions/index.ts'
 import { appendEvent } from '../../lib/record/evidence/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { eraseStatement, lockStatement, storeStatement } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 
 export interface TextErased {

@@ -8,14 +8,14 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import {
   authorise,
   parseStatement,
-  statementHash,
   verbs,
   verifySsh,
   type Attested,
   type Decided,
 } from '../../lib/people/identity/index.ts'
+import { statementHash, storeStatement } from '../../lib/record/decisions/index.ts'
 import { appendEvent, type NewEvent } from '../../lib/record/evidence/index.ts'
-import { storeStatement, wakeRun } from '../../lib/record/ledger/index.ts'
+import { wakeRun } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy, policyVersion } from './policy.ts'
 import {

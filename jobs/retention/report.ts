@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { total } from '../../lib/base/counts/index.ts'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { reasonOf } from '../../lib/record/ledger/index.ts'
 import { HANDED_OVER } from './hand-over.ts'
 import { limitVerdict } from './proposal.ts'
+import { reasonOf } from '../../lib/record/decisions/index.ts'
 
 const counts = z.record(z.string(), z.number())
 

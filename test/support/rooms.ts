@@ -41,6 +41,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'data/datamap',
     'data/deletion',
   ],
+  'record/decisions': ['base/db', 'base/errors'],
   'record/evidence': [
     'base/bucket',
     'base/canonical',
@@ -56,7 +57,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'base/clock',
     'base/db',
     'base/errors',
-    'people/identity',
+    'record/decisions',
     'record/evidence',
   ],
   'record/receipt': ['base/canonical', 'base/counts', 'base/errors', 'record/evidence'],

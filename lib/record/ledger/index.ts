@@ -77,5 +77,4 @@ export {
 export { fenced } from './move.ts'
 export { journalOlder } from './older.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
-export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'

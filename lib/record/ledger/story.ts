@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { Database } from '../../base/db/index.ts'
 import { batchesOf, type StoredBatch } from './batches.ts'
+import { reasonOf } from '../decisions/index.ts'
 import { eventRow, type RunEvent } from '../evidence/index.ts'
 import { getRun, type Run } from './run.ts'
-import { reasonOf } from './statements.ts'
 
 export interface RunStep {
   number: number

@@ -7,10 +7,10 @@ import { z } from 'zod'
 import { newId } from '../../../../lib/base/clock/index.ts'
 import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { parseStatement, statementFor } from '../../../../lib/people/identity/index.ts'
-import { reasonOf } from '../../../../lib/record/ledger/index.ts'
 import { getReport } from '../../../../jobs/retention/index.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
+import { reasonOf } from '../../../../lib/record/decisions/index.ts'
 
 let database: TestDatabase
 let db: Database

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { migrate, openDatabase, type Database } from '../../../../lib/base/db/index.ts'
-import { grantsSql } from '../../../../lib/record/grants/index.ts'
-import { statementFor, statementHash } from '../../../../lib/people/identity/index.ts'
 import {
   eraseStatement,
   lockStatement,
   reasonOf,
+  statementHash,
   storeStatement,
-} from '../../../../lib/record/ledger/index.ts'
+} from '../../../../lib/record/decisions/index.ts'
+import { grantsSql } from '../../../../lib/record/grants/index.ts'
+import { statementFor } from '../../../../lib/people/identity/index.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
 import { freshDatabase } from '../../../support/shared.ts'
 

@@ -2,10 +2,16 @@
  * What people typed and signed, apart from the evidence: rows and events name a statement by its hash. Erasing one leaves
  * the hash, so that whoever has kept a copy can still prove it, and nobody can read it here.
  */
+import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import { statementHash, type Attested } from '../../people/identity/index.ts'
+import type { Attested } from './attested.ts'
+
+/** SHA-256 of the UTF-8 bytes, 64 hex digits: what evidence names a statement by. The nonce salts it. */
+export function statementHash(statement: string): string {
+  return hash('sha256', statement)
+}
 
 /**
  * Keeps the statement and its signature in the caller's transaction; returns the hash (64 hex digits) by which everything
@@ -16,24 +22,24 @@ export async function storeStatement(
   tx: Queryable,
   { statement, signature }: Pick<Attested, 'statement' | 'signature'>,
 ): Promise<string> {
-  const hash = statementHash(statement)
+  const named = statementHash(statement)
   const inserted = await tx.execute(
     `INSERT INTO lethe_control.statements (hash, statement, signature) VALUES (decode($1, 'hex'), $2, $3)
      ON CONFLICT (hash) DO NOTHING`,
-    [hash, statement, signature],
+    [named, statement, signature],
   )
-  if (inserted === 1) return hash
+  if (inserted === 1) return named
   // locked against an erasure that is under way
   const [kept] = await tx.query(
     z.object({ signature: z.string().nullable() }),
     `SELECT signature FROM lethe_control.statements WHERE hash = decode($1, 'hex') FOR KEY SHARE`,
-    [hash],
+    [named],
   )
-  if (kept?.signature === signature) return hash
+  if (kept?.signature === signature) return named
   throw new LetheError('E_STATEMENT_EXPIRED', {
-    message: `The statement ${hash} was used before: another signature stands under it, or its text was erased.`,
+    message: `The statement ${named} was used before: another signature stands under it, or its text was erased.`,
     next: 'Print the statement again and sign the new one.',
-    facts: { statement: hash },
+    facts: { statement: named },
   })
 }
 
