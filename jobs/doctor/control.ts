@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Database } from '../../lib/base/db/index.ts'
 import { controlRights } from '../../lib/record/grants/index.ts'
+import { countHolds } from '../../lib/record/holds/index.ts'
 import { ALIVE_SECONDS } from '../../lib/record/ledger/index.ts'
 import { examine, type Finding } from './finding.ts'
 import { examineRights } from './rights.ts'
@@ -56,21 +57,17 @@ async function evidence(control: Database): Promise<Finding[]> {
 
 async function holds(control: Database): Promise<Finding[]> {
   const check = examine('holds', 'control')
-  const [row] = await control.query(
-    z.object({ pending: z.coerce.number(), overdue: z.coerce.number() }),
-    `SELECT count(*) FILTER (WHERE released_at IS NULL AND projected_at IS NULL) AS pending,
-       count(*) FILTER (WHERE released_at IS NULL AND review_at < current_date) AS overdue FROM lethe_control.holds`,
-  )
+  const { pending, overdue } = await countHolds(control)
   return [
-    ...(row !== undefined && row.pending > 0
+    ...(pending > 0
       ? check.error(
-          `${row.pending} hold${row.pending === 1 ? ' is' : 's are'} recorded and not yet in force in the store.`,
+          `${pending} hold${pending === 1 ? ' is' : 's are'} recorded and not yet in force in the store.`,
           'Add the hold again, or see why its store did not answer; each sweep also projects them before it proposes.',
         )
       : check.ok('every hold is in force in its store')),
-    ...(row !== undefined && row.overdue > 0
+    ...(overdue > 0
       ? examine('holds-overdue', 'control').warning(
-          `The review date of ${row.overdue} hold${row.overdue === 1 ? '' : 's'} has passed.`,
+          `The review date of ${overdue} hold${overdue === 1 ? '' : 's'} has passed.`,
           'See `lethe hold list --overdue`; renew or release each.',
         )
       : []),

@@ -8,6 +8,7 @@ import { summed, total } from '../../lib/base/counts/index.ts'
 import { databaseNow, openDatabase } from '../../lib/base/db/index.ts'
 import { populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import { countHolds, projectHolds } from '../../lib/record/holds/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { awaitBucket, copy } from '../journal.ts'
@@ -19,7 +20,6 @@ import { catchUp, executeSome, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
-import { countOverdueHolds, projectHolds } from '../holds.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
 import { loadClosingPlan, loadPolicyPlan } from './plan.ts'
@@ -110,7 +110,7 @@ async function proposing(
   }
   const startedAt = await databaseNow(control)
   const target = await context.target(policy.store)
-  await projectHolds(context, policy.store, target)
+  await projectHolds(control, context.vault, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
   await copy(context)
@@ -354,7 +354,7 @@ function signalled(work: Work): boolean {
 async function observe({ control, metrics }: Context): Promise<void> {
   await wakeDecided(control)
   metrics.proposalsWaiting.set(await countWaiting(control))
-  metrics.holdsOverdue.set(await countOverdueHolds(control))
+  metrics.holdsOverdue.set((await countHolds(control)).overdue)
   const behind = await policiesBehind(control)
   metrics.policyBehindSeconds.reset()
   for (const { policy, seconds } of behind) metrics.policyBehindSeconds.set({ policy }, seconds)

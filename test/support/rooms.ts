@@ -52,6 +52,16 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'record/grants',
   ],
   'record/grants': ['base/db', 'base/errors', 'data/datamap', 'data/deletion'],
+  'record/holds': [
+    'base/clock',
+    'base/db',
+    'base/errors',
+    'base/keystore',
+    'data/datamap',
+    'data/rows',
+    'record/decisions',
+    'record/evidence',
+  ],
   'record/ledger': [
     'base/canonical',
     'base/clock',

@@ -2,7 +2,7 @@
 export type { Guard, BatchOutcome, Batch, BatchHooks, BatchRoot, Subject } from './batch/batch.ts'
 export { runBatch } from './batch/execute.ts'
 export { firstReason, fullGuard, type FullGuard, mergedCondition } from './batch/guard.ts'
-export { takeHoldLock, holdsCondition } from './batch/holds.ts'
+export { ANY_HOLD, holdsCondition, replaceHolds, takeHoldLock } from './batch/holds.ts'
 export { keptByDecision, keptIsDue, keptCondition } from './batch/kept.ts'
 export { raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'
 export { rootTable, rootKeyText } from './batch/root-sql.ts'
@@ -20,7 +20,7 @@ export { markPopulation, whyNot } from './population/why-not.ts'
 export { cutAccess, readAccess, restoreAccess, type SavedRow } from './subject/access.ts'
 export { forecast, type Fate } from './subject/fates.ts'
 export { freeTextColumns, searchable, searchFreeText } from './subject/free-text.ts'
-export { heldAmong } from './subject/held.ts'
+export { heldAmong, isWhole } from './subject/held.ts'
 export {
   collectIdentifiers,
   findByIdentifier,

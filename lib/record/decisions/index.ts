@@ -1,2 +1,10 @@
 /** What people decided: the statements that they signed. */
-export { eraseStatement, lockStatement, reasonOf, statementHash, storeStatement } from './statements.ts'
+export type { Attested } from './attested.ts'
+export {
+  eraseStatement,
+  joinStatement,
+  lockStatement,
+  reasonOf,
+  statementHash,
+  storeStatement,
+} from './statements.ts'

@@ -43,6 +43,11 @@ export async function storeStatement(
   })
 }
 
+/** SQL: joins the statement of hash `hash` (SQL) as `alias`, with its columns `statement` and `signature`; null where there is none. */
+export function joinStatement(alias: string, hash: string): string {
+  return `LEFT JOIN lethe_control.statements ${alias} ON ${alias}.hash = ${hash}`
+}
+
 /** The reason in a statement's text; null is the text of an erased one. */
 export function reasonOf(text: string | null): string {
   if (text === null) return '(erased)'

@@ -65,6 +65,7 @@ export {
   type OpenedScope,
   type VoidedErasure,
 } from './erasures.ts'
+export { isErased } from './erased.ts'
 export {
   addJournal,
   isMissing,
