@@ -1,6 +1,6 @@
 /** The population of a proposal once it is decided: exempted from the policy, or forgotten. Its keys leave the target's schema with it. */
 import type { Database } from '../../lib/base/db/index.ts'
-import type { Approval, Proposal } from './proposal.ts'
+import type { Approval, Proposal } from '../../lib/record/proposals/index.ts'
 
 /** Extend until an instant, or preserve for good (null). Idempotent: the later decision stands. */
 export async function exemptPopulation(

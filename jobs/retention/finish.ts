@@ -7,6 +7,7 @@ import { readBackErased } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { markVerified, recordStep } from '../../lib/record/ledger/index.ts'
+import { setProposalState, type Proposal } from '../../lib/record/proposals/index.ts'
 import { copy, isBucketAway } from '../journal.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
@@ -14,7 +15,6 @@ import { catchUp, type Work } from './execute.ts'
 import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
 import { writeReport } from './outcome.ts'
-import { setProposalState, type Proposal } from './proposal.ts'
 
 /** Subjects read back in one step. */
 const VERIFY_PAGE = 2_000

@@ -16,10 +16,10 @@ import {
   type ErasureScope,
   type Run,
 } from '../../lib/record/ledger/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import type { Context } from '../context.ts'
 import { openJournal } from '../journal.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { Proposal } from './proposal.ts'
 
 interface Scoped {
   context: Context

@@ -11,7 +11,6 @@ import { firstReason, fullGuard, rootKeyText, rootTable, type FullGuard } from '
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { LimitVerdict } from './proposal.ts'
 import { checkExpressions, clockSql, cutoffNow, proposalGuard } from './rules.ts'
 
 /** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
@@ -70,27 +69,6 @@ export async function preview(
     },
     { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', readOnly: true, retry: true },
   )
-}
-
-/** The blast radius: each limit with its figures. Without three runs to compare with, the median says nothing. */
-export function judgeLimits(
-  found: Found,
-  limits: ResolvedPolicy['limits'],
-  median: number | null,
-): LimitVerdict[] {
-  const rows = Object.values(found.rows).reduce((sum, n) => sum + n, 0)
-  const share = found.rootRows === 0 ? 0 : found.population / found.rootRows
-  const verdict = (name: LimitVerdict['name'], value: number, limit: number): LimitVerdict => ({
-    name,
-    value,
-    limit,
-    exceeded: value > limit,
-  })
-  return [
-    verdict('rows', rows, limits.rows),
-    verdict('share', share, limits.share),
-    ...(median === null ? [] : [verdict('median', found.population, limits.median_multiple * median)]),
-  ]
 }
 
 interface DueQuery {

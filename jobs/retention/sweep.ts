@@ -10,30 +10,33 @@ import { populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { countHolds, projectHolds } from '../../lib/record/holds/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/record/ledger/index.ts'
+import {
+  approvalOf,
+  approveByAppraisal,
+  countWaiting,
+  getProposal,
+  insertProposal,
+  policiesBehind,
+  trailingMedian,
+} from '../../lib/record/proposals/index.ts'
 import type { Context } from '../context.ts'
 import { awaitBucket, copy } from '../journal.ts'
 import type { JobKind, StepResult } from '../kind.ts'
 import { policyMode } from './arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
-import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
+import { wakeDecided } from './decide.ts'
 import { catchUp, executeSome, type Work } from './execute.ts'
 import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
+import { exceeded, judgeLimits, limitsError } from './limits.ts'
 import { loadClosingPlan, loadPolicyPlan } from './plan.ts'
 import { storeZone } from '../deletion-plan.ts'
 import { findPolicy, policyVersion } from './policy.ts'
-import {
-  approvalOf,
-  countWaiting,
-  getProposal,
-  insertProposal,
-  policiesBehind,
-  trailingMedian,
-} from './proposal.ts'
-import { judgeLimits, propose } from './propose.ts'
+import { propose } from './propose.ts'
+import { verifyApproval } from './verify-approval.ts'
 
 const payload = z.strictObject({ policy: z.string() })
 
@@ -156,7 +159,7 @@ async function proposing(
     },
     async (tx) => {
       await insertProposal(tx, proposal)
-      if (state === 'waiting') await approveByAppraisal(tx, policy, await getProposal(tx, proposal.id))
+      if (state === 'waiting' && policy.approval === 'standing') await approveByAppraisal(tx, proposal)
     },
   )
   return { kind: 'more' }

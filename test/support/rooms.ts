@@ -70,6 +70,15 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'record/decisions',
     'record/evidence',
   ],
+  'record/proposals': [
+    'base/clock',
+    'base/db',
+    'base/errors',
+    'base/schedule',
+    'record/decisions',
+    'record/evidence',
+    'record/ledger',
+  ],
   'record/receipt': ['base/canonical', 'base/counts', 'base/errors', 'record/evidence'],
   'record/requests': [
     'base/canonical',

@@ -1,5 +1,5 @@
 /** A proposal and its figures, as the terminal shows them. */
-import type { Proposal } from '../../jobs/retention/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import { count, instant, table } from './output.ts'
 
 export function proposalText(bold: (text: string) => string, proposal: Proposal): string {

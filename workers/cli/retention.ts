@@ -74,13 +74,14 @@ async function plan(session: Session, name: string, options: { sample?: string }
     )
   const jobs = await import('../../jobs/retention/index.ts')
   const { storeZone } = await import('../../jobs/deletion-plan.ts')
+  const { trailingMedian } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async (context) => {
     const policy = jobs.findPolicy(context, name)
     const deletion = await jobs.loadPolicyPlan(context, policy)
     const target = await context.target(policy.store)
     const zone = storeZone(context, policy.store)
     const { found, sample: keys } = await jobs.preview(target, policy, deletion, zone, sample)
-    const limits = jobs.judgeLimits(found, policy.limits, await jobs.trailingMedian(context.control, name))
+    const limits = jobs.judgeLimits(found, policy.limits, await trailingMedian(context.control, name))
     const mode = await jobs.policyMode(context.control, policy)
     const period = jobs.effectivePeriod(policy)
     const steps = deletion.steps.map(({ id, kind, why }) => ({ id, kind, why }))
@@ -128,7 +129,7 @@ async function plan(session: Session, name: string, options: { sample?: string }
 }
 
 async function list(session: Session, options: { policy?: string; waiting?: boolean }): Promise<void> {
-  const { listProposals } = await import('../../jobs/retention/index.ts')
+  const { listProposals } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async ({ control }) => {
     const proposals = await listProposals(control, {
       ...(options.policy === undefined ? {} : { policy: options.policy }),
@@ -172,8 +173,8 @@ async function approve(session: Session, id: string, options: ApproveOptions): P
     reason: options.reason,
     ...(options.until === undefined ? {} : { until: parseInstant(options.until, '--until') }),
   }
-  const { decide, decisionStatement, getProposal, refuseDecided } =
-    await import('../../jobs/retention/index.ts')
+  const { decide, decisionStatement, refuseDecided } = await import('../../jobs/retention/index.ts')
+  const { getProposal } = await import('../../lib/record/proposals/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
   await withContext(session, async (context) => {
     const proposal = await getProposal(context.control, id)
@@ -224,7 +225,8 @@ async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', gi
 }
 
 async function report(session: Session, given: string): Promise<void> {
-  const { getReport, renderReport } = await import('../../jobs/retention/index.ts')
+  const { renderReport } = await import('../../jobs/retention/index.ts')
+  const { getReport } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async (context) => {
     const found = await getReport(context.control, await runId(context, given, 'ended'))
     session.output.data(found, renderReport(found))

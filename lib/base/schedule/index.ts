@@ -4,6 +4,7 @@ export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
   listSchedules,
+  occurrencesAfter,
   syncSchedules,
   type Decision,
   type NewSchedule,

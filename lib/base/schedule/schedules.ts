@@ -57,6 +57,11 @@ export async function listSchedules(control: Queryable): Promise<Schedule[]> {
   return control.query(row, `SELECT ${columns} FROM lethe_control.schedules ORDER BY id`)
 }
 
+/** SQL: each schedule `s` beside its occurrences `o` after `instant` (SQL over `s`), and alone where it has none. */
+export function occurrencesAfter(instant: string): string {
+  return `lethe_control.schedules s LEFT JOIN lethe_control.occurrences o ON o.schedule_id = s.id AND o.at > ${instant}`
+}
+
 /**
  * Makes the stored schedules those of the configuration; idempotent. A new, changed or re-enabled one starts now and owes
  * nothing from before; one that left the configuration is disabled and keeps its history.

@@ -1,0 +1,24 @@
+/** What retention proposes, who decided about it, which policies are armed, and what was reported. */
+export {
+  approvalOf,
+  approvalsInForce,
+  approveByAppraisal,
+  insertApproval,
+  type Approval,
+} from './approvals.ts'
+export { appraisalsInForce, getAppraisal, insertAppraisal, revokeAppraisal } from './appraisals.ts'
+export { policiesBehind } from './behind.ts'
+export { armedVersion, writeMode, type Mode } from './policies.ts'
+export {
+  countWaiting,
+  getProposal,
+  insertProposal,
+  listProposals,
+  lostProposals,
+  runsDecided,
+  setProposalState,
+  trailingMedian,
+  type LimitVerdict,
+  type Proposal,
+} from './proposals.ts'
+export { getReport, storeReport, type Report, type StoredReport } from './reports.ts'

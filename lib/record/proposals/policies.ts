@@ -1,0 +1,46 @@
+/** Which version of a policy may destroy. A policy that nobody armed only observes. */
+import { z } from 'zod'
+import type { Database, Queryable } from '../../base/db/index.ts'
+import { storeStatement, type Attested } from '../decisions/index.ts'
+import { appendEvent } from '../evidence/index.ts'
+
+export type Mode = 'observe' | 'armed'
+
+/** The version that was armed; null: none is. */
+export async function armedVersion(control: Queryable, policy: string): Promise<string | null> {
+  const [found] = await control.query(
+    z.object({ mode: z.enum(['observe', 'armed']), armed_version: z.string().nullable() }),
+    `SELECT mode, armed_version FROM lethe_control.policies WHERE name = $1`,
+    [policy],
+  )
+  return found?.mode === 'armed' ? found.armed_version : null
+}
+
+/** Idempotent but for its event. */
+export async function writeMode(
+  control: Database,
+  { policy, version, mode }: { policy: string; version: string; mode: Mode },
+  by: Attested,
+): Promise<void> {
+  const { name: actor, method } = by.identity
+  await control.transaction(
+    async (tx) => {
+      const statement = await storeStatement(tx, by)
+      await tx.execute(
+        `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+         VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
+         ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
+           armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
+           updated_at = now()`,
+        [policy, mode, mode === 'armed' ? version : null, actor, statement],
+      )
+      await appendEvent(
+        tx,
+        mode === 'armed'
+          ? { type: 'policy.armed', actor, data: { policy, version, method, statement } }
+          : { type: 'policy.disarmed', actor, data: { policy, method, statement } },
+      )
+    },
+    { retry: true },
+  )
+}
