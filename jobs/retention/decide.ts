@@ -3,8 +3,8 @@ import { newId } from '../../lib/base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested } from '../../lib/people/identity/index.ts'
-import { storeStatement } from '../../lib/record/decisions/index.ts'
-import { appendEvent, type NewEvent } from '../../lib/record/evidence/index.ts'
+import { recordDecision } from '../../lib/record/decisions/index.ts'
+import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { wakeRun } from '../../lib/record/ledger/index.ts'
 import {
   getProposal,
@@ -42,23 +42,24 @@ export async function decide(context: Context, decision: Decision, by: Attested)
         })
       if (decision.outcome === 'destroy') checkOverrides(found, decision.overrides, by)
       const id = newId()
-      const statement = await storeStatement(tx, by)
-      await insertApproval(tx, found.id, {
-        id,
-        outcome: decision.outcome,
-        extendUntil: decision.until ?? null,
-        overrides: [...decision.overrides],
-        actor: by.identity.name,
-        method: by.identity.method,
-        statement,
-        appraisalId: null,
-      })
-      await setProposalState(tx, found.id, decision.outcome === 'reject' ? 'rejected' : 'approved')
-      await appendEvent(tx, {
-        ...eventOf(found, decision, { approval: id, method: by.identity.method, statement }),
-        runId: found.runId,
-        actor: by.identity.name,
-      })
+      await recordDecision(
+        tx,
+        by,
+        async (statement) => {
+          await insertApproval(tx, found.id, {
+            id,
+            outcome: decision.outcome,
+            extendUntil: decision.until ?? null,
+            overrides: [...decision.overrides],
+            actor: by.identity.name,
+            method: by.identity.method,
+            statement,
+            appraisalId: null,
+          })
+          await setProposalState(tx, found.id, decision.outcome === 'reject' ? 'rejected' : 'approved')
+        },
+        (signed) => ({ ...eventOf(found, decision, { approval: id, ...signed }), runId: found.runId }),
+      )
       // with the decision, or not at all; a run that is just going to wait is woken by the dispatcher (wakeDecided)
       await wakeRun(tx, found.runId)
       return found

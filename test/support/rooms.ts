@@ -41,7 +41,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'data/datamap',
     'data/deletion',
   ],
-  'record/decisions': ['base/db', 'base/errors'],
+  'record/decisions': ['base/db', 'base/errors', 'record/evidence'],
   'record/evidence': [
     'base/bucket',
     'base/canonical',
@@ -86,6 +86,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'base/db',
     'base/errors',
     'base/keystore',
+    'record/decisions',
     'record/evidence',
     'record/ledger',
   ],

@@ -1,10 +1,4 @@
-/** What people decided: the statements that they signed. */
+/** What people decided: the statements that they signed, and how a decision is recorded. */
 export type { Attested } from './attested.ts'
-export {
-  eraseStatement,
-  joinStatement,
-  lockStatement,
-  reasonOf,
-  statementHash,
-  storeStatement,
-} from './statements.ts'
+export { recordDecision } from './record.ts'
+export { eraseStatement, joinStatement, lockStatement, reasonOf, statementHash } from './statements.ts'

@@ -5,8 +5,7 @@ import type { Database, Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import type { Vault } from '../../base/keystore/index.ts'
 import { parseTableName, tableKey } from '../../data/datamap/index.ts'
-import { storeStatement, joinStatement, type Attested } from '../decisions/index.ts'
-import { appendEvent } from '../evidence/index.ts'
+import { joinStatement, recordDecision, type Attested } from '../decisions/index.ts'
 import { listed, type Hold, type NewHold } from './hold.ts'
 
 /** Its key is canonical already: text, as PostgreSQL prints the columns. Returns the hold's id. */
@@ -19,45 +18,40 @@ export async function insertHold(
   const id = newId()
   const sealed = hold.key === undefined ? null : vault.seal(JSON.stringify(hold.key))
   await control.transaction(
-    async (tx) => {
-      const statement = await storeStatement(tx, by)
-      await tx.execute(
-        `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
-           review_at, created_by, method, statement_hash, request_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15)`,
-        [
-          id,
-          hold.level,
-          hold.store,
-          hold.subject ?? null,
-          ownTableName(hold),
-          hold.level === 'subject' && hold.key
-            ? vault.subjectHash(hold.store, hold.subject ?? '', hold.key)
-            : null,
-          sealed?.cipher ?? null,
-          sealed?.keyId ?? null,
-          hold.kind,
-          hold.owner,
-          hold.reviewAt,
-          by.identity.name,
-          by.identity.method,
-          statement,
-          hold.request ?? null,
-        ],
-      )
-      await appendEvent(tx, {
-        type: 'hold.added',
-        actor: by.identity.name,
-        data: {
-          hold: id,
-          level: hold.level,
-          kind: hold.kind,
-          store: hold.store,
-          method: by.identity.method,
-          statement,
-        },
-      })
-    },
+    (tx) =>
+      recordDecision(
+        tx,
+        by,
+        (statement) =>
+          tx.execute(
+            `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
+               review_at, created_by, method, statement_hash, request_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15)`,
+            [
+              id,
+              hold.level,
+              hold.store,
+              hold.subject ?? null,
+              ownTableName(hold),
+              hold.level === 'subject' && hold.key
+                ? vault.subjectHash(hold.store, hold.subject ?? '', hold.key)
+                : null,
+              sealed?.cipher ?? null,
+              sealed?.keyId ?? null,
+              hold.kind,
+              hold.owner,
+              hold.reviewAt,
+              by.identity.name,
+              by.identity.method,
+              statement,
+              hold.request ?? null,
+            ],
+          ),
+        (signed) => ({
+          type: 'hold.added',
+          data: { hold: id, level: hold.level, kind: hold.kind, store: hold.store, ...signed },
+        }),
+      ),
     { retry: true },
   )
   return id
@@ -84,17 +78,17 @@ export async function markReleased(control: Database, id: string, by: Attested):
           next: 'See `lethe hold list`.',
         })
       if (found.released) return found.store
-      const statement = await storeStatement(tx, by)
-      await tx.execute(
-        `UPDATE lethe_control.holds SET released_by = $2, release_hash = decode($3, 'hex'), released_at = now()
-         WHERE id::text = $1`,
-        [id, by.identity.name, statement],
+      await recordDecision(
+        tx,
+        by,
+        (statement) =>
+          tx.execute(
+            `UPDATE lethe_control.holds SET released_by = $2, release_hash = decode($3, 'hex'), released_at = now()
+             WHERE id::text = $1`,
+            [id, by.identity.name, statement],
+          ),
+        (signed) => ({ type: 'hold.released', data: { hold: id, ...signed } }),
       )
-      await appendEvent(tx, {
-        type: 'hold.released',
-        actor: by.identity.name,
-        data: { hold: id, method: by.identity.method, statement },
-      })
       return found.store
     },
     { retry: true },
@@ -143,6 +137,6 @@ export async function holdsOnSubject(
   return rows.map(({ id }) => id)
 }
 
-/** SQL: the hold that stands on statement `$1` (its hash in hex) and is not released; columns as `inForce` of decisions has them. */
+/** SQL: the hold that stands on statement `$1` (its hash in hex) and is not released, in the columns of appraisalsInForce (proposals). */
 export const holdsInForce = `SELECT 'hold' AS what, id, 'not released' AS state, store AS of FROM lethe_control.holds
    WHERE statement_hash = decode($1, 'hex') AND released_at IS NULL`

@@ -3,8 +3,7 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Database, Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import { storeStatement, type Attested } from '../decisions/index.ts'
-import { appendEvent } from '../evidence/index.ts'
+import { recordDecision, type Attested } from '../decisions/index.ts'
 
 export interface NewAppraisal {
   policy: string
@@ -26,27 +25,21 @@ export async function insertAppraisal(
   const { policy, policyVersion: version, recordsClass, ceiling, validUntil } = appraisal
   const { name: actor, method } = by.identity
   await control.transaction(
-    async (tx) => {
-      const statement = await storeStatement(tx, by)
-      await tx.execute(
-        `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until,
-           actor, method, statement_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, decode($9, 'hex'))`,
-        [id, policy, version, recordsClass, ceiling, validUntil, actor, method, statement],
-      )
-      await appendEvent(tx, {
-        type: 'appraisal.added',
-        actor,
-        data: {
-          appraisal: id,
-          policy,
-          version,
-          ceiling,
-          validUntil: validUntil.toISOString(),
-          method,
-          statement,
-        },
-      })
-    },
+    (tx) =>
+      recordDecision(
+        tx,
+        by,
+        (statement) =>
+          tx.execute(
+            `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until,
+               actor, method, statement_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, decode($9, 'hex'))`,
+            [id, policy, version, recordsClass, ceiling, validUntil, actor, method, statement],
+          ),
+        (signed) => ({
+          type: 'appraisal.added',
+          data: { appraisal: id, policy, version, ceiling, validUntil: validUntil.toISOString(), ...signed },
+        }),
+      ),
     { retry: true },
   )
   return id
@@ -67,19 +60,22 @@ async function requireEnd(control: Queryable, validUntil: Date): Promise<void> {
 
 /** Throws E_NOT_FOUND where there is none in force. */
 export async function revokeAppraisal(control: Database, id: string, by: Attested): Promise<void> {
-  const { name: actor, method } = by.identity
   await control.transaction(
-    async (tx) => {
-      const statement = await storeStatement(tx, by)
-      const revoked = await tx.execute(
-        `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2, revocation_hash = decode($3, 'hex')
-         WHERE id::text = $1 AND revoked_at IS NULL`,
-        [id, actor, statement],
-      )
-      if (revoked === 0)
-        throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
-      await appendEvent(tx, { type: 'appraisal.revoked', actor, data: { appraisal: id, method, statement } })
-    },
+    (tx) =>
+      recordDecision(
+        tx,
+        by,
+        async (statement) => {
+          const revoked = await tx.execute(
+            `UPDATE lethe_control.appraisals SET revoked_at = now(), revoked_by = $2, revocation_hash = decode($3, 'hex')
+             WHERE id::text = $1 AND revoked_at IS NULL`,
+            [id, by.identity.name, statement],
+          )
+          if (revoked === 0)
+            throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
+        },
+        (signed) => ({ type: 'appraisal.revoked', data: { appraisal: id, ...signed } }),
+      ),
     { retry: true },
   )
 }

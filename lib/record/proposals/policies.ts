@@ -1,8 +1,7 @@
 /** Which version of a policy may destroy. A policy that nobody armed only observes. */
 import { z } from 'zod'
 import type { Database, Queryable } from '../../base/db/index.ts'
-import { storeStatement, type Attested } from '../decisions/index.ts'
-import { appendEvent } from '../evidence/index.ts'
+import { recordDecision, type Attested } from '../decisions/index.ts'
 
 export type Mode = 'observe' | 'armed'
 
@@ -22,25 +21,25 @@ export async function writeMode(
   { policy, version, mode }: { policy: string; version: string; mode: Mode },
   by: Attested,
 ): Promise<void> {
-  const { name: actor, method } = by.identity
   await control.transaction(
-    async (tx) => {
-      const statement = await storeStatement(tx, by)
-      await tx.execute(
-        `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
-         VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
-         ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
-           armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
-           updated_at = now()`,
-        [policy, mode, mode === 'armed' ? version : null, actor, statement],
-      )
-      await appendEvent(
+    (tx) =>
+      recordDecision(
         tx,
-        mode === 'armed'
-          ? { type: 'policy.armed', actor, data: { policy, version, method, statement } }
-          : { type: 'policy.disarmed', actor, data: { policy, method, statement } },
-      )
-    },
+        by,
+        (statement) =>
+          tx.execute(
+            `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+             VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
+             ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
+               armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
+               updated_at = now()`,
+            [policy, mode, mode === 'armed' ? version : null, by.identity.name, statement],
+          ),
+        (signed) =>
+          mode === 'armed'
+            ? { type: 'policy.armed', data: { policy, version, ...signed } }
+            : { type: 'policy.disarmed', data: { policy, ...signed } },
+      ),
     { retry: true },
   )
 }

@@ -58,7 +58,7 @@ export {
 } from './legs.ts'
 export { forgetSealed, keepSealed, openSecrets, sealSecrets, type Secrets } from './sealed.ts'
 export {
-  addDecision,
+  decideRequest,
   decisionsOf,
   type RequestDecision,
   type RequestDecisionVerb,

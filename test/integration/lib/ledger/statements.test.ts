@@ -6,8 +6,8 @@ import {
   lockStatement,
   reasonOf,
   statementHash,
-  storeStatement,
 } from '../../../../lib/record/decisions/index.ts'
+import { storeStatement } from '../../../../lib/record/decisions/statements.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
 import { statementFor } from '../../../../lib/people/identity/index.ts'
 import type { TestDatabase } from '../../../support/postgres.ts'
