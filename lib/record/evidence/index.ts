@@ -1,10 +1,14 @@
 export {
   appendEvent,
+  appendEvents,
   eventRow,
   eventsJson,
   eventsSql,
+  rowEvent,
+  rowEventsSql,
   type EventType,
   type NewEvent,
+  type RowEvent,
   type RunEvent,
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'

@@ -17,3 +17,8 @@ export function lastSuccess(kind: string, scope: string): string {
   return `(SELECT max(r.finished_at) FROM lethe_control.runs r
     WHERE r.kind = ${kind} AND r.scope = ${scope} AND r.state = 'succeeded')`
 }
+
+/** The run's id while `fence` is its newest claim's; a takeover waits until the statement's transaction ends. */
+export function heldRun(id: string, fence: string): string {
+  return `SELECT id FROM lethe_control.runs WHERE id = ${id} AND fence = ${fence} AND state = 'running' FOR SHARE`
+}

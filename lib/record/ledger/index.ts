@@ -11,7 +11,7 @@ export {
   type RunFilter,
   type StoppedScope,
 } from './run.ts'
-export { lastSuccess, runEnded, runWaitsFor } from './conditions.ts'
+export { heldRun, lastSuccess, runEnded, runWaitsFor } from './conditions.ts'
 export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
 export {
   failAttempt,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
 import type { Vault } from '../../base/keystore/index.ts'
+import { rowEvent, rowEventsSql } from '../evidence/index.ts'
 import { joinRequests, type Joined } from './join.ts'
 import type { Limits, NewRequest } from './new-request.ts'
 
@@ -107,6 +108,14 @@ async function lockStanding(
   )
 }
 
+const received = rowEvent('request.received', {
+  due: `to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+  kind: 'kind',
+  origin: 'origin',
+  overCeiling: 'over_ceiling',
+  request: 'id',
+})
+
 /** Of several rows of one person the first is made; all of them get its id. */
 async function insert(
   tx: Queryable,
@@ -146,9 +155,7 @@ async function insert(
        ON CONFLICT (store, subject_kind, subject_hash) WHERE finished_at IS NULL DO NOTHING
        RETURNING r.id, r.store, r.subject_kind, r.subject_hash, r.kind, r.origin, r.due_at, r.actor, r.over_ceiling
      ), noted AS (
-       INSERT INTO lethe_control.events (type, actor, data)
-       SELECT 'request.received', actor, format('{"due":"%s","kind":"%s","origin":"%s","overCeiling":%s,"request":"%s"}',
-         to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), kind, origin, over_ceiling::text, id)::json FROM made
+       ${rowEventsSql('made', { run: 'NULL::uuid', actor: 'actor' }, [received])}
      )
      SELECT g.ord, m.id, m.over_ceiling AS over FROM given g JOIN made m
        ON m.store = g.store AND m.subject_kind = g.subject AND m.subject_hash = decode(g.hash, 'hex')`,
