@@ -3,7 +3,7 @@
  * stands, and the population's keys leave the target last.
  */
 import { total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/rows/index.ts'
+import { forgetPopulation, readBackErased } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { markVerified, recordStep } from '../../lib/record/ledger/index.ts'
@@ -12,7 +12,6 @@ import { copy, isBucketAway } from '../journal.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
 import { catchUp, type Work } from './execute.ts'
-import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
 import { writeReport } from './outcome.ts'
 

@@ -7,7 +7,15 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/base/db/index.ts'
 import { sqlTable, tableKey } from '../../lib/data/datamap/index.ts'
-import { firstReason, fullGuard, rootKeyText, rootTable, type FullGuard } from '../../lib/data/rows/index.ts'
+import {
+  firstReason,
+  forgetPopulation,
+  fullGuard,
+  rootKeyText,
+  rootTable,
+  storeDue,
+  type FullGuard,
+} from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
 import type { PolicyPlan } from './plan.ts'
@@ -39,7 +47,7 @@ export async function propose(
   await checkExpressions(target, policy, plan, zone)
   return target.transaction(
     async (tx) => {
-      await tx.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
+      await forgetPopulation(tx, proposalId)
       return find(tx, policy, plan, (due) => storePopulation(tx, plan, proposalId, due))
     },
     { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', retry: true },
@@ -120,10 +128,6 @@ function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): D
   }
 }
 
-/**
- * Numbered in key order: neighbours in the table go together, which halves the pages a batch touches. The weight is the
- * rows that go with a root, so that a batch can be cut by rows.
- */
 async function storePopulation(
   tx: Transaction,
   plan: PolicyPlan,
@@ -131,14 +135,7 @@ async function storePopulation(
   due: DueQuery,
 ): Promise<Counted> {
   const weight = ['roots', ...plan.tables.map((_, i) => `c${i}`)].join(' + ')
-  return summed(
-    tx,
-    plan,
-    `${due.ctes}, stored AS (
-       INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
-       SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due)`,
-    [proposalId],
-  )
+  return summed(tx, plan, `${due.ctes}, stored AS (${storeDue(weight)})`, [proposalId])
 }
 
 async function countPopulation(tx: Transaction, plan: PolicyPlan, due: DueQuery): Promise<Counted> {

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { newId } from '../../lib/base/clock/index.ts'
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { databaseNow, openDatabase } from '../../lib/base/db/index.ts'
-import { populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
+import { exemptPopulation, populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { countHolds, projectHolds } from '../../lib/record/holds/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/record/ledger/index.ts'
@@ -26,7 +26,6 @@ import { policyMode } from './arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { wakeDecided } from './decide.ts'
 import { catchUp, executeSome, type Work } from './execute.ts'
-import { exemptPopulation } from './exemptions.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
 import { settleLost } from './lost.ts'
@@ -201,7 +200,11 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
     })
   await verifyApproval(context, policy, proposal, approval)
   if (approval.outcome === 'extend' || approval.outcome === 'preserve') {
-    await exemptPopulation(work.target, proposal, approval)
+    await exemptPopulation(work.target, {
+      proposalId: proposal.id,
+      policy: proposal.policy,
+      until: approval.outcome === 'preserve' ? null : approval.extendUntil,
+    })
     return ending(work, cursor, approval.outcome === 'extend' ? 'extended' : 'preserved', 'executed')
   }
   refuseChanged(work)

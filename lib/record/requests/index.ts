@@ -41,6 +41,16 @@ export {
 export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
 export { createRequests, type Created } from './create.ts'
 export type { Limits, NewRequest } from './new-request.ts'
+export {
+  hasIntake,
+  intakeOf,
+  intakeState,
+  markTaken,
+  openIntake,
+  REFUSED_INTAKE,
+  type AskedByApplication,
+  type IntakeRow,
+} from './intake.ts'
 export { askingOf, askingsOf, isStronger, isWhole, joinedBy, raiseWaiting, type Asking } from './join.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {
