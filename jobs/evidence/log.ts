@@ -4,6 +4,7 @@ import {
   HEAD_KEY,
   logKeys,
   publishHead,
+  recordLock,
   sequence,
   signHead,
   type LogKeys,
@@ -114,6 +115,6 @@ export async function confirmLock(context: Context, typed: string): Promise<stri
       next: 'Type the configured period, or change evidence.bucket.lock first. What is locked, nobody can unlock.',
     })
   await withBucket(context, async (bucket) => bucket.requireLock())
-  await context.control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
+  await recordLock(context.control, period)
   return period
 }

@@ -62,14 +62,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'record/decisions',
     'record/evidence',
   ],
-  'record/ledger': [
-    'base/canonical',
-    'base/clock',
-    'base/db',
-    'base/errors',
-    'record/decisions',
-    'record/evidence',
-  ],
+  'record/ledger': ['base/canonical', 'base/clock', 'base/db', 'base/errors', 'record/evidence'],
   'record/proposals': [
     'base/clock',
     'base/db',

@@ -4,6 +4,7 @@ export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
   listSchedules,
+  occurrenceOf,
   occurrencesAfter,
   syncSchedules,
   type Decision,

@@ -6,6 +6,7 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
+import { namedStatements } from '../evidence/index.ts'
 import type { Attested } from './attested.ts'
 
 /** SHA-256 of the UTF-8 bytes, 64 hex digits: what evidence names a statement by. The nonce salts it. */
@@ -79,4 +80,14 @@ export async function eraseStatement(tx: Queryable, hash: string): Promise<Date>
   )
   if (erased !== undefined) return erased.at
   throw new LetheError('E_NOT_FOUND', { message: `There is no text ${hash} to erase.` })
+}
+
+/** Events whose statement is gone although nobody erased it by a command; the first hundred. */
+export async function lostStatements(tx: Queryable): Promise<string[]> {
+  const rows = await tx.query(
+    z.object({ id: z.string() }),
+    `SELECT e.id FROM (${namedStatements}) AS e ${joinStatement('s', `decode(e.statement, 'hex')`)}
+     WHERE s.hash IS NULL OR s.statement IS NULL AND NOT e.erased ORDER BY e.id LIMIT 100`,
+  )
+  return rows.map(({ id }) => id)
 }

@@ -156,7 +156,7 @@ export interface RunEvent {
   data: Record<string, unknown>
 }
 
-export const eventRow = z
+const eventRow = z
   .object({
     id: z.string(),
     run_id: z.string().nullable(),
@@ -173,6 +173,15 @@ export const eventRow = z
     actor: row.actor,
     data: row.data,
   }))
+
+/** In the order in which they were written. */
+export async function eventsOf(db: Queryable, runId: string): Promise<RunEvent[]> {
+  return db.query(
+    eventRow,
+    `SELECT id, run_id, at, type, actor, data FROM lethe_control.events WHERE run_id = $1 ORDER BY id`,
+    [runId],
+  )
+}
 
 /** Appends one event in the caller's transaction, or in its own. Throws a ZodError where the data is not the type's shape. */
 export async function appendEvent(db: Queryable, event: NewEvent & { runId?: string | null }): Promise<void> {

@@ -1,7 +1,7 @@
 export {
   appendEvent,
   appendEvents,
-  eventRow,
+  eventsOf,
   eventsJson,
   eventsSql,
   rowEvent,
@@ -13,7 +13,15 @@ export {
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, trustOf, verifierKeys, type LogKeys } from './keys.ts'
-export { newestHead, publishHead, signHead, HEAD_KEY, type Head, type NewHead } from './publish.ts'
+export {
+  newestHead,
+  publishHead,
+  recordLock,
+  signHead,
+  HEAD_KEY,
+  type Head,
+  type NewHead,
+} from './publish.ts'
 export { logStatus, type LogStatus } from './status.ts'
 export {
   formatNote,
@@ -34,6 +42,7 @@ export type { Trust } from './heads.ts'
 export {
   lastVerified,
   markVerified,
+  namedStatements,
   verifyLog,
   type Break,
   type BreakKind,

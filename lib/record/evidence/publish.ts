@@ -162,3 +162,8 @@ async function continues(
       facts: { kind: 'rewritten', size: earlier.size },
     })
 }
+
+/** A person has typed back the period for which objects are locked. */
+export async function recordLock(control: Queryable, period: string): Promise<void> {
+  await control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
+}

@@ -12,3 +12,21 @@ export async function isErased(control: Queryable, hashes: readonly Buffer[]): P
   )
   return row?.erased === true
 }
+
+const scopeRow = z.object({
+  id: z.string(),
+  store: z.string(),
+  subjectKind: z.string(),
+  verifiedAt: z.date().nullable(),
+})
+export type RunScope = z.infer<typeof scopeRow>
+
+/** What a run's erasures applied to. */
+export async function scopesOf(tx: Queryable, runId: string): Promise<RunScope[]> {
+  return tx.query(
+    scopeRow,
+    `SELECT id, store, subject_kind AS "subjectKind", verified_at AS "verifiedAt"
+     FROM lethe_control.erasure_scopes WHERE run_id = $1 ORDER BY id`,
+    [runId],
+  )
+}

@@ -35,11 +35,12 @@ export {
   type QueueAge,
 } from './probes.ts'
 export {
-  ALIVE_SECONDS,
+  aliveRoles,
   beatWorker,
   forgetWorker,
   lastSeen,
   liveWorkers,
+  workersNotUnder,
   type WorkerEntry,
 } from './workers.ts'
 export {
@@ -66,7 +67,7 @@ export {
   type OpenedScope,
   type VoidedErasure,
 } from './erasures.ts'
-export { isErased } from './erased.ts'
+export { isErased, scopesOf, type RunScope } from './erased.ts'
 export {
   addJournal,
   isMissing,
@@ -79,4 +80,4 @@ export {
 export { fenced } from './move.ts'
 export { journalOlder } from './older.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
-export { runStory, type RunStep, type RunStory } from './story.ts'
+export { runRecord, type RunRecord, type RunStep } from './story.ts'

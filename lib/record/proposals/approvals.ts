@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
-import { joinStatement } from '../decisions/index.ts'
+import { joinStatement, reasonOf } from '../decisions/index.ts'
 import { appendEvent } from '../evidence/index.ts'
 import type { Proposal } from './proposals.ts'
 
@@ -98,3 +98,29 @@ export async function approveByAppraisal(
 export const approvalsInForce = `SELECT 'proposal' AS what, p.id, p.state, p.run_id::text AS of
    FROM lethe_control.approvals a JOIN lethe_control.proposals p ON p.id = a.proposal_id
    WHERE a.statement_hash = decode($1, 'hex') AND p.state IN ('waiting', 'approved')`
+
+const toldApproval = z
+  .object({
+    proposalId: z.string(),
+    outcome: z.string(),
+    statement: z.string(),
+    text: z.string().nullable(),
+    actor: z.string(),
+    method: z.string(),
+    at: z.date(),
+  })
+  .transform(({ text, ...row }) => ({ ...row, reason: reasonOf(text) }))
+export type RunApproval = z.infer<typeof toldApproval>
+
+/** Decisions about a run's proposals, with the reasons that were signed. */
+export async function approvalsOfRun(tx: Queryable, runId: string): Promise<RunApproval[]> {
+  return tx.query(
+    toldApproval,
+    `SELECT a.proposal_id AS "proposalId", a.outcome, encode(a.statement_hash, 'hex') AS statement, s.statement AS text,
+       a.actor, a.method, a.at
+     FROM lethe_control.approvals a JOIN lethe_control.proposals p ON p.id = a.proposal_id
+       ${joinStatement('s', 'a.statement_hash')}
+     WHERE p.run_id = $1 ORDER BY a.at`,
+    [runId],
+  )
+}

@@ -2,9 +2,11 @@
 export {
   approvalOf,
   approvalsInForce,
+  approvalsOfRun,
   approveByAppraisal,
   insertApproval,
   type Approval,
+  type RunApproval,
 } from './approvals.ts'
 export { appraisalsInForce, getAppraisal, insertAppraisal, revokeAppraisal } from './appraisals.ts'
 export { policiesBehind } from './behind.ts'
@@ -15,10 +17,12 @@ export {
   insertProposal,
   listProposals,
   lostProposals,
+  proposalsOfRun,
   runsDecided,
   setProposalState,
   trailingMedian,
   type LimitVerdict,
   type Proposal,
+  type RunProposal,
 } from './proposals.ts'
 export { getReport, storeReport, type Report, type StoredReport } from './reports.ts'

@@ -172,3 +172,23 @@ export async function runsDecided(control: Queryable): Promise<string[]> {
   )
   return rows.map(({ id }) => id)
 }
+
+const toldProposal = z.object({
+  id: z.string(),
+  policy: z.string(),
+  state: z.string(),
+  population: z.coerce.number(),
+  cutoff: z.date(),
+  createdAt: z.date(),
+  decidedAt: z.date().nullable(),
+})
+export type RunProposal = z.infer<typeof toldProposal>
+
+export async function proposalsOfRun(tx: Queryable, runId: string): Promise<RunProposal[]> {
+  return tx.query(
+    toldProposal,
+    `SELECT id, policy, state, population, cutoff, created_at AS "createdAt", decided_at AS "decidedAt"
+     FROM lethe_control.proposals WHERE run_id = $1 ORDER BY created_at`,
+    [runId],
+  )
+}

@@ -17,9 +17,11 @@ import {
   revocationStatement,
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
+import { lostStatements } from '../../../../lib/record/decisions/index.ts'
 import { listHolds } from '../../../../lib/record/holds/index.ts'
 import { verifierKeys, verifyLog } from '../../../../lib/record/evidence/index.ts'
-import { runStory, type Run } from '../../../../lib/record/ledger/index.ts'
+import type { Run } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
 import { openRetentionHouse, type RetentionHouse, type Signer } from '../../../support/retention-house.ts'
 
 const typed = 'Frau Osei of Ward 7 wrote in'
@@ -79,7 +81,11 @@ async function breaks() {
   const keys = evidenceKeys(house.context)
   if (keys === null) throw new Error('no evidence log is configured')
   return (
-    await verifyLog(house.control, { origin: keys.origin, keys: verifierKeys(keys) }, { keep: '6 years' })
+    await verifyLog(
+      house.control,
+      { origin: keys.origin, keys: verifierKeys(keys) },
+      { keep: '6 years', lostStatements },
+    )
   ).breaks
 }
 

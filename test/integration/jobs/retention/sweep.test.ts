@@ -10,7 +10,8 @@ import {
   revocationStatement,
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
-import { liveErasures, requestRun, runStory } from '../../../../lib/record/ledger/index.ts'
+import { liveErasures, requestRun } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
 
 let house: RetentionHouse

@@ -24,6 +24,7 @@ import {
   type NewHead,
   type Trust,
 } from '../../../../lib/record/evidence/index.ts'
+import { lostStatements } from '../../../../lib/record/decisions/index.ts'
 import { contentSql, instant } from '../../../../lib/record/evidence/entry.ts'
 import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
@@ -67,9 +68,13 @@ async function grow(count: number): Promise<void> {
 const kinds = async (published: string | null = null) =>
   [
     ...new Set(
-      (await verifyLog(control, trust, { others: published === null ? [] : [published], keep })).breaks.map(
-        (one) => one.kind,
-      ),
+      (
+        await verifyLog(control, trust, {
+          others: published === null ? [] : [published],
+          keep,
+          lostStatements,
+        })
+      ).breaks.map((one) => one.kind),
     ),
   ].toSorted()
 

@@ -16,11 +16,11 @@ import {
   markVerified,
   openScope,
   releaseLease,
-  runStory,
   voidErasures,
   writeErasures,
   type Run,
 } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
 import { openControl, type OpenedDatabase } from '../../../support/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../support/servers.ts'
 
