@@ -89,6 +89,62 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   config: ['base/canonical', 'base/errors', 'base/schedule', 'data/datamap', 'people/answers'],
 }
 
+/**
+ * The one room that names each of our tables and functions in SQL; others compose statements of what it exports. Grants
+ * (`record/grants`) list the rights of all by name.
+ */
+export const owners: Readonly<Record<string, string>> = {
+  // the control database
+  'lethe_control.schedules': 'base/schedule',
+  'lethe_control.occurrences': 'base/schedule',
+  'lethe_control.runs': 'record/ledger',
+  'lethe_control.steps': 'record/ledger',
+  'lethe_control.batches': 'record/ledger',
+  'lethe_control.leases': 'record/ledger',
+  'lethe_control.workers': 'record/ledger',
+  'lethe_control.probes': 'record/ledger',
+  'lethe_control.paces': 'record/ledger',
+  'lethe_control.erasures': 'record/ledger',
+  'lethe_control.erasure_scopes': 'record/ledger',
+  'lethe_control.ledger_objects': 'record/ledger',
+  'lethe_control.ledger_head': 'record/ledger',
+  'lethe_control.events': 'record/evidence',
+  'lethe_control.evidence_log': 'record/evidence',
+  'lethe_control.evidence_entries': 'record/evidence',
+  'lethe_control.evidence_tiles': 'record/evidence',
+  'lethe_control.evidence_checkpoints': 'record/evidence',
+  'lethe_control.evidence_cosignatures': 'record/evidence',
+  'lethe_control.refuse_change': 'record/evidence',
+  'lethe_control.statements': 'record/decisions',
+  'lethe_control.refuse_all_but_erasure': 'record/decisions',
+  'lethe_control.holds': 'record/holds',
+  'lethe_control.policies': 'record/proposals',
+  'lethe_control.proposals': 'record/proposals',
+  'lethe_control.approvals': 'record/proposals',
+  'lethe_control.approve_by_appraisal': 'record/proposals',
+  'lethe_control.appraisals': 'record/proposals',
+  'lethe_control.reports': 'record/proposals',
+  'lethe_control.erasure_requests': 'record/requests',
+  'lethe_control.erasure_legs': 'record/requests',
+  'lethe_control.erasure_receipts': 'record/requests',
+  'lethe_control.erasure_answers': 'record/requests',
+  'lethe_control.erasure_joined': 'record/requests',
+  'lethe_control.erasure_decisions': 'record/requests',
+  // every target
+  'lethe.progress': 'data/rows',
+  'lethe.batches': 'data/rows',
+  'lethe.population': 'data/rows',
+  'lethe.holds': 'data/rows',
+  'lethe.warnings': 'data/rows',
+  'lethe.kept_roots': 'data/rows',
+  'lethe.exemptions': 'data/rows',
+  'lethe.removing': 'data/rows',
+  'lethe.intake': 'record/requests',
+  'lethe.request_erasure': 'record/requests',
+  'lethe.confirm_erasure': 'record/requests',
+  'lethe.cancel_erasure': 'record/requests',
+}
+
 /** A package, or the packages below a name that ends in `/`, and the only places that import it. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/client-cloudfront': ['lib/data/erasers/processors/cloudfront'],
