@@ -80,4 +80,4 @@ export {
 export { fenced } from './move.ts'
 export { journalOlder } from './older.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
-export { runRecord, type RunRecord, type RunStep } from './story.ts'
+export { runRecord, type RunRecord } from './story.ts'

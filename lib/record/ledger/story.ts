@@ -4,7 +4,7 @@ import type { Queryable } from '../../base/db/index.ts'
 import { batchesOf, countBatches, type StoredBatch } from './batches.ts'
 import { getRun, type Run } from './run.ts'
 
-export interface RunStep {
+interface RunStep {
   number: number
   name: string
   fence: bigint
