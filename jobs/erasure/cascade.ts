@@ -19,6 +19,7 @@ import {
   countRequests,
   countStuckLegs,
   dueRequests,
+  hasIntake,
   kindsDue,
   nextDue,
   openSecrets,
@@ -36,7 +37,7 @@ import { readable } from './going.ts'
 import { withoutHolds } from './held.ts'
 import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
-import { hasIntake, takeIntake } from './intake.ts'
+import { takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
 import { planFor, subjectOf } from './plans.ts'
 
@@ -146,7 +147,14 @@ async function observe(context: Context): Promise<void> {
   const kinds = new Set(await kindsDue(control))
   // A store that is away is the doctor's matter, and no reason to leave the others' requests.
   for (const [kind, { store }] of Object.entries(config.file.subjects))
-    if (!kinds.has(kind) && (await hasIntake(context, store).catch(() => false))) kinds.add(kind)
+    if (
+      !kinds.has(kind) &&
+      (await context
+        .target(store)
+        .then(hasIntake)
+        .catch(() => false))
+    )
+      kinds.add(kind)
   const stopped = new Map(
     (await stoppedScopes(control, CASCADE, { after: RETRY_SECONDS, role: cascade.queue })).map((one) => [
       one.scope,

@@ -1,11 +1,11 @@
 /** Keeps the evidence log going: indexes, signed heads, copies in the bucket. One process leads; another takes over. */
 import { LetheError } from '../../lib/base/errors/index.ts'
 import {
-  confirmPeriod,
   HEAD_KEY,
   lockedUntil,
   logKeys,
   publishHead,
+  recordLock,
   sequence,
   signHead,
   type LogKeys,
@@ -116,6 +116,6 @@ export async function confirmLock(context: Context, typed: string): Promise<stri
       next: 'Type the configured period, or change evidence.bucket.lock first. What is locked, nobody can unlock.',
     })
   await withBucket(context, async (bucket) => bucket.requireLock())
-  await confirmPeriod(context.control, period)
+  await recordLock(context.control, period)
   return period
 }

@@ -20,11 +20,11 @@ import {
 } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/record/ledger/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import type { Context } from '../context.ts'
 import { openLedger } from '../erasure-ledger.ts'
 import { leaving } from './ledger.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { Proposal } from './proposal.ts'
 import { guardFor } from './rules.ts'
 
 /** A step ends after this long, so that its counters are seen and the run's record is never far behind. */

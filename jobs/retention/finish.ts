@@ -3,19 +3,18 @@
  * stands, and the population's keys leave the target last.
  */
 import { total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/rows/index.ts'
+import { forgetPopulation, readBackErased } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
 import { markVerified } from '../../lib/record/erasures/index.ts'
 import { recordStep } from '../../lib/record/ledger/index.ts'
 import { catchUpBucket, isBucketAway } from '../erasure-ledger.ts'
+import { setProposalState, type Proposal } from '../../lib/record/proposals/index.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
 import { catchUp, type Work } from './execute.ts'
-import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
 import { writeReport } from './outcome.ts'
-import { setProposalState, type Proposal } from './proposal.ts'
 
 /** Subjects read back in one step. */
 const VERIFY_PAGE = 2_000

@@ -4,10 +4,10 @@ import type { Database } from '../../lib/base/db/index.ts'
 import { expandSubjects, remainingRoots } from '../../lib/data/rows/index.ts'
 import { openScope, type ErasureScope, type Leaving } from '../../lib/record/erasures/index.ts'
 import type { Claim, Run } from '../../lib/record/ledger/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import type { Context } from '../context.ts'
 import { openLedger } from '../erasure-ledger.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { Proposal } from './proposal.ts'
 
 interface Scoped {
   context: Context

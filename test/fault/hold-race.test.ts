@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Attested } from '../../lib/people/identity/index.ts'
-import { addHold, type HoldAdded, type NewHold, holdStatement } from '../../jobs/holds.ts'
+import { addHold, type HoldAdded, holdStatement } from '../../jobs/holds.ts'
+import type { NewHold } from '../../lib/record/holds/index.ts'
 import { freshDatabase } from '../support/servers/shared.ts'
 import { openSweepStage, type SweepStage } from '../support/stages/sweep-stage.ts'
 

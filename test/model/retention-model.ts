@@ -8,11 +8,10 @@ import {
   decide,
   decisionStatement,
   findPolicy,
-  getProposal,
   setMode,
   startSweep,
-  type Mode,
 } from '../../jobs/retention/index.ts'
+import { getProposal, type Mode } from '../../lib/record/proposals/index.ts'
 import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
 import { total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'

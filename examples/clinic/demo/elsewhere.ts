@@ -16,7 +16,10 @@ import type pg from 'pg'
 import { startSendgrid, type SendgridServer } from '../../../test/support/vendors/sendgrid.ts'
 import type { S3Server } from '../../../test/support/servers/servers.ts'
 import { startStripe, type StripeServer } from '../../../test/support/vendors/stripe.ts'
-import { startWebhookProcessor, type WebhookProcessor } from '../../../test/support/vendors/webhook-processor.ts'
+import {
+  startWebhookProcessor,
+  type WebhookProcessor,
+} from '../../../test/support/vendors/webhook-processor.ts'
 import { query } from './stage.ts'
 
 export interface Elsewhere {

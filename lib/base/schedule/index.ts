@@ -4,6 +4,8 @@ export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
   listSchedules,
+  occurrenceOf,
+  occurrencesAfter,
   syncSchedules,
   type Decision,
   type NewSchedule,

@@ -59,6 +59,24 @@ export async function listSchedules(control: Queryable): Promise<Schedule[]> {
   return control.query(row, `SELECT ${columns} FROM lethe_control.schedules ORDER BY id`)
 }
 
+/** The occurrence that a run was made for; null: a person started it. */
+export async function occurrenceOf(
+  control: Queryable,
+  runId: string,
+): Promise<{ scheduleId: string; at: Date } | null> {
+  const [found] = await control.query(
+    z.object({ scheduleId: z.string(), at: z.date() }),
+    `SELECT schedule_id AS "scheduleId", at FROM lethe_control.occurrences WHERE run_id = $1 ORDER BY at LIMIT 1`,
+    [runId],
+  )
+  return found ?? null
+}
+
+/** SQL: each schedule `s` beside its occurrences `o` after `instant` (SQL over `s`), and alone where it has none. */
+export function occurrencesAfter(instant: string): string {
+  return `lethe_control.schedules s LEFT JOIN lethe_control.occurrences o ON o.schedule_id = s.id AND o.at > ${instant}`
+}
+
 /**
  * Makes the stored schedules those of the configuration; idempotent. A new, changed or re-enabled one starts now and owes
  * nothing from before; one that left the configuration is disabled and keeps its history.

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
-import { fenced, heldRunSql, runKindSql, type Claim } from '../ledger/index.ts'
+import { fenced, heldRun, runKind, type Claim } from '../ledger/index.ts'
 import { objectsSql, type LedgerObject } from './objects.ts'
 
 /** `reinstated` is for the replay: a subject who returned under the same key. */
@@ -68,7 +68,7 @@ export async function writeEntries(
   const [row] = await control.query(
     outcome,
     `WITH held AS (
-       ${heldRunSql('$1', '$2')}
+       ${heldRun('$1', '$2')}
      ), given AS (
        SELECT DISTINCT ON (scope_id, hash) scope_id, hash, key_id
        FROM unnest($3::bigint[], $4::bytea[], $5::text[]) AS u(scope_id, hash, key_id) ORDER BY scope_id, hash
@@ -110,7 +110,7 @@ export async function voidEntriesSince(
     `WITH newest AS (
        SELECT DISTINCT ON (e.scope_id, e.subject_hash) e.scope_id, e.subject_hash, e.key_id, e.entry, e.at
        FROM lethe_control.erasures e JOIN lethe_control.erasure_scopes s ON s.id = e.scope_id
-       WHERE e.subject_hash = ANY ($1::bytea[]) AND s.subject_kind = $2 AND ${runKindSql('s.run_id')} = $3
+       WHERE e.subject_hash = ANY ($1::bytea[]) AND s.subject_kind = $2 AND ${runKind('s.run_id')} = $3
          AND ($5::text[] IS NULL OR s.store = ANY ($5))
        ORDER BY e.scope_id, e.subject_hash, e.id DESC
      ), written AS (

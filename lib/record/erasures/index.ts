@@ -10,3 +10,4 @@ export {
 } from './entries.ts'
 export { bucketCopyStatus } from './objects.ts'
 export type { LockedBucket } from './bucket-copy.ts'
+export { isErased, scopesOf, type RunScope } from './erased.ts'

@@ -1,10 +1,14 @@
 export {
   appendEvent,
-  eventRow,
+  appendEvents,
+  eventsOf,
   eventsJson,
   eventsSql,
+  rowEvent,
+  rowEventsSql,
   type EventType,
   type NewEvent,
+  type RowEvent,
   type RunEvent,
 } from './events.ts'
 export { sequence, type Sequenced } from './sequence.ts'
@@ -30,6 +34,7 @@ export type { Trust } from './heads.ts'
 export {
   lastVerified,
   markVerified,
+  namedStatements,
   verifyLog,
   type Break,
   type BreakKind,
@@ -54,4 +59,4 @@ export {
 } from './cosignatures.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'
 export { nodeHash } from './merkle.ts'
-export { confirmPeriod, lockedUntil } from './lock.ts'
+export { lockedUntil, recordLock } from './lock.ts'

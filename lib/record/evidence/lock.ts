@@ -13,6 +13,7 @@ export async function lockedUntil(control: Queryable, period: string): Promise<D
   return row?.confirmed === true ? row.until : null
 }
 
-export async function confirmPeriod(control: Queryable, period: string): Promise<void> {
+/** A person has typed back the period for which objects are locked. */
+export async function recordLock(control: Queryable, period: string): Promise<void> {
   await control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
 }

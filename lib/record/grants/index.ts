@@ -1,5 +1,6 @@
 export { grantsSql, type GrantOptions } from './grants.ts'
 export {
+  appendOnlyTables,
   controlRights,
   RETENTION_ROLE,
   roles,
@@ -7,4 +8,5 @@ export {
   type RoleName,
   type TableRights,
 } from './rights.ts'
+export { appendOnlyState } from './append-only.ts'
 export { missingRights, requireRights, type MissingRight } from './check.ts'

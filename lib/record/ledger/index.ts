@@ -4,7 +4,6 @@ export {
   createRun,
   getRun,
   listRuns,
-  runKindSql,
   stoppedScopes,
   type Claim,
   type NewRun,
@@ -12,7 +11,8 @@ export {
   type RunFilter,
   type StoppedScope,
 } from './run.ts'
-export { claimRun, freeExpiredLeases, heldRunSql, holdClaim, renewLease } from './claim.ts'
+export { heldRun, lastSuccess, runEnded, runKind, runWaitsFor } from './conditions.ts'
+export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
 export {
   failAttempt,
   finishRun,
@@ -35,11 +35,12 @@ export {
   type QueueAge,
 } from './probes.ts'
 export {
-  ALIVE_SECONDS,
+  aliveRoles,
   beatWorker,
   forgetWorker,
   lastSeen,
   liveWorkers,
+  workersNotUnder,
   type WorkerEntry,
 } from './workers.ts'
 export {
@@ -50,9 +51,7 @@ export {
   type Batch,
   type StoredBatch,
 } from './batches.ts'
-
 export { fenced } from './move.ts'
 
 export { paceOf, type PaceKeeper } from './paces.ts'
-export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
-export { runStory, type RunStep, type RunStory } from './story.ts'
+export { runRecord, type RunRecord } from './story.ts'

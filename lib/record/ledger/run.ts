@@ -165,11 +165,6 @@ export async function createRun(db: Queryable, run: NewRun): Promise<Run | { exi
   }
 }
 
-/** SQL: the kind of the run with this id. */
-export function runKindSql(id: string): string {
-  return `(SELECT kind FROM lethe_control.runs WHERE id = ${id})`
-}
-
 /** Throws E_NOT_FOUND. */
 export async function getRun(db: Queryable, id: string): Promise<Run> {
   const [run] = z.uuid().safeParse(id).success

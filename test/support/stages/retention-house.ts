@@ -22,22 +22,13 @@ import {
   decide,
   decisionStatement,
   findPolicy,
-  getReport,
-  listProposals,
   setMode,
   startSweep,
   type Decision,
-  type Proposal,
-  type Report,
 } from '../../../jobs/retention/index.ts'
-import {
-  addHold,
-  releaseHold,
-  type HoldAdded,
-  type NewHold,
-  holdStatement,
-  releaseStatement,
-} from '../../../jobs/holds.ts'
+import { getReport, listProposals, type Proposal, type Report } from '../../../lib/record/proposals/index.ts'
+import { addHold, releaseHold, type HoldAdded, holdStatement, releaseStatement } from '../../../jobs/holds.ts'
+import type { NewHold } from '../../../lib/record/holds/index.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext, type OpenContext } from '../../../workers/context.ts'
 import { makeFolder } from '../servers/process.ts'

@@ -17,10 +17,10 @@ import {
   decide,
   decisionStatement,
   findPolicy,
-  listProposals,
   setMode,
   startSweep,
 } from '../../../jobs/retention/index.ts'
+import { listProposals } from '../../../lib/record/proposals/index.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'
 import type { TestDatabase } from '../servers/postgres.ts'

@@ -128,3 +128,18 @@ export async function settlePopulation(
     ],
   )
 }
+
+/**
+ * SQL that stores the rows of `due` (root_key, clock_at) as the population of proposal `$1`. Numbered in key order: neighbours
+ * in the table go together, which halves the pages a batch touches. `weight` (SQL over `due`): the rows that go with a root, so
+ * that a batch can be cut by rows.
+ */
+export function storeDue(weight: string): string {
+  return `INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
+       SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due`
+}
+
+/** Its keys leave the target. Idempotent. */
+export async function forgetPopulation(db: Queryable, proposalId: string): Promise<void> {
+  await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
+}

@@ -25,6 +25,7 @@ import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/record/evidence/store.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
+import { lostStatements } from '../../../../lib/record/decisions/index.ts'
 import { createRun } from '../../../../lib/record/ledger/index.ts'
 import { startProxy, type FaultProxy } from '../../../support/servers/servers.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
@@ -103,7 +104,7 @@ async function trust() {
   return verifyLog(
     house.control,
     { origin: keys.origin, keys: verifierKeys(keys) },
-    { others: published === null ? [] : [published], keep: keepFor(house.context) },
+    { others: published === null ? [] : [published], keep: keepFor(house.context), lostStatements },
   )
 }
 

@@ -11,7 +11,8 @@ import {
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
 import { liveErasures } from '../../../../lib/record/erasures/index.ts'
-import { requestRun, runStory } from '../../../../lib/record/ledger/index.ts'
+import { requestRun } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse

@@ -24,6 +24,7 @@ import {
   type NewHead,
   type Trust,
 } from '../../../../../lib/record/evidence/index.ts'
+import { lostStatements } from '../../../../../lib/record/decisions/index.ts'
 import { contentSql, instant } from '../../../../../lib/record/evidence/entry.ts'
 import { signCheckpoint } from '../../../../../lib/record/evidence/checkpoint.ts'
 import { rootOf } from '../../../../../lib/record/evidence/merkle.ts'
@@ -31,8 +32,8 @@ import { storedNodes } from '../../../../../lib/record/evidence/store.ts'
 import { grantsSql } from '../../../../../lib/record/grants/index.ts'
 import { openKeystore } from '../../../../../lib/base/keystore/index.ts'
 import { findProgram } from '../../../../support/servers/install.ts'
-import { testRoles } from '../../../../support/servers/roles.ts'
 import { freshDatabase } from '../../../../support/servers/shared.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
 
 const origin = 'example.org/lethe'
 const keep = '6 years'
@@ -69,9 +70,13 @@ async function grow(count: number): Promise<void> {
 const kinds = async (published: string | null = null) =>
   [
     ...new Set(
-      (await verifyLog(control, trust, { others: published === null ? [] : [published], keep })).breaks.map(
-        (one) => one.kind,
-      ),
+      (
+        await verifyLog(control, trust, {
+          others: published === null ? [] : [published],
+          keep,
+          lostStatements,
+        })
+      ).breaks.map((one) => one.kind),
     ),
   ].toSorted()
 

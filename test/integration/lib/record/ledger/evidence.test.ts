@@ -12,19 +12,14 @@ import {
   createRun,
   lastBatchCopied,
   releaseLease,
-  runStory,
   type Run,
 } from '../../../../../lib/record/ledger/index.ts'
-import {
-  countLiveErasures,
-  liveErasures,
-  markVerified,
-  openScope,
-  writeEntries,
-} from '../../../../../lib/record/erasures/index.ts'
+import { runStory } from '../../../../../jobs/run-story.ts'
+import { countLiveErasures, liveErasures, openScope } from '../../../../../lib/record/erasures/index.ts'
 import { openControl, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
-import { testRoles } from '../../../../support/servers/roles.ts'
 import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
+import { markVerified, writeEntries } from '../../../../../lib/record/erasures/index.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
 
 let server: PostgresServer
 let opened: OpenedDatabase

@@ -18,13 +18,13 @@ import {
   recordStep,
   renewLease,
   requestRun,
-  runStory,
   takeForEnqueue,
   waitRun,
   wakeDueRuns,
   wakeRun,
   type Run,
 } from '../../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../../jobs/run-story.ts'
 import { openControl, type OpenedDatabase } from '../../../../support/stages/lethe-databases.ts'
 import { startPostgres, type PostgresServer } from '../../../../support/servers/servers.ts'
 

@@ -2,16 +2,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { migrate, openDatabase, type Database } from '../../../../../lib/base/db/index.ts'
 import { grantsSql } from '../../../../../lib/record/grants/index.ts'
-import { statementFor, statementHash } from '../../../../../lib/people/identity/index.ts'
+import { statementFor } from '../../../../../lib/people/identity/index.ts'
 import {
+  statementHash,
   eraseStatement,
   lockStatement,
   reasonOf,
-  storeStatement,
-} from '../../../../../lib/record/ledger/index.ts'
+} from '../../../../../lib/record/decisions/index.ts'
+import { storeStatement } from '../../../../../lib/record/decisions/statements.ts'
 import type { TestDatabase } from '../../../../support/servers/postgres.ts'
-import { testRoles } from '../../../../support/servers/roles.ts'
 import { freshDatabase } from '../../../../support/servers/shared.ts'
+import { testRoles } from '../../../../support/servers/roles.ts'
 
 let database: TestDatabase
 let control: Database

@@ -1,8 +1,8 @@
 /** A proposal as the control database holds it: what was found, who decided, what became of it. No row keys. */
 import { z } from 'zod'
-import type { Queryable } from '../../lib/base/db/index.ts'
-import { LetheError } from '../../lib/base/errors/index.ts'
-import { finalStates } from '../../lib/record/ledger/index.ts'
+import type { Queryable } from '../../base/db/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
+import { runEnded, runWaitsFor } from '../ledger/index.ts'
 
 export const limitVerdict = z.object({
   name: z.enum(['rows', 'share', 'median']),
@@ -108,9 +108,9 @@ export async function lostProposals(control: Queryable, policy: string, store: s
     proposalRow,
     `SELECT ${columns} FROM lethe_control.proposals p
      WHERE policy = $1 AND store = $2 AND state IN ('waiting', 'approved')
-       AND EXISTS (SELECT FROM lethe_control.runs r WHERE r.id = p.run_id AND r.state = ANY ($3::text[]))
+       AND ${runEnded('p.run_id')}
      ORDER BY created_at`,
-    [policy, store, finalStates],
+    [policy, store],
   )
 }
 
@@ -172,73 +172,32 @@ export async function countWaiting(control: Queryable): Promise<number> {
   return row?.n ?? 0
 }
 
-/** For each policy with a schedule: how long (s) it has been due without a finished run since, whatever its outcome. */
-export async function policiesBehind(control: Queryable): Promise<{ policy: string; seconds: number }[]> {
-  return control.query(
-    z.object({ policy: z.string(), seconds: z.coerce.number() }),
-    `SELECT s.payload ->> 'policy' AS policy,
-       coalesce(extract(epoch FROM clock_timestamp() - min(o.at)), 0) AS seconds
-     FROM lethe_control.schedules s
-     LEFT JOIN lethe_control.occurrences o ON o.schedule_id = s.id AND o.at > coalesce(
-       (SELECT max(r.finished_at) FROM lethe_control.runs r
-        WHERE r.kind = s.kind AND r.scope = s.payload ->> 'policy' AND r.state = 'succeeded'), '-infinity')
-     WHERE s.enabled AND s.kind = 'retention.sweep' GROUP BY 1`,
+/** Runs that wait for a decision although their proposal is decided: it came between a run's last look and its wait. */
+export async function runsDecided(control: Queryable): Promise<string[]> {
+  const rows = await control.query(
+    z.object({ id: z.string() }),
+    `SELECT p.run_id AS id FROM lethe_control.proposals p
+     WHERE p.state IN ('approved', 'rejected') AND ${runWaitsFor('p.run_id', 'approval')}`,
   )
+  return rows.map(({ id }) => id)
 }
 
-const approvalRow = z
-  .object({
-    id: z.string(),
-    outcome: z.enum(decisionOutcomes),
-    extend_until: z.date().nullable(),
-    overrides: z.array(z.string()),
-    actor: z.string(),
-    method: z.string(),
-    /** The hash of what was signed, in hex. */
-    statement: z.string(),
-    /** What was signed; null once erased. */
-    text: z.string().nullable(),
-    signature: z.string().nullable(),
-    appraisal_id: z.string().nullable(),
-    at: z.date(),
-  })
-  .transform(({ extend_until: extendUntil, appraisal_id: appraisalId, ...row }) => ({
-    ...row,
-    extendUntil,
-    appraisalId,
-  }))
-export type Approval = z.infer<typeof approvalRow>
+const toldProposal = z.object({
+  id: z.string(),
+  policy: z.string(),
+  state: z.string(),
+  population: z.coerce.number(),
+  cutoff: z.date(),
+  createdAt: z.date(),
+  decidedAt: z.date().nullable(),
+})
+export type RunProposal = z.infer<typeof toldProposal>
 
-export async function approvalOf(control: Queryable, proposalId: string): Promise<Approval | null> {
-  const [found] = await control.query(
-    approvalRow,
-    `SELECT a.id, a.outcome, a.extend_until, a.overrides, a.actor, a.method, encode(a.statement_hash, 'hex') AS statement,
-       s.statement AS text, s.signature, a.appraisal_id, a.at
-     FROM lethe_control.approvals a JOIN lethe_control.statements s ON s.hash = a.statement_hash
-     WHERE a.proposal_id = $1 ORDER BY a.at DESC LIMIT 1`,
-    [proposalId],
-  )
-  return found ?? null
-}
-
-export async function insertApproval(
-  control: Queryable,
-  proposalId: string,
-  approval: Omit<Approval, 'at' | 'text' | 'signature'>,
-): Promise<void> {
-  await control.execute(
-    `INSERT INTO lethe_control.approvals (id, proposal_id, outcome, extend_until, overrides, actor, method, statement_hash,
-       appraisal_id) VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9)`,
-    [
-      approval.id,
-      proposalId,
-      approval.outcome,
-      approval.extendUntil,
-      approval.overrides,
-      approval.actor,
-      approval.method,
-      approval.statement,
-      approval.appraisalId,
-    ],
+export async function proposalsOfRun(tx: Queryable, runId: string): Promise<RunProposal[]> {
+  return tx.query(
+    toldProposal,
+    `SELECT id, policy, state, population, cutoff, created_at AS "createdAt", decided_at AS "decidedAt"
+     FROM lethe_control.proposals WHERE run_id = $1 ORDER BY created_at`,
+    [runId],
   )
 }
