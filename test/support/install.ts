@@ -1,14 +1,50 @@
-/** Finds a server's program; installs it where that can be done (root on Debian); otherwise says exactly what to install. */
+/**
+ * Finds a server's program; installs it where that can be done (root on Debian), and upgrades a PostgreSQL that lacks
+ * security fixes; otherwise says exactly what to install.
+ */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access, mkdir, readdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { missedRelease, parseVersion } from './postgres-versions.ts'
 
 const postgresRoot = '/usr/lib/postgresql'
 
 /** Path of `program`; `packages` are Debian's, with a space between them. Throws an error naming what to install. */
 export async function findProgram(program: string, packages: string): Promise<string> {
   return (await locate(program)) ?? (await install(program, packages))
+}
+
+/**
+ * `program`, a `postgres`, is at its fixed minor release afterwards: an older one is upgraded. A running server keeps what
+ * it has loaded. Throws an error that says what to do where it can't be upgraded.
+ */
+export async function upgradePostgres(program: string): Promise<void> {
+  const { version, missed } = await releaseOf(program)
+  if (missed === null) return
+  const lacking = `PostgreSQL ${version} (${program}) lacks security fixes: ${missed} has them`
+  const major = /^\/usr\/lib\/postgresql\/(\d+)\/bin\/postgres$/.exec(program)?.[1]
+  if (major === undefined)
+    throw new Error(`${lacking}. It isn't Debian's: upgrade it the way it was installed.`)
+  const packages = [`postgresql-${major}`, `postgresql-client-${major}`, 'libpq5']
+  if (!(await canInstall()))
+    throw new Error(
+      `${lacking}. As root: apt-get update && apt-get install --only-upgrade ${packages.join(' ')}; or see test/support/servers.ts for other ways.`,
+    )
+  process.stderr.write(`upgrading PostgreSQL ${version} to ${missed} or newer\n`)
+  const { output } = await runLocked(upgradeScript, packages)
+  const after = await releaseOf(program)
+  if (after.missed !== null)
+    throw new Error(
+      `${lacking}, and apt-get left it at ${after.version}: no source of packages that it knows has a newer one, or it failed. It said: ${output.slice(-1000)}`,
+    )
+}
+
+async function releaseOf(program: string): Promise<{ version: string; missed: string | null }> {
+  const { ok, output } = await run(program, ['--version'])
+  if (!ok) throw new Error(`${program} does not start: ${output.slice(-1000)}`)
+  const version = parseVersion(output)
+  return { version: `${version.major}.${version.minor}`, missed: missedRelease(version) }
 }
 
 const environments = new URL('../../node_modules/.cache/lethe-test/', import.meta.url).pathname
@@ -61,19 +97,20 @@ async function locate(program: string): Promise<string | undefined> {
 
 async function install(program: string, packages: string): Promise<string> {
   const advice = `${program} is missing: install it from Debian (apt-get install ${packages}), or see test/support/servers.ts for other ways (a Docker engine, an address in the environment).`
-  if (process.getuid?.() !== 0 || !(await exists('/usr/bin/apt-get', constants.X_OK))) throw new Error(advice)
+  if (!(await canInstall())) throw new Error(advice)
   process.stderr.write(`installing ${packages}\n`)
-  const { output } = await run('flock', [
-    '/run/lock/lethe-test-install',
-    'sh',
-    '-c',
-    script,
-    'sh',
-    ...packages.split(' '),
-  ])
+  const { output } = await runLocked(installScript, packages.split(' '))
   const found = await locate(program)
   if (found === undefined) throw new Error(`${advice} apt-get said: ${output.slice(-1000)}`)
   return found
+}
+
+async function canInstall(): Promise<boolean> {
+  return process.getuid?.() === 0 && (await exists('/usr/bin/apt-get', constants.X_OK))
+}
+
+async function runLocked(script: string, args: readonly string[]): Promise<{ ok: boolean; output: string }> {
+  return run('flock', ['/run/lock/lethe-test-install', 'sh', '-c', script, 'sh', ...args])
 }
 
 /**
@@ -81,7 +118,7 @@ async function install(program: string, packages: string): Promise<string> {
  * is killed half-way, and two test files that both miss a server wait for each other. Debian would start a service as it
  * installs it and make a cluster of its own: a start policy and createcluster.conf say no for the time of the installation.
  */
-const script = `
+const prepared = `
 set -eu
 policy=/usr/sbin/policy-rc.d
 cluster=/etc/postgresql-common/createcluster.conf
@@ -99,12 +136,20 @@ export DEBIAN_FRONTEND=noninteractive
 apt() { apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
 get() { apt install -y --no-install-recommends "$@"; }
 apt update
+`
+
+const installScript = `${prepared}
 if [ "$1" = postgresql ]; then
   get postgresql-common
   cp -p "$cluster" "$cluster.lethe-saved"
   echo 'create_main_cluster = false' >>"$cluster"
 fi
 get "$@"
+`
+
+/** What is not installed stays so. */
+const upgradeScript = `${prepared}
+get --only-upgrade "$@"
 `
 
 /** In its own session, so that it ends what it began when we don't. Resolves whether or not it could. */

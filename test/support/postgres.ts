@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import pg from 'pg'
 import { startContainer, startFirst, type Source } from './containers.ts'
-import { findProgram } from './install.ts'
+import { findProgram, upgradePostgres } from './install.ts'
 import {
   freePort,
   makeFolder,
@@ -70,6 +70,7 @@ async function installed(
   wrapper: readonly string[],
 ): Promise<PostgresServer> {
   const program = await findProgram('postgres', 'postgresql')
+  await upgradePostgres(program)
   const initdb = await findProgram('initdb', 'postgresql')
   const user = unprivileged('postgres')
   const folder = makeFolder('postgres', user)
