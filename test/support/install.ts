@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
-import { access, mkdir, readdir } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { access, chmod, mkdir, readdir } from 'node:fs/promises'
+import { delimiter, dirname, join } from 'node:path'
 import { missedRelease, parseVersion } from './postgres-versions.ts'
 
 const postgresRoot = '/usr/lib/postgresql'
@@ -47,23 +47,29 @@ async function releaseOf(program: string): Promise<{ version: string; missed: st
   return { version: `${version.major}.${version.minor}`, missed: missedRelease(version) }
 }
 
-const environments = new URL('../../node_modules/.cache/lethe-test/', import.meta.url).pathname
+/** Debian's `postgres` of this major version where it is installed. */
+export async function installedPostgres(major: number): Promise<string | undefined> {
+  const program = join(postgresRoot, String(major), 'bin', 'postgres')
+  return (await exists(program, constants.X_OK)) ? program : undefined
+}
+
+const cache = new URL('../../node_modules/.cache/lethe-test/', import.meta.url).pathname
+
+/** Where server programs go. Root starts them as another user, to whom the folder of this clone may be closed. */
+export const serverCache = process.getuid?.() === 0 ? '/var/cache/lethe-test/' : cache
 
 /**
  * Path of the Python of a virtual environment that has `name` from PyPI in this version. It stays for the next run, until
  * the packages are installed anew. Throws an error with what pip said.
  */
-export async function findPythonPackage(name: string, version: string): Promise<string> {
-  const folder = join(environments, `${name}-${version}`)
+export async function findPythonPackage(name: string, version: string, parent = cache): Promise<string> {
+  const folder = join(parent, `${name}-${version}`)
   const python = join(folder, 'bin', 'python')
   if (await exists(python, constants.X_OK)) return python
   const system = await findProgram('python3', 'python3 python3-venv')
   if (!(await run(system, ['-c', 'import ensurepip, venv'])).ok) await install('python3', 'python3-venv')
-  await mkdir(environments, { recursive: true })
   process.stderr.write(`installing ${name} ${version} from PyPI\n`)
-  const lock = join(environments, 'lock')
-  const given = [system, folder, `${name}==${version}`]
-  const made = await run('flock', [lock, 'sh', '-c', environmentScript, 'sh', ...given])
+  const made = await make(folder, pythonScript, [system, `${name}==${version}`])
   if (!made.ok)
     throw new Error(
       `${name} could not be installed: python3 with venv and a way to PyPI are needed. It said: ${made.output.slice(-1000)}`,
@@ -71,14 +77,45 @@ export async function findPythonPackage(name: string, version: string): Promise<
   return python
 }
 
-/** Takes its name only when it is whole; whoever waited for the lock finds it there. Its programs are run by `-m`. */
-const environmentScript = `
-set -eu
-[ ! -x "$2/bin/python" ] || exit 0
-rm -rf "$2.part"
-"$1" -m venv "$2.part"
-"$2.part/bin/python" -m pip install --quiet --disable-pip-version-check "$3"
-mv "$2.part" "$2"
+/**
+ * Folder of the package `name` from npm in this version, apart from this project's own packages, with the links between
+ * its libraries that npm doesn't carry. It stays for the next run. Throws an error with what npm said.
+ */
+export async function findNpmPackage(name: string, version: string, parent = cache): Promise<string> {
+  const folder = join(parent, `${name.replace('/', '-')}-${version}`)
+  const found = join(folder, 'node_modules', name)
+  if (await exists(found, constants.X_OK)) return found
+  process.stderr.write(`installing ${name} ${version} from npm\n`)
+  const made = await make(folder, npmScript, [name, version, process.execPath])
+  if (!made.ok)
+    throw new Error(
+      `${name} could not be installed: npm and a way to its registry are needed. It said: ${made.output.slice(-1000)}`,
+    )
+  return found
+}
+
+/**
+ * Runs a script that makes `folder` under one lock. The folder takes its name only when it is whole; whoever waited for
+ * the lock finds it there. The script gets the name it has until then as `$1`.
+ */
+async function make(folder: string, script: string, args: readonly string[]) {
+  const parent = dirname(folder)
+  await mkdir(parent, { recursive: true })
+  await chmod(parent, 0o755)
+  const whole = `set -eu; umask 022; whole=$1; shift; [ ! -e "$whole" ] || exit 0; rm -rf "$1"\n${script}\nmv "$1" "$whole"`
+  const given = [folder, `${folder}.part`, ...args]
+  return run('flock', [join(parent, 'lock'), 'sh', '-c', whole, 'sh', ...given])
+}
+
+/** Programs of the environment are run by `-m`: their first lines have its former name. */
+const pythonScript = `
+"$2" -m venv "$1"
+"$1/bin/python" -m pip install --quiet --disable-pip-version-check "$3"
+`
+
+const npmScript = `
+npm install --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error "$2@$3"
+(cd "$1/node_modules/$2" && [ ! -e scripts/hydrate-symlinks.js ] || "$4" scripts/hydrate-symlinks.js)
 `
 
 async function locate(program: string): Promise<string | undefined> {
@@ -139,11 +176,11 @@ apt update
 `
 
 const installScript = `${prepared}
-if [ "$1" = postgresql ]; then
+case "$1" in postgresql | postgresql-[0-9]*)
   get postgresql-common
   cp -p "$cluster" "$cluster.lethe-saved"
   echo 'create_main_cluster = false' >>"$cluster"
-fi
+esac
 get "$@"
 `
 
