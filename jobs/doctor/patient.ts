@@ -4,7 +4,7 @@ import type { Database } from '../../lib/base/db/index.ts'
 
 export interface Patient {
   config: Config
-  /** `24.9.0`. */
+  /** `24.22.3`. */
   nodeVersion: string
   /** Whether a policy is armed; the retention flow knows. */
   policyMode(control: Database, policy: ResolvedPolicy): Promise<{ mode: string; changed: boolean }>

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import pg from 'pg'
 import { startContainer, startFirst, type Source } from './containers.ts'
-import { findProgram } from './install.ts'
+import { askedVersion, findPostgres } from './postgres-programs.ts'
+import { parseVersion } from './postgres-versions.ts'
 import {
   freePort,
   makeFolder,
@@ -42,7 +43,7 @@ export interface PostgresOptions {
   own?: boolean
   /** Added to the command line; a server from the environment keeps its own. */
   settings?: Readonly<Record<string, string>>
-  /** The program to start instead of the newest `postgres` found (a wrapper such as faketime). */
+  /** What starts `postgres` (faketime). */
   wrapper?: readonly string[]
 }
 
@@ -69,8 +70,9 @@ async function installed(
   settings: Readonly<Record<string, string>>,
   wrapper: readonly string[],
 ): Promise<PostgresServer> {
-  const program = await findProgram('postgres', 'postgresql')
-  const initdb = await findProgram('initdb', 'postgresql')
+  const programs = await findPostgres()
+  const program = join(programs, 'postgres')
+  const initdb = join(programs, 'initdb')
   const user = unprivileged('postgres')
   const folder = makeFolder('postgres', user)
   const data = join(folder, 'data')
@@ -120,7 +122,7 @@ async function installed(
 async function inContainer(settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
   const password = randomBytes(12).toString('hex')
   const container = await startContainer({
-    image: 'postgres:17-bookworm',
+    image: `postgres:${askedVersion() ?? 17}-bookworm`,
     port: 5432,
     environment: { POSTGRES_PASSWORD: password },
     command: ['postgres', ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
@@ -169,6 +171,13 @@ export async function createTestDatabase(
       await admin(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`)
     },
   }
+}
+
+/** `15.20`, without what the packager adds. */
+export async function serverVersion(url: string): Promise<string> {
+  const { rows } = await withClient(url, (client) => client.query('SHOW server_version'))
+  const { major, minor } = parseVersion(String(rows[0]?.server_version))
+  return `${major}.${minor}`
 }
 
 async function ping(url: string): Promise<void> {

@@ -157,9 +157,19 @@ export async function canConnect(port: number, host = '127.0.0.1'): Promise<void
   })
 }
 
-/** The system user `name` when we are root and a server refuses to run as root; undefined otherwise. */
+/**
+ * The system user `name` when we are root and a server refuses to run as root, `nobody` where there is no such user
+ * (a server that Debian didn't install); undefined when we are not root.
+ */
 export function unprivileged(name: string): User | undefined {
   if (process.getuid?.() !== 0) return undefined
-  const id = (flag: string) => Number(execFileSync('id', [flag, name], { encoding: 'utf8' }))
-  return { uid: id('-u'), gid: id('-g') }
+  const id = (flag: string, user: string) =>
+    Number(execFileSync('id', [flag, user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+  for (const user of [name, 'nobody'])
+    try {
+      return { uid: id('-u', user), gid: id('-g', user) }
+    } catch {
+      // there is no such user
+    }
+  throw new Error(`there is neither a system user ${name} nor nobody`)
 }

@@ -4,8 +4,9 @@
  * LETHE_TEST_S3_SECRET_KEY; LETHE_TEST_DYNAMODB_URL, LETHE_TEST_KMS_URL and LETHE_TEST_CLOUDFRONT_URL of an emulator), a
  * container where a Docker engine answers (not for S3 and the emulators), an installed program, a program we install (root
  * on Debian; from PyPI as anybody), else an error that names what to install.
- * LETHE_TEST_SERVERS=installed|container skips the search. What we start runs on a free port with its own folder and is
- * gone when this process is, however it ends.
+ * LETHE_TEST_SERVERS=installed|container skips the search. LETHE_TEST_POSTGRES=15|16|17|18 names the major version of every
+ * PostgreSQL we start: postgres-programs.ts says where it comes from. What we start runs on a free port with its own folder
+ * and is gone when this process is, however it ends.
  *
  *   const postgres = await startPostgres()             // own: true where the test restarts it or needs its settings
  *   const database = await postgres.createDatabase()   // database.url, database.drop()

@@ -38,7 +38,7 @@ beforeEach(() => {
 
 async function examine(
   env: Readonly<Record<string, string>> = {},
-  nodeVersion = '24.9.0',
+  nodeVersion = '24.22.3',
 ): Promise<{ findings: Finding[]; exit: number; find: (check: string, on?: string) => Finding | undefined }> {
   const config = loadConfig(app.env['LETHE_CONFIG'] ?? '', { ...app.env, ...env })
   const diagnosis = await diagnose({ config, policyMode, nodeVersion })
@@ -99,10 +99,17 @@ describe('a sound installation', () => {
 })
 
 describe('the machine and the keystore', () => {
-  it('an old Node fails', async () => {
-    const { find, exit } = await examine({}, '20.20.2')
-    expect(find('node')).toMatchObject({ severity: 'error', mend: expect.stringContaining('22.18') })
-    expect(exit).toBe(12)
+  it.each(['20.20.2', '22.23.4', '24.9.0', '24.22.2', '25.9.0', '26.12.1'])(
+    'Node %s fails: it lacks security fixes',
+    async (version) => {
+      const { find, exit } = await examine({}, version)
+      expect(find('node')).toMatchObject({ severity: 'error', mend: expect.stringContaining('24.22.3') })
+      expect(exit).toBe(12)
+    },
+  )
+
+  it.each(['22.23.5', '22.24.0', '24.22.3', '26.13.1'])('Node %s is right', async (version) => {
+    expect((await examine({}, version)).find('node')).toMatchObject({ severity: 'ok' })
   })
 
   it('a machine without ssh-keygen fails: nothing could be approved', async () => {

@@ -32,7 +32,7 @@ beforeEach(() => {
 
 async function examine(env: Readonly<Record<string, string>> = {}) {
   const config = loadConfig(app.env['LETHE_CONFIG'] ?? '', { ...app.env, ...env })
-  const { findings } = await diagnose({ config, policyMode, nodeVersion: '24.9.0' })
+  const { findings } = await diagnose({ config, policyMode, nodeVersion: '24.22.3' })
   return (check: string, on?: string): Finding | undefined =>
     findings
       .filter((finding) => finding.check === check && (on === undefined || finding.on === on))

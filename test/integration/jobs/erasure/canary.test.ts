@@ -19,12 +19,8 @@ import { registry } from '../../../../jobs/registry.ts'
 import { lethe, startLethe } from '../../../support/stages/cli.ts'
 import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 import { dumpRedis } from '../../../support/servers/redis-dump.ts'
-import {
-  findProgram,
-  startRedis,
-  type RedisServer,
-  type S3Address,
-} from '../../../support/servers/servers.ts'
+import { findClient } from '../../../support/servers/postgres-programs.ts'
+import { startRedis, type RedisServer, type S3Address } from '../../../support/servers/servers.ts'
 import { sharedS3 } from '../../../support/servers/shared.ts'
 
 /** The address, the number and the password of the person; the number looks like no other. */
@@ -81,7 +77,7 @@ afterAll(async () => {
 const run = promisify(execFile)
 
 async function dump(url: string): Promise<string> {
-  const { stdout } = await run(await findProgram('pg_dump', 'postgresql-client'), ['--dbname', url], {
+  const { stdout } = await run(await findClient('pg_dump'), ['--dbname', url], {
     maxBuffer: 1e9,
   })
   return stdout
