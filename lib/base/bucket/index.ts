@@ -1,2 +1,3 @@
 /** Object storage for what must not change: written once, locked until a date, read back. */
-export { openBucket, type Bucket, type BucketSettings } from './s3.ts'
+export { bucketSchema } from './schema.ts'
+export { openBucket, type Bucket, type BucketSettings } from './bucket.ts'

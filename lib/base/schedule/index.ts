@@ -1,11 +1,12 @@
 export { parseCron, type ParsedCron } from './cron.ts'
-export { firstGap, isTimeZone, type Gap } from './zone.ts'
+export { checkZone, firstGap, isTimeZone, type Gap } from './zone.ts'
 export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
   listSchedules,
   syncSchedules,
   type Decision,
+  type Missed,
   type NewSchedule,
   type Schedule,
 } from './schedules.ts'

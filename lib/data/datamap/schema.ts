@@ -275,11 +275,4 @@ export type SubjectEntry = z.infer<typeof subject>
 export type TableEntry = z.infer<typeof tableEntry>
 export type Edge = z.infer<typeof edge>
 export type Replacement = z.infer<typeof replacement>
-export {
-  name as nameSchema,
-  period as periodSchema,
-  secret as secretSchema,
-  sql as sqlSchema,
-  table as tableSchema,
-  column as columnSchema,
-}
+export { sql as sqlSchema, table as tableSchema, column as columnSchema }

@@ -75,6 +75,7 @@ export {
   type JournalEntry,
 } from './journal.ts'
 export { fenced } from './move.ts'
+export { noteMissed } from './missed.ts'
 export { journalOlder } from './older.ts'
 export { paceOf, type PaceKeeper } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { newId } from '../../../../lib/base/clock/index.ts'
 import { databaseNow, openDatabase, type Database, type Transaction } from '../../../../lib/base/db/index.ts'
-import { createRun, type Run } from '../../../../lib/record/ledger/index.ts'
+import { createRun, noteMissed, type Run } from '../../../../lib/record/ledger/index.ts'
 import {
-  decideOccurrences,
+  decideOccurrences as decide,
   listSchedules,
   syncSchedules,
   type Decision,
@@ -47,6 +47,9 @@ const hourly = (catchUp: NewSchedule['catchUp'], more: Partial<NewSchedule> = {}
   catchUp,
   ...more,
 })
+
+const decideOccurrences = (db: Database, runFor: Parameters<typeof decide>[1]) =>
+  decide(db, runFor, noteMissed)
 
 /** As if nothing had been decided for this long. */
 async function slept(hours: number): Promise<void> {

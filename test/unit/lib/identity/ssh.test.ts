@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { IdentityEntry, Role } from '../../../../lib/config/index.ts'
+import type { IdentityEntry, Role } from '../../../../lib/people/identity/index.ts'
 import {
   authorise,
   checkStatement,

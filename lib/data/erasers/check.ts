@@ -1,0 +1,34 @@
+/** Whether the stores fit what subjects ask of them. Finds everything; throws nothing. */
+import { storeNamed, type Problem } from '../../base/settings/index.ts'
+import { otherStore, type DataMap, type SubjectEntry } from '../datamap/index.ts'
+
+export function checkStores(map: DataMap): Problem[] {
+  return Object.entries(map.subjects).flatMap(([name, subject]) => [
+    ...subject.other_stores.flatMap((entry, index) =>
+      checkOrigin(map, subject, otherStore(entry).store, ['subjects', name, 'other_stores', index]),
+    ),
+    ...subject.access.stores.flatMap((store, index) =>
+      storeNamed(map.stores, store)?.kind === 'recipient'
+        ? [
+            {
+              path: ['subjects', name, 'access', 'stores', index],
+              message: `${store} is a recipient: it is told once the erasure can't be taken back`,
+            },
+          ]
+        : [],
+    ),
+  ])
+}
+
+/** A cache is filled from a store that this subject's erasure empties; from a cache it could wait for itself. */
+function checkOrigin(map: DataMap, subject: SubjectEntry, store: string, path: PropertyKey[]): Problem[] {
+  const entry = storeNamed(map.stores, store)
+  const origin = entry !== null && 'origin' in entry ? entry.origin : undefined
+  if (origin === undefined) return []
+  if (origin !== subject.store && !subject.other_stores.some((entry) => otherStore(entry).store === origin))
+    return [{ path, message: `${store} is filled from ${origin}, which is not among other_stores` }]
+  const kind = map.stores[origin]?.kind
+  return kind === 'cloudfront' || kind === 'cloudflare'
+    ? [{ path, message: `${store} is filled from ${origin}, which is a cache itself` }]
+    : []
+}
