@@ -6,6 +6,7 @@
 /** Each room of `lib`, and the rooms that it imports. A room is entered through its `index.ts` only. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   'base/bucket': ['base/errors', 'base/settings'],
+  'base/calls': ['base/canonical', 'base/clock', 'base/errors'],
   'base/canonical': [],
   'base/clock': [],
   'base/counts': [],
@@ -22,6 +23,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'data/datamap': ['base/canonical', 'base/clock', 'base/errors', 'base/schedule', 'base/settings'],
   'data/deletion': ['base/canonical', 'base/errors', 'data/datamap'],
   'data/erasers': [
+    'base/calls',
     'base/canonical',
     'base/clock',
     'base/counts',

@@ -1,5 +1,4 @@
 export type * from './eraser.ts'
-export type { Pace } from './pace.ts'
 export { openStore, type OpenedStore } from './open.ts'
 export type { StoreTools } from './open-tools.ts'
 export { checkStores } from './check.ts'

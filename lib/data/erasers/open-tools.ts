@@ -1,7 +1,7 @@
 /** What stores are opened with. */
 import type { StoreEntry } from '../datamap/index.ts'
 import type { Eraser, Identified } from './eraser.ts'
-import type { Pace } from './pace.ts'
+import type { Pace } from '../../base/calls/index.ts'
 
 export interface StoreTools {
   /** What `env:NAME` or `file:/path` stands for. */

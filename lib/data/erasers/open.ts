@@ -15,7 +15,7 @@ import {
   openRecipient,
 } from './open-processors.ts'
 import { credentials, given, type Entry, type Opened, type StoreTools, type Tools } from './open-tools.ts'
-import type { Pace } from './pace.ts'
+import type { Pace } from '../../base/calls/index.ts'
 
 export interface OpenedStore {
   eraser: Eraser<Identified>

@@ -6,8 +6,7 @@
 import { z } from 'zod'
 import { monotonicMs } from '../../../../base/clock/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Side } from '../../processors/call.ts'
-import { requestVendor, type HttpAnswer, type HttpSide } from '../../processors/http.ts'
+import { type HttpAnswer, type HttpSide, type Side, requestVendor } from '../../../../base/calls/index.ts'
 import { sameDepth, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'
 

@@ -13,7 +13,7 @@ import {
   type KeyMetadata,
 } from '@aws-sdk/client-kms'
 import { LetheError } from '../../../../base/errors/index.ts'
-import { Answered, callVendor, type Side } from '../../processors/call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 import { sameDepth, type Target } from './plan.ts'
 import { eachKey, type Found, type KeyVault } from './vault.ts'
 

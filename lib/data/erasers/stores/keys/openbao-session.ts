@@ -2,8 +2,13 @@
 import { z } from 'zod'
 import { monotonicMs } from '../../../../base/clock/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Side } from '../../processors/call.ts'
-import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpSide,
+  type Side,
+  requestVendor,
+} from '../../../../base/calls/index.ts'
 
 export interface OpenbaoOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** As `https://vault.example.org:8200`, of the active node or of an address that leads there. */

@@ -1,7 +1,7 @@
 /** One call of a vendor: in its turn, with a deadline, tried again where that can help, failing in our own words. */
-import { randomFraction, sleep, wallClock } from '../../../base/clock/index.ts'
-import { LetheError } from '../../../base/errors/index.ts'
-import type { Pace } from '../pace.ts'
+import { randomFraction, sleep, wallClock } from '../clock/index.ts'
+import { LetheError } from '../errors/index.ts'
+import type { Pace } from './pace.ts'
 
 export interface Side {
   /** The store's name in the map. */

@@ -1,5 +1,5 @@
 /** JSON over HTTP for vendors without an SDK of their own. No redirect is followed: it would carry an identity to a place nobody configured. */
-import { readJson } from '../../../base/canonical/index.ts'
+import { readJson } from '../canonical/index.ts'
 import { Answered, callVendor, type Side } from './call.ts'
 
 export interface HttpSide extends Side {
@@ -8,7 +8,7 @@ export interface HttpSide extends Side {
   headers: Readonly<Record<string, string>>
   /** How a failure of this vendor reads, where its body says more than the status: an error code, a limit that is no 429. */
   failed?(status: number, headers: Headers, body: unknown): Answered
-  /** Node's own by default; see guarded.ts. */
+  /** Node's own `fetch` by default. */
   send?: Send
 }
 
