@@ -3,6 +3,7 @@
  * changes nothing, because each round asks PostgreSQL what is due. One dispatcher at a time leads by a lease; two at
  * once would still do no harm, since every change below is made by a statement that looks again.
  */
+import './errors.ts'
 import cron from 'node-cron'
 import { monotonicMs, newId } from '../lib/base/clock/index.ts'
 import type { Transaction } from '../lib/base/db/index.ts'

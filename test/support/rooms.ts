@@ -56,6 +56,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'record/grants': ['base/db', 'base/errors', 'data/datamap', 'data/deletion', 'record/evidence'],
   'record/ledger': [
+    'base/calls',
     'base/canonical',
     'base/clock',
     'base/db',

@@ -1,3 +1,5 @@
 /** Object storage for what must not change: written once, locked until a date, read back. */
+import './errors.ts'
+
 export { bucketSchema } from './schema.ts'
 export { openBucket, type Bucket, type BucketSettings } from './bucket.ts'

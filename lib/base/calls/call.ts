@@ -86,9 +86,10 @@ function failureOf({ store, vendor }: Side, what: string, error: unknown, late: 
   const reason = word === '' ? String(status) : `${status} ${word}`
   const wait = retryAfterSeconds === null ? {} : { retryAfterSeconds }
   if (status === 429 || (status === 503 && retryAfterSeconds !== null))
-    return new LetheError('E_STORE_THROTTLED', {
-      message: `${vendor} (${store}) asked to come back later: ${what} (${reason}).`,
-      facts: { store, status, ...wait },
+    return throttled(`${vendor} (${store}) asked to come back later: ${what} (${reason}).`, {
+      store,
+      status,
+      ...wait,
     })
   if (status === 408 || status === 425 || status >= 500)
     return new LetheError('E_STORE_UNAVAILABLE', {
@@ -103,6 +104,14 @@ function failureOf({ store, vendor }: Side, what: string, error: unknown, late: 
     facts: { store, status },
     ...(redirect ? { next: 'Put the final address into the configuration.' } : {}),
   })
+}
+
+/** `retryAfterSeconds` where it is known: until then no call is worth making. */
+export function throttled(
+  message: string,
+  facts: { store: string; retryAfterSeconds?: number; status?: number },
+): LetheError {
+  return new LetheError('E_STORE_THROTTLED', { message, facts })
 }
 
 function nameOf(error: unknown): string {

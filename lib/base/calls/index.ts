@@ -1,5 +1,7 @@
 /** Calls of what others run: in turn, with a deadline, tried again where that can help, failing in our own words. */
-export { Answered, callVendor, type Patience, type Side } from './call.ts'
+import './errors.ts'
+
+export { Answered, callVendor, throttled, type Patience, type Side } from './call.ts'
 export {
   requestVendor,
   type HttpAnswer,

@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export { parseCron, type ParsedCron } from './cron.ts'
 export { checkZone, firstGap, isTimeZone, type Gap } from './zone.ts'
 export { occurrencesBetween } from './occurrences.ts'

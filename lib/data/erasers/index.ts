@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export type * from './eraser.ts'
 export { openStore, type OpenedStore } from './open.ts'
 export type { StoreTools } from './open-tools.ts'

@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export { attest, type Evidence } from './attest.ts'
 export { authorise, type Attested, type Identity } from './identity.ts'
 export {

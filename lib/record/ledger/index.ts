@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export { finalStates, runStates, transitions, type RunState, type Verb } from './transitions.ts'
 export {
   countRuns,
@@ -77,6 +79,6 @@ export {
 export { fenced } from './move.ts'
 export { noteMissed } from './missed.ts'
 export { journalOlder } from './older.ts'
-export { paceOf, type PaceKeeper } from './paces.ts'
+export { paceOf } from './paces.ts'
 export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
 export { runStory, type RunStep, type RunStory } from './story.ts'
