@@ -1,6 +1,6 @@
 /** What no single key can know: whether the parts of the file fit together. Finds everything; throws nothing. */
 import type { Problem } from '../base/settings/index.ts'
-import { checkMap } from '../data/datamap/index.ts'
+import { checkMapFile } from '../data/datamap/index.ts'
 import { checkStores } from '../data/erasers/index.ts'
 import { checkPeople } from '../people/identity/index.ts'
 import { checkNotifications } from '../people/notify/index.ts'
@@ -11,7 +11,7 @@ import type { ConfigFile } from './schema.ts'
 export function checkConfig(file: ConfigFile): Problem[] {
   return [
     ...checkErasure(file.erasure, file.stores),
-    ...checkMap(file),
+    ...checkMapFile(file),
     ...checkStores(file),
     ...checkPolicies(file.policies, file),
     ...checkPeople(file),

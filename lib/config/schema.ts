@@ -4,7 +4,8 @@
  */
 import { z } from 'zod'
 import { nameSchema } from '../base/settings/index.ts'
-import { dataMapSchema } from '../data/datamap/index.ts'
+import { mapShape } from '../data/datamap/index.ts'
+import { storeSchema } from '../data/erasers/index.ts'
 import { answersSchema } from '../people/answers/index.ts'
 import { identitiesSchema, oidcSchema } from '../people/identity/index.ts'
 import { notificationsSchema } from '../people/notify/index.ts'
@@ -17,7 +18,7 @@ const answers = answersSchema.prefault({}).describe('who answers data subjects, 
 
 export const configSchema = z.strictObject({
   version: z.literal(1),
-  ...dataMapSchema.shape,
+  ...mapShape(storeSchema),
   policies: z.record(nameSchema, policySchema).default({}),
   identities: identitiesSchema.default({}),
   oidc: oidcSchema.optional(),

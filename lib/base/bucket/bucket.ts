@@ -1,4 +1,4 @@
-/** A bucket for what must not change. The S3 library is loaded at its first call: most commands never make one. */
+/** A bucket for what must not change. */
 
 export interface BucketSettings {
   name: string
@@ -22,17 +22,4 @@ export interface Bucket {
   /** The newest version; null where there is none. */
   get(key: string): Promise<Buffer | null>
   close(): void
-}
-
-/** Connects at its first call. */
-export function openBucket(settings: BucketSettings): Bucket {
-  let opening: Promise<Bucket> | undefined
-  const opened = () => (opening ??= import('./s3.ts').then(({ s3Bucket }) => s3Bucket(settings)))
-  return {
-    name: settings.name,
-    requireLock: async () => (await opened()).requireLock(),
-    put: async (key, body, options) => (await opened()).put(key, body, options),
-    get: async (key) => (await opened()).get(key),
-    close: () => void opening?.then((bucket) => bucket.close()),
-  }
 }

@@ -27,7 +27,8 @@ export function defineErrors<const T extends Readonly<Record<`E_${string}`, Erro
 /** Throws for a code whose room was never entered. */
 export function errorEntry(code: ErrorCode): ErrorEntry {
   const entry = defined.get(code)
-  if (entry === undefined) throw new Error(`no room that was entered defines the error code ${code as string}`)
+  if (entry === undefined)
+    throw new Error(`no room that was entered defines the error code ${code as string}`)
   return entry
 }
 

@@ -2,16 +2,16 @@
 import { checkZone } from '../../base/schedule/index.ts'
 import { storeNamed, type Problem } from '../../base/settings/index.ts'
 import { otherStore } from './other-store.ts'
-import type { DataMap, Edge, SubjectEntry } from './schema.ts'
+import { postgresStore, type DataMap, type Edge, type SubjectEntry } from './schema.ts'
 
 /** What depends on the kind of another store than PostgreSQL is checked by `checkStores` of the erasers. */
-export function checkMap(map: DataMap): Problem[] {
+export function checkMapFile(map: DataMap): Problem[] {
   return [...checkZones(map), ...checkSubjects(map), ...checkTables(map)]
 }
 
 function checkZones(map: DataMap): Problem[] {
-  return Object.entries(map.stores).flatMap(([name, store]) =>
-    store.kind === 'postgres' ? checkZone(store.time_zone, ['stores', name, 'time_zone']) : [],
+  return Object.keys(map.stores).flatMap((name) =>
+    checkZone(postgresStore(map, name)?.time_zone, ['stores', name, 'time_zone']),
   )
 }
 

@@ -10,7 +10,7 @@ export {
   type Index,
 } from './catalogue.ts'
 
-export { checkMap, checkPlace } from './check.ts'
+export { checkMapFile, checkPlace } from './check.ts'
 export { otherStore, type OtherStore } from './other-store.ts'
 export {
   parseTableName,

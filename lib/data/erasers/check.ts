@@ -1,6 +1,7 @@
 /** Whether the stores fit what subjects ask of them. Finds everything; throws nothing. */
 import { storeNamed, type Problem } from '../../base/settings/index.ts'
 import { otherStore, type DataMap, type SubjectEntry } from '../datamap/index.ts'
+import { kindOf } from './kinds.ts'
 
 export function checkStores(map: DataMap): Problem[] {
   return Object.entries(map.subjects).flatMap(([name, subject]) => [
@@ -8,7 +9,7 @@ export function checkStores(map: DataMap): Problem[] {
       checkOrigin(map, subject, otherStore(entry).store, ['subjects', name, 'other_stores', index]),
     ),
     ...subject.access.stores.flatMap((store, index) =>
-      storeNamed(map.stores, store)?.kind === 'recipient'
+      isToldOnly(map, store)
         ? [
             {
               path: ['subjects', name, 'access', 'stores', index],
@@ -22,13 +23,21 @@ export function checkStores(map: DataMap): Problem[] {
 
 /** A cache is filled from a store that this subject's erasure empties; from a cache it could wait for itself. */
 function checkOrigin(map: DataMap, subject: SubjectEntry, store: string, path: PropertyKey[]): Problem[] {
-  const entry = storeNamed(map.stores, store)
-  const origin = entry !== null && 'origin' in entry ? entry.origin : undefined
+  const origin = originOf(map, store)
   if (origin === undefined) return []
   if (origin !== subject.store && !subject.other_stores.some((entry) => otherStore(entry).store === origin))
     return [{ path, message: `${store} is filled from ${origin}, which is not among other_stores` }]
-  const kind = map.stores[origin]?.kind
-  return kind === 'cloudfront' || kind === 'cloudflare'
-    ? [{ path, message: `${store} is filled from ${origin}, which is a cache itself` }]
-    : []
+  return originOf(map, origin) === undefined
+    ? []
+    : [{ path, message: `${store} is filled from ${origin}, which is a cache itself` }]
+}
+
+function originOf(map: DataMap, store: string): string | undefined {
+  const entry = storeNamed(map.stores, store)
+  return entry === null ? undefined : kindOf(entry).filledFrom(entry)
+}
+
+function isToldOnly(map: DataMap, store: string): boolean {
+  const entry = storeNamed(map.stores, store)
+  return entry !== null && kindOf(entry).tells
 }

@@ -1,10 +1,12 @@
 import { z } from 'zod'
-import { about, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { braces, defineStore } from '../../define.ts'
+import { about } from '../../schema-parts.ts'
 
 const apiName = /^[A-Za-z][A-Za-z0-9_]{0,79}$/
 const fieldName = /^[A-Za-z][A-Za-z0-9_]{0,79}(\.[A-Za-z][A-Za-z0-9_]{0,79}){0,5}$/
 
-export const salesforceStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('salesforce'),
   ...about,
   url: z.url({ protocol: /^https$/ }).describe('My Domain: https://NAME.my.salesforce.com.'),
@@ -30,4 +32,23 @@ export const salesforceStore = z.strictObject({
     )
     .min(1)
     .describe('In the order in which they go: what refers to another record before what it refers to.'),
+})
+
+export const salesforce = defineStore({
+  kind: 'salesforce',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { salesforceEraser } = await import('./eraser.ts')
+    return {
+      eraser: salesforceEraser({
+        store: name,
+        pace,
+        url: entry.url,
+        clientId: secret(entry.client_id),
+        clientSecret: secret(entry.client_secret),
+      }),
+      plan: { objects: entry.objects },
+      leads: entry.objects.flatMap(({ where }) => braces(...Object.values(where))),
+    }
+  },
 })

@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { about, httpUrl, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { braces, defineStore, given } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
-export const posthogStore = z
+const schema = z
   .strictObject({
     kind: z.literal('posthog'),
     ...about,
@@ -18,3 +20,23 @@ export const posthogStore = z
   .refine(({ distinct_id, email }) => distinct_id !== undefined || email !== undefined, {
     message: 'needs distinct_id, email or both: an identifier that leads to a person',
   })
+
+export const posthog = defineStore({
+  kind: 'posthog',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { posthogEraser } = await import('./eraser.ts')
+    const { distinct_id: distinctId, email } = entry
+    return {
+      eraser: posthogEraser({
+        store: name,
+        pace,
+        url: entry.url,
+        project: entry.project,
+        apiKey: secret(entry.api_key),
+      }),
+      plan: given({ distinctId, email }),
+      leads: braces(distinctId, email),
+    }
+  },
+})

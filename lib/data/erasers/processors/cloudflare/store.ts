@@ -1,8 +1,10 @@
 /** How lethe.yaml declares a zone whose caches hold subjects' files. */
 import { z } from 'zod'
-import { about, goneStatuses, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { defineStore } from '../../define.ts'
+import { about, goneStatuses } from '../../schema-parts.ts'
 
-export const cloudflareStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('cloudflare'),
   ...about,
   zone: z
@@ -40,4 +42,26 @@ export const cloudflareStore = z.strictObject({
     .default(false)
     .describe('Asks for each address after the purge; without it nothing is verified, only accepted.'),
   gone_statuses: goneStatuses,
+})
+
+export const cloudflare = defineStore({
+  kind: 'cloudflare',
+  schema,
+  filledFrom: ({ origin }) => origin,
+  async open(entry, { name, secret, pace }) {
+    const { cloudflareEraser } = await import('./eraser.ts')
+    const places = entry.places.map((place) => ({ name: place.name, template: place.url }))
+    return {
+      eraser: cloudflareEraser({
+        name,
+        pace,
+        zone: entry.zone,
+        token: secret(entry.token),
+        plan: entry.plan,
+        ...(entry.verify_urls ? { verifyUrls: { gone: entry.gone_statuses } } : {}),
+      }),
+      plan: { places },
+      leads: places.map(({ template }) => template),
+    }
+  },
 })

@@ -1,6 +1,8 @@
 /** How the map declares keys that are shredded with their subject. */
 import { z } from 'zod'
-import { about, httpUrl, secret, together } from '../atoms.ts'
+import { secretSchema as secret, together } from '../../../../base/settings/index.ts'
+import { credentials, defineStore, given, type Tools } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
 const common = {
   kind: z.literal('keys'),
@@ -11,7 +13,7 @@ const key = z
   .string()
   .min(1)
   .max(2000)
-  .describe("The key's name as the vault spells it, with the identifiers that lead to it: patient-{id}.")
+  .describe("The key's name as the backend spells it, with the identifiers that lead to it: patient-{id}.")
 const place = z.strictObject({ name: placeName, key })
 
 const openbao = z.strictObject({
@@ -28,7 +30,7 @@ const openbao = z.strictObject({
         mount: z.string().min(1).default('approle').describe('Where the AppRole method is mounted.'),
       }),
     ])
-    .describe('Who Lethe is to the vault.'),
+    .describe('Who Lethe is to the backend.'),
   places: z
     .array(
       z.strictObject({
@@ -78,4 +80,59 @@ const akeyless = z.strictObject({
   places: z.array(place).min(1).describe('Where a subject has items: /patients/{id}.'),
 })
 
-export const keysStore = z.discriminatedUnion('backend', [openbao, kms, akeyless])
+const schema = z.discriminatedUnion('backend', [openbao, kms, akeyless])
+
+export const keys = defineStore({
+  kind: 'keys',
+  schema,
+  // nothing brings a key back: the subject's own rows go first
+  ownRowsFirst: true,
+  async open(entry, tools) {
+    const { keysEraser } = await import('./eraser.ts')
+    const places = entry.places.map((place) =>
+      'engine' in place
+        ? { name: place.name, key: place.key, engine: place.engine, ...given({ mount: place.mount }) }
+        : place,
+    )
+    return {
+      eraser: keysEraser(keysOptions(entry, tools)),
+      plan: { places },
+      leads: places.map(({ key }) => key),
+    }
+  },
+})
+
+function keysOptions(entry: z.infer<typeof schema>, { name: store, secret, pace }: Tools) {
+  if (entry.backend === 'openbao') {
+    const { auth } = entry
+    return {
+      backend: 'openbao' as const,
+      store,
+      pace,
+      baseUrl: entry.url,
+      ...given({ namespace: entry.namespace }),
+      auth:
+        'token' in auth
+          ? { token: secret(auth.token) }
+          : { roleId: secret(auth.role_id), secretId: secret(auth.secret_id), mount: auth.mount },
+    }
+  }
+  if (entry.backend === 'kms')
+    return {
+      backend: 'kms' as const,
+      store,
+      pace,
+      region: entry.region,
+      waitingDays: entry.waiting_days,
+      ...given({ endpoint: entry.endpoint }),
+      ...credentials(secret, entry.access_key_id, entry.secret_access_key),
+    }
+  return {
+    backend: 'akeyless' as const,
+    store,
+    pace,
+    baseUrl: entry.url,
+    accessId: secret(entry.access_id),
+    accessKey: secret(entry.access_key),
+  }
+}

@@ -1,9 +1,9 @@
 /** What the eraser asks of whatever keeps the keys, and how many keys are asked about at once. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { Capabilities } from '../../eraser.ts'
-import type { KeyPlace, Target } from './plan.ts'
+import type { KeyPlace, Target } from './target.ts'
 
-/** What the vault says of one key. */
+/** What the backend says of one key. */
 export type Found =
   | { is: 'absent' }
   | { is: 'present' }
@@ -11,23 +11,23 @@ export type Found =
   | { is: 'waiting'; ground: string; until: string }
   | { is: 'failed'; error: LetheError }
 
-export interface KeyVault {
+export interface KeyBackend {
   store: string
   capabilities: Capabilities
   /** Why no key can be found by this place's template; null where it can. */
   faultOf(place: KeyPlace): string | null
-  /** Whether the vault could hold a key of this name. */
+  /** Whether the backend could hold a key of this name. */
   holds(place: KeyPlace, key: string): boolean
   /** Reads only; throws where a missing key couldn't be told from a missing right or a wrong address. */
   ready(places: readonly KeyPlace[], signal: AbortSignal): Promise<void>
   /** Of each key, in their order. */
   read(targets: readonly Target[], signal: AbortSignal): Promise<Found[]>
-  /** Of keys that were present a moment ago: `absent` or `waiting` where the vault said so. May be called twice. */
+  /** Of keys that were present a moment ago: `absent` or `waiting` where the backend said so. May be called twice. */
   destroy(targets: readonly Target[], signal: AbortSignal): Promise<Found[]>
 }
 
 const LANES = 8
-/** Keys in a row that a vault may fail on before it counts as away. */
+/** Keys in a row that a backend may fail on before it counts as away. */
 const FAILURES = 5
 
 /** One call a key, eight at a time. What one key's call throws is that key's result; the signal's reason is thrown. */

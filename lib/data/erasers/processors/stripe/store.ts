@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { about, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { braces, defineStore, given } from '../../define.ts'
+import { about } from '../../schema-parts.ts'
 
-export const stripeStore = z
+const schema = z
   .strictObject({
     kind: z.literal('stripe'),
     ...about,
@@ -38,3 +40,26 @@ export const stripeStore = z
   .refine(({ customer, email }) => customer !== undefined || email !== undefined, {
     message: 'needs customer, email or both: an identifier that leads to a customer',
   })
+
+export const stripe = defineStore({
+  kind: 'stripe',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { stripeEraser } = await import('./eraser.ts')
+    const { account, customer, email, redaction, validation, search, base_url: baseUrl } = entry
+    return {
+      eraser: stripeEraser({
+        name,
+        pace,
+        apiKey: secret(entry.api_key),
+        redaction,
+        validation,
+        search,
+        byAddress: email !== undefined,
+        ...given({ account, baseUrl }),
+      }),
+      plan: given({ customer, email }),
+      leads: braces(customer, email),
+    }
+  },
+})

@@ -1,17 +1,6 @@
-/** What keys of the map are made of. */
+/** What several stores declare in the same words. */
 import { z } from 'zod'
 
-export {
-  nameSchema as name,
-  periodSchema as period,
-  secretSchema as secret,
-  together,
-} from '../../base/settings/index.ts'
-
-export const sql = z.string().min(1).max(4000)
-export const column = z.string().min(1).max(63)
-/** `schema.table`, each part as the catalogue spells it; quote a part that holds a dot: `public."odd.name"`. */
-export const table = z.string().min(3).max(130)
 /** What every store may say of itself. */
 export const about = {
   owner: z.string().optional().describe('Who answers for it: a team or a role.'),

@@ -1,8 +1,10 @@
 /** How the map declares an OpenSearch cluster. */
 import { z } from 'zod'
-import { about, httpUrl, secret } from '../atoms.ts'
+import { secretSchema as secret } from '../../../../base/settings/index.ts'
+import { defineStore } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
-export const opensearchStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('opensearch'),
   ...about,
   url: httpUrl.describe('The address of the cluster: https://search.example.org:9200.'),
@@ -45,4 +47,32 @@ export const opensearchStore = z.strictObject({
     )
     .min(1)
     .describe('Where a subject has documents.'),
+})
+
+export const opensearch = defineStore({
+  kind: 'opensearch',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { opensearchEraser } = await import('./eraser.ts')
+    const { auth, places } = entry
+    return {
+      eraser: opensearchEraser({
+        store: name,
+        pace,
+        baseUrl: entry.url,
+        documentsPerSecond: entry.documents_per_second,
+        expungeDeletes: entry.expunge_deletes,
+        ...(auth === undefined
+          ? {}
+          : {
+              auth:
+                'username' in auth
+                  ? { username: secret(auth.username), password: secret(auth.password) }
+                  : { authorization: secret(auth.authorization) },
+            }),
+      }),
+      plan: { places },
+      leads: places.map(({ value }) => value),
+    }
+  },
 })

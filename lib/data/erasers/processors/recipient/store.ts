@@ -1,8 +1,11 @@
 /** How lethe.yaml declares someone the data was disclosed to, who is told of each erasure (Art. 19 GDPR). */
 import { z } from 'zod'
-import { about, allowPrivate, column, secret } from '../atoms.ts'
+import { secretSchema as secret } from '../../../../base/settings/index.ts'
+import { columnSchema as column } from '../../../datamap/index.ts'
+import { braces, defineStore } from '../../define.ts'
+import { about, allowPrivate } from '../../schema-parts.ts'
 
-export const recipientStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('recipient'),
   name_in_receipt: z
     .string()
@@ -24,4 +27,26 @@ export const recipientStore = z.strictObject({
     .min(1)
     .optional()
     .describe('Notices a minute that the recipient bears; no limit by default.'),
+})
+
+export const recipient = defineStore({
+  kind: 'recipient',
+  schema,
+  tells: true,
+  async open(entry, { name, secret, pace, requestKey }) {
+    const { recipientEraser } = await import('./eraser.ts')
+    return {
+      eraser: recipientEraser({
+        name,
+        pace,
+        requestKey,
+        url: secret(entry.url),
+        secret: secret(entry.secret),
+        allowPrivate: entry.allow_private,
+        ratePerMinute: entry.rate_per_minute ?? null,
+      }),
+      plan: { sends: entry.sends },
+      leads: braces(...entry.sends),
+    }
+  },
 })

@@ -1,6 +1,8 @@
 /** Tables of DynamoDB in one region, as lethe.yaml declares them. */
 import { z } from 'zod'
-import { about, httpUrl, name, secret, together } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret, together } from '../../../../base/settings/index.ts'
+import { credentials, defineStore, given } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
 const place = z.strictObject({
   name: name.describe('in counts and reports'),
@@ -14,7 +16,7 @@ const place = z.strictObject({
     ),
 })
 
-export const dynamodbStore = z
+const schema = z
   .strictObject({
     kind: z.literal('dynamodb'),
     ...about,
@@ -28,3 +30,26 @@ export const dynamodbStore = z
       .describe('where a subject has items; each {name} stands for an identifier of the subject'),
   })
   .refine(...together('access_key', 'secret_key'))
+
+export const dynamodb = defineStore({
+  kind: 'dynamodb',
+  schema,
+  async open(entry, { name, secret }) {
+    const { dynamodbEraser } = await import('./eraser.ts')
+    const { region, endpoint, access_key: access, secret_key: key } = entry
+    const eraser = dynamodbEraser({
+      name,
+      region,
+      indexed: entry.places.some(({ index }) => index !== undefined),
+      ...given({ endpoint }),
+      ...credentials(secret, access, key),
+    })
+    const places = entry.places.map(({ index, ...place }) => ({ ...place, ...given({ index }) }))
+    return {
+      eraser,
+      plan: { places },
+      leads: entry.places.map(({ key: attributes }) => Object.values(attributes).join('')),
+      close: () => eraser.close(),
+    }
+  },
+})

@@ -1,8 +1,10 @@
 /** How lethe.yaml declares a distribution whose caches hold subjects' files. */
 import { z } from 'zod'
-import { about, goneStatuses, name, secret, together } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret, together } from '../../../../base/settings/index.ts'
+import { credentials, defineStore, given } from '../../define.ts'
+import { about, goneStatuses } from '../../schema-parts.ts'
 
-export const cloudfrontStore = z
+const schema = z
   .strictObject({
     kind: z.literal('cloudfront'),
     ...about,
@@ -45,3 +47,27 @@ export const cloudfrontStore = z
     gone_statuses: goneStatuses,
   })
   .refine(...together('access_key_id', 'secret_access_key'))
+
+export const cloudfront = defineStore({
+  kind: 'cloudfront',
+  schema,
+  filledFrom: ({ origin }) => origin,
+  async open(entry, { name, secret, pace }) {
+    const { cloudfrontEraser } = await import('./eraser.ts')
+    const { verify_urls: origin, gone_statuses: gone } = entry
+    const places = entry.places.map((place) => ({ name: place.name, template: place.path }))
+    return {
+      eraser: cloudfrontEraser({
+        name,
+        pace,
+        distribution: entry.distribution,
+        region: entry.region,
+        ...given({ endpoint: entry.endpoint }),
+        ...credentials(secret, entry.access_key_id, entry.secret_access_key),
+        ...(origin === undefined ? {} : { verifyUrls: { origin, gone } }),
+      }),
+      plan: { places },
+      leads: places.map(({ template }) => template),
+    }
+  },
+})

@@ -1,8 +1,11 @@
 /** How lethe.yaml declares a processor that speaks OpenDSR. */
 import { z } from 'zod'
-import { about, allowPrivate, column, secret } from '../atoms.ts'
+import { secretSchema as secret } from '../../../../base/settings/index.ts'
+import { columnSchema as column } from '../../../datamap/index.ts'
+import { braces, defineStore, given } from '../../define.ts'
+import { about, allowPrivate } from '../../schema-parts.ts'
 
-export const opendsrStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('opendsr'),
   ...about,
   url: z.url().describe('The address with its major version: https://opendsr.example.com/v3.'),
@@ -47,4 +50,29 @@ export const opendsrStore = z.strictObject({
       'Answers 404 for a subject who is not there; without it a completed request is accepted, not verified.',
     ),
   allow_private: allowPrivate,
+})
+
+export const opendsr = defineStore({
+  kind: 'opendsr',
+  schema,
+  async open(entry, { name, secret, pace, requestKey }) {
+    const { opendsrEraser } = await import('./eraser.ts')
+    return {
+      eraser: opendsrEraser({
+        name,
+        pace,
+        requestKey,
+        url: entry.url,
+        authorization: secret(entry.authorization),
+        certificate: secret(entry.certificate),
+        version: entry.version,
+        regulation: entry.regulation,
+        discovery: entry.discovery,
+        allowPrivate: entry.allow_private,
+        ...given({ controllerId: entry.controller_id, verifyUrl: entry.verify_url }),
+      }),
+      plan: { identities: entry.identities },
+      leads: braces(...entry.identities.map(({ from }) => from)),
+    }
+  },
 })

@@ -1,11 +1,13 @@
 /** A team's own Redis, one node or a cluster, as lethe.yaml declares it. */
 import { z } from 'zod'
-import { about, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { defineStore } from '../../define.ts'
+import { about } from '../../schema-parts.ts'
 
 const place = { name: name.describe('in counts and reports') }
 const template = z.string().min(1).max(1000)
 
-export const redisStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('redis'),
   ...about,
   url: secret.describe(
@@ -31,4 +33,24 @@ export const redisStore = z.strictObject({
     )
     .min(1)
     .describe('where a subject has keys; each {name} stands for an identifier of the subject'),
+})
+
+export const redis = defineStore({
+  kind: 'redis',
+  schema,
+  async open(entry, { name, secret, redisPrefix }) {
+    const { redisEraser } = await import('./eraser.ts')
+    const { places } = entry
+    return {
+      eraser: redisEraser({ name, url: secret(entry.url), ownPrefix: redisPrefix }),
+      plan: { places },
+      leads: places.map((place) =>
+        'key' in place
+          ? place.key
+          : 'scan' in place
+            ? place.scan
+            : `${place.member.key}${place.member.value}`,
+      ),
+    }
+  },
 })

@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { about, httpUrl, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { braces, defineStore, given } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
-export const supabaseStore = z
+const schema = z
   .strictObject({
     kind: z.literal('supabase'),
     ...about,
@@ -15,3 +17,17 @@ export const supabaseStore = z
   .refine(({ user, email }) => user !== undefined || email !== undefined, {
     message: 'needs user, email or both: an identifier that leads to a user',
   })
+
+export const supabase = defineStore({
+  kind: 'supabase',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { supabaseEraser } = await import('./eraser.ts')
+    const { user, email } = entry
+    return {
+      eraser: supabaseEraser({ store: name, pace, url: entry.url, secretKey: secret(entry.secret_key) }),
+      plan: given({ user, email }),
+      leads: braces(user, email),
+    }
+  },
+})

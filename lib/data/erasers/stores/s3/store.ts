@@ -1,13 +1,15 @@
 /** Buckets of one S3 server, as lethe.yaml declares them. */
 import { z } from 'zod'
-import { about, httpUrl, name, secret, together } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret, together } from '../../../../base/settings/index.ts'
+import { credentials, defineStore, given } from '../../define.ts'
+import { about, httpUrl } from '../../schema-parts.ts'
 
 const place = {
   name: name.describe('in counts and reports'),
   bucket: z.string().min(1).describe('of this store; several places may name the same one'),
 }
 
-export const s3Store = z
+const schema = z
   .strictObject({
     kind: z.literal('s3'),
     ...about,
@@ -32,3 +34,24 @@ export const s3Store = z
       .describe('where a subject has objects; each {name} stands for an identifier of the subject'),
   })
   .refine(...together('access_key', 'secret_key'))
+
+export const s3 = defineStore({
+  kind: 's3',
+  schema,
+  async open(entry, { name, secret }) {
+    const { s3Eraser } = await import('./eraser.ts')
+    const { region, endpoint, access_key: access, secret_key: key, places } = entry
+    const eraser = s3Eraser({
+      store: name,
+      region,
+      ...given({ endpoint }),
+      ...credentials(secret, access, key),
+    })
+    return {
+      eraser,
+      plan: { places },
+      leads: places.map((place) => ('key' in place ? place.key : place.prefix)),
+      close: () => eraser.close(),
+    }
+  },
+})

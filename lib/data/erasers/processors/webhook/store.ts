@@ -1,8 +1,11 @@
 /** How lethe.yaml declares a service of the team's own that erases when it is told to. */
 import { z } from 'zod'
-import { about, allowPrivate, column, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { columnSchema as column } from '../../../datamap/index.ts'
+import { braces, defineStore } from '../../define.ts'
+import { about, allowPrivate } from '../../schema-parts.ts'
 
-export const webhookStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('webhook'),
   ...about,
   url: secret.describe(
@@ -35,4 +38,29 @@ export const webhookStore = z.strictObject({
     .max(200)
     .default('the call')
     .describe('From when on an erasure there cannot be undone, in words.'),
+})
+
+export const webhook = defineStore({
+  kind: 'webhook',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { webhookEraser } = await import('./eraser.ts')
+    return {
+      eraser: webhookEraser({
+        name,
+        pace,
+        url: secret(entry.url),
+        secret: secret(entry.secret),
+        allowPrivate: entry.allow_private,
+        declared: {
+          settleSeconds: entry.settle_seconds,
+          ratePerMinute: entry.rate_per_minute ?? null,
+          sideEffects: entry.side_effects,
+          irreversibleAfter: entry.irreversible_after,
+        },
+      }),
+      plan: { sends: entry.sends, places: entry.places },
+      leads: braces(...entry.sends),
+    }
+  },
 })

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { cloudflareStore } from '../../../../lib/data/datamap/stores/cloudflare.ts'
-import { cloudfrontStore } from '../../../../lib/data/datamap/stores/cloudfront.ts'
-import { opendsrStore } from '../../../../lib/data/datamap/stores/opendsr.ts'
-import { recipientStore } from '../../../../lib/data/datamap/stores/recipient.ts'
-import { webhookStore } from '../../../../lib/data/datamap/stores/webhook.ts'
+import { cloudflare as cloudflareStore } from '../../../../lib/data/erasers/processors/cloudflare/store.ts'
+import { cloudfront as cloudfrontStore } from '../../../../lib/data/erasers/processors/cloudfront/store.ts'
+import { opendsr as opendsrStore } from '../../../../lib/data/erasers/processors/opendsr/store.ts'
+import { recipient as recipientStore } from '../../../../lib/data/erasers/processors/recipient/store.ts'
+import { webhook as webhookStore } from '../../../../lib/data/erasers/processors/webhook/store.ts'
 
 const stores = {
   cloudflare: {
-    schema: cloudflareStore,
+    schema: cloudflareStore.schema,
     least: {
       kind: 'cloudflare',
       zone: '023e105f4ecef8ad9ca31a8372d0c353',
@@ -22,7 +22,7 @@ const stores = {
     ],
   },
   cloudfront: {
-    schema: cloudfrontStore,
+    schema: cloudfrontStore.schema,
     least: {
       kind: 'cloudfront',
       distribution: 'E1ABCDEFGHIJKL',
@@ -34,7 +34,7 @@ const stores = {
     ],
   },
   opendsr: {
-    schema: opendsrStore,
+    schema: opendsrStore.schema,
     least: {
       kind: 'opendsr',
       url: 'https://opendsr.example.com/v3',
@@ -49,12 +49,12 @@ const stores = {
     ],
   },
   webhook: {
-    schema: webhookStore,
+    schema: webhookStore.schema,
     least: { kind: 'webhook', url: 'env:URL', secret: 'env:SECRET', sends: ['email'], places: ['letters'] },
     wrong: [{ url: 'https://example.org' }, { places: ['a@b'] }, { sends: [] }],
   },
   recipient: {
-    schema: recipientStore,
+    schema: recipientStore.schema,
     least: { kind: 'recipient', url: 'env:URL', secret: 'env:SECRET', sends: ['email'] },
     wrong: [
       { secret: 'whsec_x' },

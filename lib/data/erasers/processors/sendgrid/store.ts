@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { about, name, secret } from '../atoms.ts'
+import { nameSchema as name, secretSchema as secret } from '../../../../base/settings/index.ts'
+import { defineStore, given } from '../../define.ts'
+import { about } from '../../schema-parts.ts'
 
-export const sendgridStore = z.strictObject({
+const schema = z.strictObject({
   kind: z.literal('sendgrid'),
   ...about,
   api_key: secret.describe(
@@ -30,4 +32,24 @@ export const sendgridStore = z.strictObject({
     .describe(
       'Lists from which addresses are deleted. By default all keep them: an address that is no longer listed gets mail again, also where the person had unsubscribed.',
     ),
+})
+
+export const sendgrid = defineStore({
+  kind: 'sendgrid',
+  schema,
+  async open(entry, { name, secret, pace }) {
+    const { sendgridEraser } = await import('./eraser.ts')
+    return {
+      eraser: sendgridEraser({
+        name,
+        pace,
+        apiKey: secret(entry.api_key),
+        region: entry.region,
+        deleteSuppressions: entry.delete_suppressions,
+        ...given({ subuser: entry.subuser, baseUrl: entry.base_url }),
+      }),
+      plan: { email: entry.email },
+      leads: [`{${entry.email}}`],
+    }
+  },
 })
