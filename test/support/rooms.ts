@@ -5,7 +5,7 @@
 
 /** Each room of `lib`, and the rooms that it imports. A room is entered through its `index.ts` only. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
-  'base/bucket': ['base/errors', 'base/settings'],
+  'base/bucket': ['base/errors', 'base/s3', 'base/settings'],
   'base/calls': ['base/canonical', 'base/clock', 'base/errors'],
   'base/canonical': [],
   'base/clock': [],
@@ -15,7 +15,9 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'base/keystore': ['base/clock', 'base/errors'],
   'base/log': ['base/errors'],
   'base/metrics': [],
+  'base/openbao': ['base/calls', 'base/clock', 'base/errors'],
   'base/queue': ['base/clock', 'base/errors'],
+  'base/s3': ['base/calls', 'base/errors'],
   'base/schedule': ['base/clock', 'base/db', 'base/errors', 'base/settings'],
   'base/settings': [],
   'base/slices': [],
@@ -29,6 +31,8 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'base/counts',
     'base/db',
     'base/errors',
+    'base/openbao',
+    'base/s3',
     'base/settings',
     'base/slices',
     'base/webhooks',
@@ -100,7 +104,7 @@ export const packages: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/client-cloudfront': ['lib/data/erasers/processors/cloudfront'],
   '@aws-sdk/client-dynamodb': ['lib/data/erasers/stores/dynamodb'],
   '@aws-sdk/client-kms': ['lib/data/erasers/stores/keys'],
-  '@aws-sdk/client-s3': ['lib/base/bucket', 'lib/data/erasers/stores/s3'],
+  '@aws-sdk/client-s3': ['lib/base/s3', 'lib/base/bucket', 'lib/data/erasers/stores/s3'],
   '@sendgrid/client': ['lib/data/erasers/processors/sendgrid'],
   '@supabase/auth-js': ['lib/data/erasers/processors/supabase'],
   bullmq: ['lib/base/queue'],

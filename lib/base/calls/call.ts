@@ -109,7 +109,7 @@ function failureOf({ store, vendor }: Side, what: string, error: unknown, late: 
 /** `retryAfterSeconds` where it is known: until then no call is worth making. */
 export function throttled(
   message: string,
-  facts: { store: string; retryAfterSeconds?: number; status?: number },
+  facts: { store: string; retryAfterSeconds?: number; [fact: string]: unknown },
 ): LetheError {
   return new LetheError('E_STORE_THROTTLED', { message, facts })
 }

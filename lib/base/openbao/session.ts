@@ -1,14 +1,8 @@
 /** Who we are to OpenBao: a token as it was given, or one that an AppRole gets and gets again. */
 import { z } from 'zod'
-import { monotonicMs } from '../../../../base/clock/index.ts'
-import { LetheError } from '../../../../base/errors/index.ts'
-import {
-  type HttpAnswer,
-  type HttpRequest,
-  type HttpSide,
-  type Side,
-  requestVendor,
-} from '../../../../base/calls/index.ts'
+import { monotonicMs } from '../clock/index.ts'
+import { LetheError } from '../errors/index.ts'
+import { type HttpAnswer, type HttpRequest, type HttpSide, type Side, requestVendor } from '../calls/index.ts'
 
 export interface OpenbaoOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** As `https://vault.example.org:8200`, of the active node or of an address that leads there. */

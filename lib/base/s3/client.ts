@@ -1,6 +1,7 @@
 /** Calls of one S3 server: each with a deadline, repeated where that can help, failing with the server's error name only. */
 import { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
-import { LetheError } from '../../../../base/errors/index.ts'
+import { throttled } from '../calls/index.ts'
+import { LetheError } from '../errors/index.ts'
 
 export interface S3Settings {
   /** The store's name in the map. */
@@ -14,26 +15,30 @@ export interface S3Settings {
   deadlineMs?: number
   /** For one attempt of a call, in ms; default 15,000. */
   attemptMs?: number
+  /** Of one call; default 5. */
+  attempts?: number
 }
 
 export interface S3Server {
+  /** Its name in messages. */
   store: string
   client: S3Client
   deadlineMs: number
 }
 
 /** Throttling (503 SlowDown, 429) is answered by the SDK: growing waits with jitter, and a slower client. */
-export function s3Client(settings: S3Settings): S3Client {
-  const attemptMs = settings.attemptMs ?? 15_000
-  return new S3Client({
+export function s3Server(settings: S3Settings): S3Server {
+  const { store, attempts = 5, attemptMs = 15_000, deadlineMs = 60_000 } = settings
+  const client = new S3Client({
     region: settings.region,
     retryMode: 'adaptive',
     // the few commands are put together once, not for each of thousands of calls
     cacheMiddleware: true,
-    maxAttempts: 5,
+    maxAttempts: attempts,
     // The newer checksums are unknown to many S3 servers.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // A path that swallows bytes would otherwise hold whoever waits for the bucket for ever.
     requestHandler: {
       connectionTimeout: Math.min(5000, attemptMs),
       requestTimeout: attemptMs,
@@ -42,6 +47,7 @@ export function s3Client(settings: S3Settings): S3Client {
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint, forcePathStyle: true }),
     ...(settings.credentials === undefined ? {} : { credentials: settings.credentials }),
   })
+  return { store, client, deadlineMs }
 }
 
 /** The server said no, and will say it again: a right is missing, or it can't do what was asked. */
@@ -85,10 +91,11 @@ export async function ask<T>(
 
 /** E_STORE_THROTTLED or E_STORE_UNAVAILABLE, as the server's word says. */
 export function unavailable({ store }: S3Server, bucket: string, what: string, reason: string): LetheError {
-  return new LetheError(isThrottle(reason) ? 'E_STORE_THROTTLED' : 'E_STORE_UNAVAILABLE', {
-    message: `Bucket ${bucket} of ${store} did not ${what} (${reason}).`,
-    facts: { store, bucket, reason },
-  })
+  const message = `Bucket ${bucket} of ${store} did not ${what} (${reason}).`
+  const facts = { store, bucket, reason }
+  return isThrottle(reason)
+    ? throttled(message, facts)
+    : new LetheError('E_STORE_UNAVAILABLE', { message, facts })
 }
 
 export function refusal({ store }: S3Server, bucket: string, what: string, reason: string): LetheError {
