@@ -2,6 +2,7 @@
  * The key of a hold as the deleting statements compare it: text, as PostgreSQL itself prints the column. "007" or an upper
  * case UUID would be recorded and hold nothing, so every key takes its column's type once before it is stored.
  */
+import './errors.ts'
 import pg from 'pg'
 import { z } from 'zod'
 import type { Database } from '../lib/base/db/index.ts'

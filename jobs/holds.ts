@@ -2,6 +2,7 @@
  * Legal holds: recorded in control (the key sealed, nothing in clear), projected into the target where the deleting
  * statements check them. When `addHold` returns, no batch can remove what it holds; what was gone before is reported.
  */
+import './errors.ts'
 import type { Database } from '../lib/base/db/index.ts'
 import { isWhole } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'

@@ -2,6 +2,7 @@
  * A role that takes the jobs of one queue. Beside the work it watches itself: BullMQ can look healthy in every count
  * while no job is ever handed out, so a worker that is idle while something in its queue grows old says so and ends.
  */
+import './errors.ts'
 import { monotonicMs, sleep } from '../lib/base/clock/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import { answerProbe, queueAge } from '../lib/record/ledger/index.ts'

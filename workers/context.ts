@@ -66,7 +66,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
       return opening
     },
     vault,
-    notifier: createNotifier(config, log),
+    notifier: createNotifier(config.file.notifications, (reference) => config.secret(reference), log),
     metrics: createMetrics({ processMetrics: true }),
     log,
   }

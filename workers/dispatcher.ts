@@ -3,8 +3,10 @@
  * changes nothing, because each round asks PostgreSQL what is due. One dispatcher at a time leads by a lease; two at
  * once would still do no harm, since every change below is made by a statement that looks again.
  */
+import './errors.ts'
 import cron from 'node-cron'
 import { monotonicMs, newId } from '../lib/base/clock/index.ts'
+import type { Transaction } from '../lib/base/db/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import {
   acquireLease,
@@ -15,13 +17,14 @@ import {
   forgetEnqueue,
   freeExpiredLeases,
   markProbeSent,
+  noteMissed,
   probesAnswered,
   releaseLease,
   takeForEnqueue,
   wakeDueRuns,
 } from '../lib/record/ledger/index.ts'
 import { errorFields } from '../lib/base/log/index.ts'
-import { decideOccurrences, syncSchedules } from '../lib/base/schedule/index.ts'
+import { decideOccurrences, syncSchedules, type Schedule } from '../lib/base/schedule/index.ts'
 import type { Process } from './process.ts'
 import type { StartRole } from './role.ts'
 
@@ -149,7 +152,7 @@ async function schedules(process: Process, round: Round): Promise<void> {
     .kinds()
     .flatMap((kind) => (kind.schedules?.(context.config) ?? []).map((work) => ({ ...work, kind: kind.kind })))
   await syncSchedules(context.control, wanted)
-  const decided = await decideOccurrences(context.control, async (tx, schedule, at) => {
+  const createRunFor = async (tx: Transaction, schedule: Schedule, at: Date) => {
     const kind = registry.get(schedule.kind)
     const made = await createRun(tx, {
       kind: kind.kind,
@@ -161,7 +164,8 @@ async function schedules(process: Process, round: Round): Promise<void> {
       occurrence: at,
     })
     return 'existing' in made ? { busy: made.existing.id } : { run: made.id }
-  })
+  }
+  const decided = await decideOccurrences(context.control, createRunFor, noteMissed)
   round.created = decided.run
   round.skipped = decided.skipped
 }

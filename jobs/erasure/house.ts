@@ -1,12 +1,6 @@
 /** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
 import { summed } from '../../lib/base/counts/index.ts'
-import {
-  otherStore,
-  type StoreEntry,
-  type SubjectEntry,
-  expand,
-  type Identifiers,
-} from '../../lib/data/datamap/index.ts'
+import { otherStore, type SubjectEntry, expand, type Identifiers } from '../../lib/data/datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../lib/data/deletion/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import {
@@ -21,6 +15,7 @@ import {
   openStore,
   postgresCapabilities,
   postgresEraser,
+  storesBefore,
   type OpenedStore,
   type SubjectRef,
   type Verification,
@@ -124,7 +119,7 @@ export async function openHouse(
     opened.push(there)
     places.push({
       ...elsewhere(store, declared.kind, kind, there),
-      after: before(declared, subject),
+      after: storesBefore(declared, subject.store),
       channel: context.config.file.notifications.store === store,
     })
   }
@@ -273,13 +268,6 @@ function elsewhere(store: string, kind: string, subject: string, there: OpenedSt
       return there.eraser.verify(subjects, plan, signal)
     },
   }
-}
-
-/** Nothing brings a key back, so the rows go first; a cache that is purged before its origin is filled again from it. */
-function before(entry: StoreEntry, { store }: SubjectEntry): string[] {
-  if (entry.kind === 'keys') return [store]
-  const origin = 'origin' in entry ? entry.origin : undefined
-  return origin === undefined ? [] : [origin]
 }
 
 export function storesOf(places: readonly Place[]): string[] {

@@ -1,4 +1,6 @@
 /** What the erasure flow offers: its job kind, and the verbs people use. */
+import './errors.ts'
+
 import type { JobKind } from '../kind.ts'
 import { cascade } from './cascade.ts'
 

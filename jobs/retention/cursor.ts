@@ -1,8 +1,8 @@
 /** Where a sweep stands between two of its steps. */
 import { z } from 'zod'
-import { registry, type ErrorCode } from '../../lib/base/errors/index.ts'
+import { isErrorCode, type ErrorCode } from '../../lib/base/errors/index.ts'
 
-const errorCode = z.custom<ErrorCode>((value) => typeof value === 'string' && Object.hasOwn(registry, value))
+const errorCode = z.custom<ErrorCode>(isErrorCode)
 
 export const phases = [
   'propose',

@@ -1,4 +1,6 @@
 /** What the retention flow offers: its job kinds, and the verbs people use. */
+import './errors.ts'
+
 import type { JobKind } from '../kind.ts'
 import { sweep } from './sweep.ts'
 import { warn } from './warn.ts'

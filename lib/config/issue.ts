@@ -1,7 +1,7 @@
 /** What zod found, in words a person can act on. */
 import { z } from 'zod'
+import type { Problem } from '../base/settings/index.ts'
 import { configJsonSchema } from './json-schema.ts'
-import type { Problem } from './problem.ts'
 
 type Issue = z.core.$ZodIssue
 

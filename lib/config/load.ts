@@ -6,10 +6,11 @@ import { readFileSync } from 'node:fs'
 import { LineCounter, parseDocument, type Document } from 'yaml'
 import { canonicalHash } from '../base/canonical/index.ts'
 import { LetheError } from '../base/errors/index.ts'
+import type { Problem } from '../base/settings/index.ts'
 import { checkConfig } from './check.ts'
 import { describeIssue } from './issue.ts'
-import type { Problem } from './problem.ts'
-import { configSchema, type ConfigFile, type PolicyEntry } from './schema.ts'
+import type { PolicyEntry } from './policies.ts'
+import { configSchema, type ConfigFile } from './schema.ts'
 import { healthAddress, lookUp, postgresAddress, redisAddress, type Environment } from './secret.ts'
 
 export type { Environment }
@@ -165,5 +166,3 @@ function resolvePolicy(file: ConfigFile, name: string, entry: PolicyEntry): Reso
     store: entry.table?.store ?? file.subjects[entry.subject ?? '']?.store ?? '',
   }
 }
-
-/** JSON with sorted keys, so that the same content has the same hash. */

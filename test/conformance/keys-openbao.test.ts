@@ -1,5 +1,6 @@
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
-import type { KeyPlace, KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
+import type { KeyPlace } from '../../lib/data/erasers/stores/keys/target.ts'
+import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
 import { startHttpBetween } from '../support/servers/http-between.ts'
 import { keysPlan } from '../support/stages/keys-stage.ts'

@@ -78,6 +78,24 @@ describe('the house', () => {
     expect(Object.keys(rooms).filter((room) => reachable(room).has(room))).toEqual([])
   })
 
+  it('no room imports a higher wing, and record and people do not know each other', () => {
+    const below: Readonly<Record<string, readonly string[]>> = {
+      base: ['base'],
+      data: ['base', 'data'],
+      record: ['base', 'data', 'record'],
+      people: ['base', 'data', 'people'],
+      recovery: ['base', 'data', 'record', 'people', 'recovery'],
+      config: ['base', 'data', 'record', 'people', 'config'],
+    }
+    const wingOf = (room: string) => room.split('/')[0] ?? ''
+    const upwards = Object.entries(rooms).flatMap(([room, others]) =>
+      others
+        .filter((other) => !below[wingOf(room)]?.includes(wingOf(other)))
+        .map((other) => `${room} -> ${other}`),
+    )
+    expect(upwards).toEqual([])
+  })
+
   it('a job knows no other job, and jobs know no transport and no HTTP', () => {
     const folder = (path: string) => path.split('/')[1] ?? ''
     const between = imports.filter(

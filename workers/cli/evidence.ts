@@ -49,7 +49,7 @@ export async function attested(
     return null
   }
   const by = await attest(
-    context.config,
+    context.config.file,
     decided,
     await evidence(session, options),
     now,

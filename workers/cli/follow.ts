@@ -1,7 +1,7 @@
 /** Follows a run until it ends or waits for a person: a bar on a terminal, a line now and then elsewhere. */
 import type { Context } from '../../jobs/context.ts'
 import { monotonicMs, sleep } from '../../lib/base/clock/index.ts'
-import { LetheError, registry, type ErrorCode } from '../../lib/base/errors/index.ts'
+import { isErrorCode, LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates, getRun, type Run } from '../../lib/record/ledger/index.ts'
 import { listProposals } from '../../lib/record/proposals/index.ts'
 import { count } from './output.ts'
@@ -51,8 +51,7 @@ function ended(session: Session, run: Run): void {
 }
 
 function runError(run: Run): LetheError {
-  const code = Object.keys(registry).find((known): known is ErrorCode => known === run.errorCode)
-  return new LetheError(code ?? 'E_INTERNAL', {
+  return new LetheError(isErrorCode(run.errorCode) ? run.errorCode : 'E_INTERNAL', {
     message: run.errorMessage ?? `Run ${run.id} ended as ${run.state} (${run.outcome ?? 'no outcome'}).`,
     left: `${count(goneRows(run))} rows were removed before; they are recorded. See: lethe runs show ${run.id}`,
     facts: { run: run.id, state: run.state },

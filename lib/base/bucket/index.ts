@@ -1,2 +1,6 @@
 /** Object storage for what must not change: written once, locked until a date, read back. */
-export { openBucket, type Bucket, type BucketSettings } from './s3.ts'
+import './errors.ts'
+
+export { bucketSchema } from './schema.ts'
+export type { Bucket, BucketSettings } from './bucket.ts'
+export { openBucket } from './open.ts'

@@ -4,118 +4,72 @@ import {
   GetObjectCommand,
   GetObjectLockConfigurationCommand,
   PutObjectCommand,
-  S3Client,
-  S3ServiceException,
+  type S3Client,
 } from '@aws-sdk/client-s3'
 import { LetheError } from '../errors/index.ts'
+import { ask, Refusal, s3Server } from '../s3/index.ts'
+import type { Bucket, BucketSettings } from './bucket.ts'
 
-export interface BucketSettings {
-  name: string
-  region: string
-  /** Of an S3 server that isn't AWS's. */
-  endpoint?: string
-  /** Before every key, with its slash; empty by default. */
-  prefix?: string
-  /** Absent: the SDK's own chain (environment, profile, instance role). */
-  credentials?: { accessKeyId: string; secretAccessKey: string }
-  /** For one request's answer; three are sent. Default 15 000. */
-  attemptMs?: number
-}
+export function s3Bucket(settings: BucketSettings): Bucket {
+  const { name: Bucket, prefix = '' } = settings
+  const server = s3Server({ ...settings, store: Bucket, attempts: 3 })
 
-export interface Bucket {
-  readonly name: string
-  /** Throws E_BUCKET_LOCK where the bucket was made without Object Lock: it can't be added to what is there. */
-  requireLock(): Promise<void>
-  /** Throws E_BUCKET_UNAVAILABLE. The same key again makes another version; the locked one stays. */
-  put(key: string, body: Uint8Array, options: { contentType: string; lockedUntil: Date }): Promise<void>
-  /** The newest version; null where there is none. */
-  get(key: string): Promise<Buffer | null>
-  close(): void
-}
-
-export function openBucket(settings: BucketSettings): Bucket {
-  const { name: Bucket, prefix = '', attemptMs = 15_000 } = settings
-  const client = new S3Client({
-    region: settings.region,
-    maxAttempts: 3,
-    // A path that swallows bytes would otherwise hold whoever waits for the bucket for ever.
-    requestHandler: {
-      connectionTimeout: Math.min(5000, attemptMs),
-      requestTimeout: attemptMs,
-      throwOnRequestTimeout: true,
-    },
-    // A locked object needs Content-MD5; the newer checksums are unknown to many S3 servers.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint, forcePathStyle: true }),
-    ...(settings.credentials === undefined ? {} : { credentials: settings.credentials }),
-  })
-
-  async function ask<T>(what: string, call: () => Promise<T>): Promise<T> {
+  /** `absent`: what the server calls a thing that isn't there, which is null then. */
+  async function call<T>(
+    what: string,
+    absent: string,
+    send: (client: S3Client, options: { abortSignal: AbortSignal }) => Promise<T>,
+  ): Promise<T | null> {
     try {
-      return await call()
+      return await ask(server, Bucket, what, send)
     } catch (error) {
-      throw new LetheError('E_BUCKET_UNAVAILABLE', {
-        message: `Bucket ${Bucket} did not ${what} (${errorName(error)}).`,
-        facts: { bucket: Bucket, status: statusOf(error) },
-      })
+      if (error instanceof Refusal && error.code === absent) return null
+      throw away(Bucket, what, error)
     }
   }
 
   return {
     name: Bucket,
     async requireLock() {
-      const enabled = await ask('say whether it locks objects', async () => {
-        try {
-          const { ObjectLockConfiguration: lock } = await client.send(
-            new GetObjectLockConfigurationCommand({ Bucket }),
-          )
-          return lock?.ObjectLockEnabled === 'Enabled'
-        } catch (error) {
-          if (errorName(error) === 'ObjectLockConfigurationNotFoundError') return false
-          throw error
-        }
-      })
-      if (!enabled)
+      const found = await call(
+        'say whether it locks objects',
+        'ObjectLockConfigurationNotFoundError',
+        (client, options) => client.send(new GetObjectLockConfigurationCommand({ Bucket }), options),
+      )
+      if (found?.ObjectLockConfiguration?.ObjectLockEnabled !== 'Enabled')
         throw new LetheError('E_BUCKET_LOCK', {
           message: `Bucket ${Bucket} was made without Object Lock.`,
           facts: { bucket: Bucket },
         })
     },
     async put(key, body, { contentType, lockedUntil }) {
-      await ask(`take ${key}`, () =>
-        client.send(
-          new PutObjectCommand({
-            Bucket,
-            Key: `${prefix}${key}`,
-            Body: body,
-            ContentType: contentType,
-            ContentMD5: createHash('md5').update(body).digest('base64'),
-            ObjectLockMode: 'COMPLIANCE',
-            ObjectLockRetainUntilDate: lockedUntil,
-          }),
-        ),
-      )
-    },
-    async get(key) {
-      return ask(`give ${key}`, async () => {
-        try {
-          const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: `${prefix}${key}` }))
-          return Buffer.from((await Body?.transformToByteArray()) ?? [])
-        } catch (error) {
-          if (errorName(error) === 'NoSuchKey') return null
-          throw error
-        }
+      const command = new PutObjectCommand({
+        Bucket,
+        Key: `${prefix}${key}`,
+        Body: body,
+        ContentType: contentType,
+        // a locked object needs it
+        ContentMD5: createHash('md5').update(body).digest('base64'),
+        ObjectLockMode: 'COMPLIANCE',
+        ObjectLockRetainUntilDate: lockedUntil,
       })
+      await call(`take ${key}`, '', (client, options) => client.send(command, options))
     },
-    close: () => client.destroy(),
+    get: (key) =>
+      call(`give ${key}`, 'NoSuchKey', async (client, options) => {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: `${prefix}${key}` }), options)
+        return Buffer.from((await Body?.transformToByteArray()) ?? [])
+      }),
+    close: () => server.client.destroy(),
   }
 }
 
-function errorName(error: unknown): string {
-  return error instanceof Error ? error.name : 'unknown'
-}
-
-function statusOf(error: unknown): number | null {
-  return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
+/** Refused or not reached: either way what waits for the bucket is written once it answers. */
+function away(bucket: string, what: string, error: unknown): LetheError {
+  const refused = error instanceof Refusal ? error : null
+  const reason = refused?.code ?? (error instanceof LetheError ? String(error.facts['reason']) : 'unknown')
+  return new LetheError('E_BUCKET_UNAVAILABLE', {
+    message: `Bucket ${bucket} did not ${what} (${reason}).`,
+    facts: { bucket, status: refused?.status ?? null },
+  })
 }

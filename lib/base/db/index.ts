@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export {
   openDatabase,
   prepared,

@@ -1,18 +1,19 @@
-import { registry, type ErrorCode } from './registry.ts'
+import type { ErrorCode } from './codes.ts'
+import { errorEntry } from './registry.ts'
 
 export interface ErrorDetails {
   /** What failed and on what, in one sentence. Never a row value, a key or an address of a person. */
   message: string
   /** What was left behind: "Nothing was changed." when nothing was. */
   left?: string
-  /** What to do next; the registry's mend stands when this is absent. */
+  /** What to do next; what the code's room says stands when this is absent. */
   next?: string
   /** Machine-readable facts for `--json`; the same rule about personal data holds. */
   facts?: Record<string, unknown>
   cause?: unknown
 }
 
-/** Every error Lethe raises on purpose: a code from the registry, and what a person needs to go on. */
+/** Every error Lethe raises on purpose: a code that its room defines, and what a person needs to go on. */
 export class LetheError extends Error {
   readonly code: ErrorCode
   readonly left: string
@@ -24,16 +25,16 @@ export class LetheError extends Error {
     this.name = 'LetheError'
     this.code = code
     this.left = details.left ?? 'Nothing was changed.'
-    this.next = details.next ?? registry[code].mend
+    this.next = details.next ?? errorEntry(code).next
     this.facts = details.facts ?? {}
   }
 
   get exitCode(): number {
-    return registry[this.code].exit
+    return errorEntry(this.code).exit
   }
 
   get retryable(): boolean {
-    return registry[this.code].retryable
+    return errorEntry(this.code).retryable
   }
 
   /** Path and anchor in the repository: the page's headings are the codes, and GitHub only lowers their case. */

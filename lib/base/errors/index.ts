@@ -1,2 +1,5 @@
+import './general.ts'
+
 export { LetheError, type ErrorDetails } from './error.ts'
-export { registry, type ErrorCode, type ErrorEntry } from './registry.ts'
+export type { Codes, ErrorCode, ErrorEntry } from './codes.ts'
+export { definedErrors, defineErrors, errorEntry, isErrorCode } from './registry.ts'

@@ -1,2 +1,4 @@
+import './errors.ts'
+
 export type { Sealed, Vault } from './vault.ts'
 export { openKeystore } from './keystore.ts'

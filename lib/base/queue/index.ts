@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export { inspectRedis, type RedisFacts } from './inspect.ts'
 export type { RedisTimeouts } from './connection.ts'
 export type { JobPayload } from './payload.ts'

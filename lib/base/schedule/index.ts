@@ -1,5 +1,7 @@
+import './errors.ts'
+
 export { parseCron, type ParsedCron } from './cron.ts'
-export { firstGap, isTimeZone, type Gap } from './zone.ts'
+export { checkZone, firstGap, isTimeZone, type Gap } from './zone.ts'
 export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
@@ -8,6 +10,7 @@ export {
   occurrencesAfter,
   syncSchedules,
   type Decision,
+  type Missed,
   type NewSchedule,
   type Schedule,
 } from './schedules.ts'

@@ -5,7 +5,6 @@
  */
 import { z } from 'zod'
 import type { Database, Queryable, Transaction } from '../db/index.ts'
-import { appendEvent } from '../../record/evidence/index.ts'
 import { parseCron } from './cron.ts'
 import { occurrencesBetween } from './occurrences.ts'
 
@@ -24,6 +23,14 @@ export interface Schedule extends NewSchedule {
   enabled: boolean
   /** Every occurrence up to and including this instant has been decided. */
   evaluatedUntil: Date
+}
+
+/** More missed occurrences than are kept one by one, of the span (from, until]. */
+export interface Missed {
+  schedule: string
+  count: number
+  from: Date
+  until: Date
 }
 
 /** What the caller made of an occurrence. `busy`: the scope's last run is still active. */
@@ -110,9 +117,12 @@ async function upsert(tx: Queryable, entry: NewSchedule): Promise<void> {
   )
 }
 
+type CreateRunFor = (tx: Transaction, schedule: Schedule, at: Date) => Promise<Decision>
+type NoteMissed = (tx: Transaction, missed: Missed) => Promise<void>
+
 /**
  * Decides every occurrence in (evaluated_until, now]: one transaction a schedule, and `createRunFor` makes its run in the
- * same one. Returns the number decided, by outcome.
+ * same one, as `noteMissed` records there what is too much to be kept one by one. Returns the number decided, by outcome.
  *
  * Catch-up: `latest` runs the newest and records the others as skipped; `none` also skips the newest where it is more than
  * five minutes late; `all` gives each its run, one after another: an occurrence whose scope is still busy stays undecided
@@ -122,11 +132,14 @@ async function upsert(tx: Queryable, entry: NewSchedule): Promise<void> {
  */
 export async function decideOccurrences(
   control: Database,
-  createRunFor: (tx: Transaction, schedule: Schedule, at: Date) => Promise<Decision>,
+  createRunFor: CreateRunFor,
+  noteMissed: NoteMissed,
 ): Promise<{ run: number; skipped: number }> {
   const total = { run: 0, skipped: 0 }
   for (const { id } of (await listSchedules(control)).filter((schedule) => schedule.enabled)) {
-    const decided = await control.transaction((tx) => decideOne(tx, id, createRunFor), { retry: true })
+    const decided = await control.transaction((tx) => decideOne(tx, id, createRunFor, noteMissed), {
+      retry: true,
+    })
     total.run += decided.run
     total.skipped += decided.skipped
   }
@@ -136,7 +149,8 @@ export async function decideOccurrences(
 async function decideOne(
   tx: Transaction,
   id: string,
-  createRunFor: (tx: Transaction, schedule: Schedule, at: Date) => Promise<Decision>,
+  createRunFor: CreateRunFor,
+  noteMissed: NoteMissed,
 ): Promise<{ run: number; skipped: number }> {
   const none = { run: 0, skipped: 0 }
   const [schedule] = await tx.query(
@@ -150,7 +164,10 @@ async function decideOne(
   const cron = parseCron(schedule.cron, schedule.timeZone)
   const { instants, dropped } = occurrencesBetween(cron, schedule.evaluatedUntil, clock.now)
   if (instants.length === 0) return none
-  if (dropped > 0) await noteDropped(tx, schedule, dropped, instants[0] ?? clock.now)
+  if (dropped > 0) {
+    const span = { from: schedule.evaluatedUntil, until: instants[0] ?? clock.now }
+    await noteMissed(tx, { schedule: schedule.id, count: dropped, ...span })
+  }
 
   const plan = toRun(schedule, instants, clock.now)
   const skipped = instants.filter((at) => !plan.includes(at)).map((at) => ({ at, reason: 'missed' }))
@@ -203,17 +220,4 @@ async function recordSkips(
      SELECT $1, u.at, 'skipped', u.reason FROM unnest($2::timestamptz[], $3::text[]) AS u(at, reason)`,
     [id, skips.map((entry) => entry.at), skips.map((entry) => entry.reason)],
   )
-}
-
-/** More missed occurrences than are kept one by one: their number and span stay as one event. */
-async function noteDropped(tx: Queryable, schedule: Schedule, count: number, until: Date): Promise<void> {
-  await appendEvent(tx, {
-    type: 'schedule.missed',
-    data: {
-      schedule: schedule.id,
-      count,
-      from: schedule.evaluatedUntil.toISOString(),
-      until: until.toISOString(),
-    },
-  })
 }

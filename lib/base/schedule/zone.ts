@@ -1,6 +1,7 @@
 /** Time zones: where their clocks jump forward, and whether a schedule asks for a time inside the jump. */
 import { Cron } from 'croner'
 import { wallClock } from '../clock/index.ts'
+import type { Problem } from '../settings/index.ts'
 
 export interface Gap {
   /** The first missing local time that the schedule asks for, `YYYY-MM-DD HH:MM`. */
@@ -21,6 +22,18 @@ export function isTimeZone(zone: string): boolean {
   } catch {
     return false
   }
+}
+
+/** What a file says of a zone that doesn't exist; none where it says nothing. */
+export function checkZone(zone: string | undefined, path: PropertyKey[]): Problem[] {
+  return zone === undefined || isTimeZone(zone)
+    ? []
+    : [
+        {
+          path,
+          message: `there is no time zone ${JSON.stringify(zone)}; use an IANA name such as Europe/Berlin`,
+        },
+      ]
 }
 
 /** The first forward jump that swallows a local time of this schedule; null where hours are a wildcard, or nothing meets one. */

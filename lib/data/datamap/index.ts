@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export * from './schema.ts'
 export {
   loadCatalogue,
@@ -8,6 +10,7 @@ export {
   type Index,
 } from './catalogue.ts'
 
+export { checkMapFile, checkPlace } from './check.ts'
 export { otherStore, type OtherStore } from './other-store.ts'
 export {
   parseTableName,

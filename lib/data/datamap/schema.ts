@@ -3,22 +3,8 @@
  * to a reader stands in its description, which the published JSON Schema (lethe.schema.json) carries to editors.
  */
 import { z } from 'zod'
-import { about, column, name, period, secret, sql, table } from './atoms.ts'
-import { cloudflareStore } from './stores/cloudflare.ts'
-import { cloudfrontStore } from './stores/cloudfront.ts'
-import { dynamodbStore } from './stores/dynamodb.ts'
-import { keysStore } from './stores/keys.ts'
-import { opendsrStore } from './stores/opendsr.ts'
-import { opensearchStore } from './stores/opensearch.ts'
-import { posthogStore } from './stores/posthog.ts'
-import { recipientStore } from './stores/recipient.ts'
-import { redisStore } from './stores/redis.ts'
-import { s3Store } from './stores/s3.ts'
-import { salesforceStore } from './stores/salesforce.ts'
-import { sendgridStore } from './stores/sendgrid.ts'
-import { stripeStore } from './stores/stripe.ts'
-import { supabaseStore } from './stores/supabase.ts'
-import { webhookStore } from './stores/webhook.ts'
+import { nameSchema as name, secretSchema as secret, storeNamed } from '../../base/settings/index.ts'
+import { column, sql, table } from './schema-parts.ts'
 
 export const categories = [
   'none',
@@ -36,7 +22,8 @@ const lawfulBasis = z.strictObject({
   article9: z.enum(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']).optional(),
 })
 
-const postgresStore = z.strictObject({
+/** The one kind of store that the planner knows; the erasers declare all others. */
+export const postgresSchema = z.strictObject({
   kind: z.literal('postgres'),
   url: secret.describe('where the connection address stands'),
   schemas: z
@@ -54,15 +41,7 @@ const postgresStore = z.strictObject({
     .positive()
     .default(100_000)
     .describe('from this estimate on, a foreign key on the path needs an index'),
-  location: about.location,
-})
-/** Data that no interface reaches: log archives, training sets. Somebody answers for it, and says when it is gone. */
-const declaredStore = z.strictObject({
-  kind: z.literal('declared'),
-  owner: z.string().min(2).describe('who answers for it and attests that it is gone'),
-  location: about.location,
-  holds: z.string().min(3).describe('what is there of a subject, in words'),
-  gone_after: period.describe('how long after the request nothing of the subject is there any more'),
+  location: z.string().optional().describe('Where the data is: a country or a region, for receipts.'),
 })
 
 const cell = z.union([z.string(), z.number(), z.boolean(), z.null()])
@@ -240,46 +219,35 @@ const acceptance = z.strictObject({
   reason: z.string().min(3),
 })
 
-export const dataMapSchema = z.strictObject({
-  stores: z.record(
-    name,
-    z.discriminatedUnion('kind', [
-      postgresStore,
-      s3Store,
-      dynamodbStore,
-      redisStore,
-      opensearchStore,
-      keysStore,
-      declaredStore,
-      sendgridStore,
-      stripeStore,
-      salesforceStore,
-      supabaseStore,
-      posthogStore,
-      cloudfrontStore,
-      cloudflareStore,
-      opendsrStore,
-      webhookStore,
-      recipientStore,
-    ]),
-  ),
-  subjects: z.record(name, subject),
-  tables: z.record(name, z.record(table, tableEntry)).describe('by store, then by schema.table'),
-  accept: z.array(acceptance).default([]),
-})
+/** The map's keys, for a file in which `stores` are of these kinds. */
+export function mapShape<S extends z.ZodType<{ kind: string }>>(store: S) {
+  return {
+    stores: z.record(name, store),
+    subjects: z.record(name, subject),
+    tables: z.record(name, z.record(table, tableEntry)).describe('by store, then by schema.table'),
+    accept: z.array(acceptance).default([]),
+  }
+}
 
-export type DataMap = z.infer<typeof dataMapSchema>
-export type StoreEntry = DataMap['stores'][string]
-export type PostgresStoreEntry = z.infer<typeof postgresStore>
+export interface DataMap {
+  stores: Readonly<Record<string, PostgresStoreEntry | { kind: string }>>
+  subjects: Record<string, SubjectEntry>
+  tables: Record<string, Record<string, TableEntry>>
+  accept: z.infer<typeof acceptance>[]
+}
+export type PostgresStoreEntry = z.infer<typeof postgresSchema>
 export type SubjectEntry = z.infer<typeof subject>
 export type TableEntry = z.infer<typeof tableEntry>
 export type Edge = z.infer<typeof edge>
 export type Replacement = z.infer<typeof replacement>
-export {
-  name as nameSchema,
-  period as periodSchema,
-  secret as secretSchema,
-  sql as sqlSchema,
-  table as tableSchema,
-  column as columnSchema,
+export { sql as sqlSchema, table as tableSchema, column as columnSchema }
+
+/** Null where the map has no PostgreSQL store of this name. */
+export function postgresStore(map: Pick<DataMap, 'stores'>, store: string): PostgresStoreEntry | null {
+  const entry = storeNamed(map.stores, store)
+  return entry !== null && isPostgres(entry) ? entry : null
+}
+
+function isPostgres(entry: { kind: string }): entry is PostgresStoreEntry {
+  return entry.kind === 'postgres'
 }

@@ -1,5 +1,5 @@
 /** `datamap check`: everything found in one store, over every subject and every table a policy works on. */
-import type { Catalogue, DataMap } from '../datamap/index.ts'
+import { postgresStore, type Catalogue, type DataMap } from '../datamap/index.ts'
 import { settle, staleAcceptances } from './findings.ts'
 import type { Finding } from './plan.ts'
 import { draftPlan, type PlanTarget } from './planner.ts'
@@ -13,8 +13,8 @@ export function checkMap(
   catalogue: Catalogue,
   tables: readonly Extract<PlanTarget, { table: string }>[] = [],
 ): Finding[] {
-  const store = map.stores[storeName]
-  if (store?.kind !== 'postgres') return []
+  const store = postgresStore(map, storeName)
+  if (store === null) return []
   const { model, drafts } = buildModel(map, storeName, store, catalogue)
   const general = settle(map, storeName, [...drafts, ...classify(model)])
   const targets: PlanTarget[] = [...[...model.subjects.keys()].map((subject) => ({ subject })), ...tables]

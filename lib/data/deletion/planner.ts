@@ -6,6 +6,7 @@ import {
   otherStore,
   type Catalogue,
   parseTableName,
+  postgresStore,
   sqlColumn,
   tableKey,
   type TableKey,
@@ -64,8 +65,8 @@ export function draftPlan(
   wanted: PlanTarget,
   catalogue: Catalogue,
 ): { plan: DeletionPlan | null; findings: Finding[]; dormant: Finding[] } {
-  const store = map.stores[storeName]
-  if (store?.kind !== 'postgres')
+  const store = postgresStore(map, storeName)
+  if (store === null)
     throw new LetheError('E_NOT_FOUND', {
       message: `The map has no PostgreSQL store ${storeName}.`,
       next: 'Name one of the stores in lethe.yaml.',

@@ -1,7 +1,10 @@
+import './errors.ts'
+
 export type * from './eraser.ts'
-export type { Pace } from './pace.ts'
-export { openStore, type OpenedStore } from './open.ts'
-export type { StoreTools } from './open-tools.ts'
+export type { OpenedStore, StoreTools } from './define.ts'
+export { openStore, storesBefore } from './open.ts'
+export { storeSchema, type StoreEntry } from './kinds.ts'
+export { checkStores } from './check.ts'
 export { Findings } from './findings.ts'
 
 export { postgresCapabilities, postgresEraser } from './stores/postgres/eraser.ts'

@@ -1,7 +1,7 @@
 /** From what a person offers as evidence to an attested decision, whichever of the three ways they took. */
 import { createHash } from 'node:crypto'
-import type { Config } from '../../config/index.ts'
 import type { Attested } from './identity.ts'
+import type { People } from './schema.ts'
 import { signWithSsh, verifySsh } from './ssh.ts'
 import { checkStatement, statementFor, type Decided } from './statement.ts'
 
@@ -17,13 +17,12 @@ export type Evidence =
  * whether the identity may. Throws what verifySsh, verifyOidc, signWithSsh and checkStatement throw.
  */
 export async function attest(
-  config: Config,
+  { identities, oidc }: People,
   decided: Decided,
   evidence: Evidence,
   now: Date,
   show: (statement: string) => void = () => undefined,
 ): Promise<Attested> {
-  const { identities, oidc } = config.file
   if (evidence.kind === 'ssh-signature') {
     const { statement, signature } = evidence
     const identity = await verifySsh(statement, signature, identities)

@@ -1,6 +1,6 @@
 /** Who a verified person is, and whether that is enough for what they ask. */
-import type { Role } from '../../config/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
+import type { Role } from './schema.ts'
 
 export interface Identity {
   /** Its name under `identities` in the configuration. */

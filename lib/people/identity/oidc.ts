@@ -4,11 +4,9 @@
  */
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { z } from 'zod'
-import type { ConfigFile, IdentityEntry } from '../../config/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import type { Identity } from './identity.ts'
-
-export type OidcSettings = NonNullable<ConfigFile['oidc']>
+import type { IdentityEntry, OidcEntry } from './schema.ts'
 
 const TIMEOUT_MS = 5_000
 /** Between the issuer's clock and the control database's. */
@@ -26,7 +24,7 @@ const claims = z.looseObject({
 /** `now`: the control database's clock. Throws E_TOKEN_INVALID, E_IDENTITY_UNKNOWN, E_ISSUER_UNAVAILABLE, E_CONFIG_MISSING. */
 export async function verifyOidc(
   token: string,
-  settings: OidcSettings | undefined,
+  settings: OidcEntry | undefined,
   identities: Readonly<Record<string, IdentityEntry>>,
   now: Date,
 ): Promise<Identity> {
@@ -55,7 +53,7 @@ export async function verifyOidc(
   }
 }
 
-async function verifiedPayload(token: string, settings: OidcSettings, now: Date): Promise<JWTPayload> {
+async function verifiedPayload(token: string, settings: OidcEntry, now: Date): Promise<JWTPayload> {
   const keys = createRemoteJWKSet(new URL(settings.jwks_uri ?? (await discover(settings.issuer))), {
     timeoutDuration: TIMEOUT_MS,
   })
@@ -111,7 +109,7 @@ async function discover(issuer: string): Promise<string> {
 }
 
 /** A long session at the identity provider is no proof that the person is there now. */
-function checkAge(payload: z.infer<typeof claims>, settings: OidcSettings, now: Date): void {
+function checkAge(payload: z.infer<typeof claims>, settings: OidcEntry, now: Date): void {
   const age = now.getTime() / 1000 - (payload.auth_time ?? payload.iat)
   if (age > settings.max_age_seconds + TOLERANCE_SECONDS)
     throw invalid(

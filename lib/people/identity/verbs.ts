@@ -4,7 +4,7 @@
  * outside: whoever reaches the command line may stop a deletion, since nothing is lost by it; resuming one only lets go
  * on what was decided.
  */
-import type { Role } from '../../config/index.ts'
+import type { Role } from './schema.ts'
 
 export const verbs = {
   'proposal.approve': ['records', 'cto'],

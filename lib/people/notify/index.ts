@@ -1,1 +1,5 @@
-export { createNotifier, type Delivery, type Message, type Notifier } from './notifier.ts'
+import './errors.ts'
+
+export type { Delivery, Message } from './delivery.ts'
+export { createNotifier, type Notifier } from './notifier.ts'
+export { checkNotifications, notificationsSchema, type NotificationsEntry } from './schema.ts'

@@ -2,7 +2,7 @@
 import { createTransport } from 'nodemailer'
 import { z } from 'zod'
 import type { ErrorCode } from '../../base/errors/index.ts'
-import type { Delivery, Message } from './notifier.ts'
+import type { Delivery, Message } from './delivery.ts'
 
 const TIMEOUT_MS = 10_000
 

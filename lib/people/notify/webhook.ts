@@ -2,7 +2,7 @@
 import { wallClock } from '../../base/clock/index.ts'
 import { LetheError, type ErrorCode } from '../../base/errors/index.ts'
 import { webhookHeaders, webhookKey } from '../../base/webhooks/index.ts'
-import type { Delivery, Message } from './notifier.ts'
+import type { Delivery, Message } from './delivery.ts'
 
 const TIMEOUT_MS = 10_000
 

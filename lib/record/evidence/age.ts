@@ -5,9 +5,11 @@
 import { z } from 'zod'
 import type { Database, Transaction } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import { RETENTION_ROLE } from '../grants/index.ts'
 import { headBefore, type Trust } from './heads.ts'
 import { refuseSkew } from './skew.ts'
+
+/** Takes part in no work: lets old contents of the evidence log go. The triggers know it by this name. */
+export const RETENTION_ROLE = 'lethe_retention'
 
 export interface Aging {
   /** Entries below this index may go: a signed head that is older than the period covers them. */

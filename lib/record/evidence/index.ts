@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export {
   appendEvent,
   appendEvents,
@@ -11,6 +13,7 @@ export {
   type RowEvent,
   type RunEvent,
 } from './events.ts'
+export { evidenceSchema } from './schema.ts'
 export { sequence, type Sequenced } from './sequence.ts'
 export { logKeys, publishedKeys, trustOf, verifierKeys, type LogKeys } from './keys.ts'
 export { newestHead, publishHead, signHead, HEAD_KEY, type Head, type NewHead } from './publish.ts'
@@ -41,7 +44,7 @@ export {
   type Verification,
   type VerifyOptions,
 } from './verify.ts'
-export { ageContents, agingOf, type Aging } from './age.ts'
+export { ageContents, agingOf, RETENTION_ROLE, type Aging } from './age.ts'
 export { isConsistencyProof, proveConsistency, verifyConsistency } from './consistency.ts'
 export { verifyMirror } from './mirror.ts'
 export { ADD_CHECKPOINT, LARGEST_BODY } from './add-checkpoint.ts'

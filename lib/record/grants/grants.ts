@@ -3,14 +3,8 @@ import pg from 'pg'
 import { parseTableName, type SubjectEntry, type TableName } from '../../data/datamap/index.ts'
 import type { DeletionPlan, PlanStep } from '../../data/deletion/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import {
-  controlRights,
-  RETENTION_ROLE,
-  roles,
-  targetRights,
-  type RoleName,
-  type TableRights,
-} from './rights.ts'
+import { RETENTION_ROLE } from '../evidence/index.ts'
+import { controlRights, roles, targetRights, type RoleName, type TableRights } from './rights.ts'
 
 export interface GrantOptions {
   /** Names of the three roles; default lethe_worker, lethe_operator, lethe_auditor. */

@@ -2,7 +2,6 @@ export { grantsSql, type GrantOptions } from './grants.ts'
 export {
   appendOnlyTables,
   controlRights,
-  RETENTION_ROLE,
   roles,
   targetRights,
   type RoleName,

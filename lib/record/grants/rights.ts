@@ -4,8 +4,6 @@
  */
 export const roles = ['worker', 'operator', 'auditor'] as const
 export type RoleName = (typeof roles)[number]
-/** Takes part in no work: lets old contents of the evidence log go. The triggers know it by this name. */
-export const RETENTION_ROLE = 'lethe_retention'
 /** Privileges as GRANT takes them, by role. */
 export type TableRights = Readonly<Record<RoleName, readonly string[]> & { retention?: readonly string[] }>
 

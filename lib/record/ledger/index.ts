@@ -1,3 +1,5 @@
+import './errors.ts'
+
 export { finalStates, runStates, transitions, type RunState, type Verb } from './transitions.ts'
 export {
   countRuns,
@@ -52,6 +54,6 @@ export {
   type StoredBatch,
 } from './batches.ts'
 export { fenced } from './move.ts'
-
-export { paceOf, type PaceKeeper } from './paces.ts'
+export { noteMissed } from './missed.ts'
+export { paceOf } from './paces.ts'
 export { runRecord, type RunRecord } from './story.ts'

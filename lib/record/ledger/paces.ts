@@ -1,19 +1,14 @@
 /** A vendor's limit on calls, shared by all workers: one row a store says when the next call may go out. */
 import { z } from 'zod'
+import { throttled, type Pace } from '../../base/calls/index.ts'
 import { sleep } from '../../base/clock/index.ts'
 import { prepared, type Queryable } from '../../base/db/index.ts'
-import { LetheError } from '../../base/errors/index.ts'
 
 /** Longer waits are left to a later run. */
 const LONGEST_SECONDS = 15
 
-export interface PaceKeeper {
-  turn(signal: AbortSignal): Promise<void>
-  rest(seconds: number): Promise<void>
-}
-
 /** `perMinute: null`: no limit of its own, but a rest that was asked for is kept. */
-export function paceOf(control: Queryable, store: string, perMinute: number | null): PaceKeeper {
+export function paceOf(control: Queryable, store: string, perMinute: number | null): Pace {
   const gap = perMinute === null ? 0 : 60 / perMinute
   return {
     async turn(signal) {
@@ -34,10 +29,13 @@ export function paceOf(control: Queryable, store: string, perMinute: number | nu
         [store, gap, LONGEST_SECONDS],
       )
       if (row?.taken === false)
-        throw new LetheError('E_STORE_THROTTLED', {
-          message: `Store ${store} is not called for another ${Math.ceil(row.wait)} s: its limit is used up.`,
-          facts: { store, retryAfterSeconds: Math.ceil(row.wait) },
-        })
+        throw throttled(
+          `Store ${store} is not called for another ${Math.ceil(row.wait)} s: its limit is used up.`,
+          {
+            store,
+            retryAfterSeconds: Math.ceil(row.wait),
+          },
+        )
       if (row !== undefined && row.wait > 0) await sleep(row.wait * 1000, signal)
     },
     async rest(seconds) {

@@ -1,4 +1,6 @@
 /** What retention proposes, who decided about it, which policies are armed, and what was reported. */
+import './errors.ts'
+
 export {
   approvalOf,
   approvalsInForce,

@@ -1,3 +1,6 @@
+import './errors.ts'
+
+export { checkErasure, erasureSchema, type ErasureEntry } from './schema.ts'
 /** Erasure requests: their record, their states and their legs. All SQL on these tables stands here. */
 export {
   endedLegs,

@@ -80,7 +80,7 @@ function errorOf(result: CliResult): z.infer<typeof error> {
 /** Columns of every table, and its rows as one hash a table. */
 async function fingerprint(): Promise<unknown> {
   return Promise.all(
-    [app.sql, app.control].map(async (query) => {
+    [(text: string) => app.sql(text), (text: string) => app.control(text)].map(async (query) => {
       const tables =
         await query(`SELECT format('%I.%I', table_schema, table_name) AS name, string_agg(column_name || ' ' || data_type, ', ' ORDER BY column_name) AS columns
           FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)

@@ -1,14 +1,10 @@
 /** Small databases, maps and a plain loop that runs a plan as the executor does, for the planner's tests. */
 import { z } from 'zod'
-import {
-  dataMapSchema,
-  loadCatalogue,
-  type Catalogue,
-  type DataMap,
-} from '../../../lib/data/datamap/index.ts'
 import { planDeletion, type DeletionPlan, type PlanTarget } from '../../../lib/data/deletion/index.ts'
 import { openDatabase, type Database, type Queryable } from '../../../lib/base/db/index.ts'
 import { freshDatabase } from '../servers/shared.ts'
+import { loadCatalogue, mapShape, type Catalogue, type DataMap } from '../../../lib/data/datamap/index.ts'
+import { storeSchema } from '../../../lib/data/erasers/index.ts'
 
 export interface Playground {
   db: Database
@@ -56,7 +52,7 @@ export interface MapShape {
 /** A valid map of store `test`, subject `person` on table `people`. */
 export function mapOf({ schema, catalogue, tables, subject, subjects, store, accept }: MapShape): DataMap {
   const qualified = (name: string) => (name.includes('.') ? name : `${schema}.${name}`)
-  return dataMapSchema.parse({
+  return z.strictObject(mapShape(storeSchema)).parse({
     stores: { test: { kind: 'postgres', url: 'env:TEST_URL', schemas: [...catalogue.schemas], ...store } },
     subjects: subjects ?? { person: { store: 'test', root: qualified('people'), ...subject } },
     tables: {

@@ -1,5 +1,6 @@
 /** What the tests of every eraser ask it with. */
-import type { EraseRequest, Pace, SubjectRef } from '../../../lib/data/erasers/index.ts'
+import type { EraseRequest, SubjectRef } from '../../../lib/data/erasers/index.ts'
+import type { Pace } from '../../../lib/base/calls/index.ts'
 
 export const never = new AbortController().signal
 

@@ -1,6 +1,7 @@
 /** What the tests of the keys' erasers share. */
 import type { Identifiers } from '../../../lib/data/datamap/index.ts'
-import type { KeyPlace, KeysPlan } from '../../../lib/data/erasers/stores/keys/plan.ts'
+import type { KeyPlace } from '../../../lib/data/erasers/stores/keys/target.ts'
+import type { KeysPlan } from '../../../lib/data/erasers/stores/keys/plan.ts'
 import { idOf } from './erasing.ts'
 
 /** A person's `id` is its key. */

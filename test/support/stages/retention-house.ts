@@ -219,7 +219,7 @@ export async function openRetentionHouse(
     keyOf: (by) => keys[by].file,
     sign: async (decided, by = 'cto') =>
       attest(
-        house.context.config,
+        house.context.config.file,
         decided,
         { kind: 'ssh-key', file: keys[by].file },
         await databaseNow(control),

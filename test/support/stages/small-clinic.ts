@@ -3,12 +3,13 @@
  * invoices, merged people, the application's own holds. For tests that want to see every row.
  */
 import { openDatabase, type Database, migrate } from '../../../lib/base/db/index.ts'
-import { dataMapSchema, loadCatalogue } from '../../../lib/data/datamap/index.ts'
 import { planDeletion, type DeletionPlan } from '../../../lib/data/deletion/index.ts'
-import { z } from 'zod'
+import { loadCatalogue, mapShape } from '../../../lib/data/datamap/index.ts'
+import { storeSchema } from '../../../lib/data/erasers/index.ts'
 import { newId } from '../../../lib/base/clock/index.ts'
 import { raiseFence, type Batch, type BatchRoot, type Guard } from '../../../lib/data/rows/index.ts'
 import { freshDatabase } from '../servers/shared.ts'
+import { z } from 'zod'
 
 const schema = `
   CREATE TABLE addresses (id bigint PRIMARY KEY, line text NOT NULL);
@@ -24,7 +25,7 @@ const schema = `
   CREATE INDEX ON visits (person_id); CREATE INDEX ON samples (person_ref);
   CREATE INDEX ON invoices (person_id); CREATE INDEX ON app_holds (person_id);`
 
-const map = dataMapSchema.parse({
+const map = z.strictObject(mapShape(storeSchema)).parse({
   stores: { main: { kind: 'postgres', url: 'env:TARGET' } },
   subjects: {
     person: { store: 'main', root: 'public.people', tenant: 'organisation_id', alias: 'merged_into_id' },

@@ -148,7 +148,7 @@ export async function openSweepHouse(databases: {
     control,
     app,
     sign: async (decided) =>
-      attest(context.config, decided, { kind: 'ssh-key', file: key.file }, await databaseNow(control)),
+      attest(context.config.file, decided, { kind: 'ssh-key', file: key.file }, await databaseNow(control)),
     async empty() {
       await app.execute('TRUNCATE people, visits, notes, samples')
       await truncate(app, 'lethe')

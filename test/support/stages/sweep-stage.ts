@@ -120,7 +120,7 @@ export async function openSweepStage(
     app,
     context,
     sign: async (decided) =>
-      attest(context.config, decided, { kind: 'ssh-key', file: key.file }, await databaseNow(control)),
+      attest(context.config.file, decided, { kind: 'ssh-key', file: key.file }, await databaseNow(control)),
     async begin() {
       const policy = findPolicy(context, policyName)
       await setMode(context, policyName, 'armed', await stage.sign(armStatement(policy, 'armed', 'test')))

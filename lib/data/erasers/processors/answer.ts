@@ -1,7 +1,7 @@
 /** What a vendor answered, held against what it documents. */
 import type { z } from 'zod'
 import { LetheError } from '../../../base/errors/index.ts'
-import type { Side } from './call.ts'
+import type { Side } from '../../../base/calls/index.ts'
 
 /** Throws E_STORE_UNAVAILABLE for another form: a page of a gateway or of maintenance, not what was asked for. */
 export function readAnswer<T>({ store, vendor }: Side, what: string, form: z.ZodType<T>, body: unknown): T {

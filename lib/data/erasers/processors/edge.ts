@@ -3,7 +3,7 @@
  * the origin still has is in the cache again afterwards. So whatever is served counts as left, from wherever it came.
  */
 import { abreast } from '../../../base/slices/index.ts'
-import { Answered, callVendor, type Side } from './call.ts'
+import { Answered, type Side, callVendor } from '../../../base/calls/index.ts'
 import type { Address } from './urls.ts'
 
 export interface Edge extends Side {

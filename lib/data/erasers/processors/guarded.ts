@@ -12,7 +12,7 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { LetheError } from '../../../base/errors/index.ts'
-import type { Send } from './http.ts'
+import type { Send } from '../../../base/calls/index.ts'
 
 export interface GuardOptions {
   /** The store's name, for messages. */

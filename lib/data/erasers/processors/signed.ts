@@ -3,9 +3,8 @@ import { wallClock } from '../../../base/clock/index.ts'
 import { webhookHeaders, webhookKey } from '../../../base/webhooks/index.ts'
 import type { SubjectRef, Identified } from '../eraser.ts'
 import { valuesIn } from '../../datamap/index.ts'
-import type { Side } from './call.ts'
+import { type HttpAnswer, type Side, requestVendor } from '../../../base/calls/index.ts'
 import { checkAddress, guardedSend } from './guarded.ts'
-import { requestVendor, type HttpAnswer } from './http.ts'
 
 export interface SignedOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */

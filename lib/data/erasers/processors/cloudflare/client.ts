@@ -4,7 +4,7 @@ import { BaseCache } from 'cloudflare/resources/cache/cache'
 import { BaseZones } from 'cloudflare/resources/zones/zones'
 import { createClient } from 'cloudflare/tree-shakable'
 import { z } from 'zod'
-import { Answered, callVendor, type Side } from '../call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 
 export interface CloudflareClient {
   /** The zone's domain. Throws as callVendor. */

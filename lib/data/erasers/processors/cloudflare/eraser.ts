@@ -2,7 +2,7 @@
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { Eraser, ErasePage, Verification } from '../../eraser.ts'
 import { slices } from '../../../../base/slices/index.ts'
-import type { Side } from '../call.ts'
+import type { Side } from '../../../../base/calls/index.ts'
 import { edgeOf, stillServed } from '../edge.ts'
 import { sendSplit } from '../split.ts'
 import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'

@@ -7,7 +7,7 @@ import {
   ListInvalidationsCommand,
 } from '@aws-sdk/client-cloudfront'
 import { z } from 'zod'
-import { Answered, callVendor, type Side } from '../call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 
 export interface CloudfrontAccess {
   distribution: string

@@ -1,6 +1,6 @@
 /** Files in the caches of a CloudFront distribution, invalidated by their path. */
 import type { Eraser, ErasePage, EraseRequest, Verification } from '../../eraser.ts'
-import type { Side } from '../call.ts'
+import type { Side } from '../../../../base/calls/index.ts'
 import { edgeOf, stillServed } from '../edge.ts'
 import { sendSplit } from '../split.ts'
 import { addressesOf, countByPlace, refusedMessages, type Address, type CachedPlan } from '../urls.ts'

@@ -1,7 +1,7 @@
 /** What a processor says of itself. Section 6 of the specification. */
 import { z } from 'zod'
 import { LetheError } from '../../../../base/errors/index.ts'
-import { requestVendor, type HttpSide } from '../http.ts'
+import { type HttpSide, requestVendor } from '../../../../base/calls/index.ts'
 import type { IdentityRule } from './requests.ts'
 
 const discoveryBody = z.looseObject({

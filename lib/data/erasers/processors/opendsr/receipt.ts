@@ -6,7 +6,7 @@ import { createPublicKey, verify, X509Certificate, type KeyObject } from 'node:c
 import { z } from 'zod'
 import { canonicalJson, readJson } from '../../../../base/canonical/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { HttpAnswer } from '../http.ts'
+import type { HttpAnswer } from '../../../../base/calls/index.ts'
 
 export interface Processor {
   store: string

@@ -1,8 +1,7 @@
 /** Calls of one PostHog project. https://posthog.com/docs/api */
 import { z } from 'zod'
 import { readAnswer } from '../answer.ts'
-import { Answered, type Side } from '../call.ts'
-import { requestVendor, type HttpSide } from '../http.ts'
+import { Answered, type HttpSide, type Side, requestVendor } from '../../../../base/calls/index.ts'
 
 export interface PosthogOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** `https://eu.posthog.com`, `https://us.posthog.com` or one's own. */

@@ -1,8 +1,14 @@
 /** Calls of Salesforce's REST API, with an OAuth token that is fetched when needed and renewed when it has run out. */
 import { z } from 'zod'
 import { readAnswer } from '../answer.ts'
-import { Answered, type Side } from '../call.ts'
-import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../http.ts'
+import {
+  Answered,
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpSide,
+  type Side,
+  requestVendor,
+} from '../../../../base/calls/index.ts'
 
 export interface SalesforceOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** My Domain, `https://NAME.my.salesforce.com`: secrets and identifiers go nowhere else, whatever a token's answer names. */

@@ -2,7 +2,7 @@
 import shared from '@sendgrid/client'
 import { z } from 'zod'
 import { wallClock } from '../../../../base/clock/index.ts'
-import { Answered, callVendor, type Side } from '../call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 import type { SendgridEraserOptions } from './plan.ts'
 
 export interface SendgridSide extends Side {

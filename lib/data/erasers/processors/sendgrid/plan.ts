@@ -1,6 +1,6 @@
 /** What is erased at SendGrid, and how it is reached. */
 import type { Identified } from '../../eraser.ts'
-import type { Side } from '../call.ts'
+import type { Side } from '../../../../base/calls/index.ts'
 
 export interface SendgridPlan extends Identified {
   /** The identifier that holds the subject's addresses: "email". */

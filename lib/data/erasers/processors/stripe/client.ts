@@ -2,7 +2,7 @@
 import { Stripe } from 'stripe'
 import { z } from 'zod'
 import { readJson } from '../../../../base/canonical/index.ts'
-import { Answered, callVendor, type Side } from '../call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 import type { StripeEraserOptions } from './plan.ts'
 
 /** The version this was written for; the client would otherwise move on with its own releases. */

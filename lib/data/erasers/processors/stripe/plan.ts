@@ -1,6 +1,6 @@
 /** What is erased at Stripe, and how it is reached. */
 import type { Identified } from '../../eraser.ts'
-import type { Side } from '../call.ts'
+import type { Side } from '../../../../base/calls/index.ts'
 
 /** At least one of them; a customer that both lead to is one. */
 export interface StripePlan extends Identified {

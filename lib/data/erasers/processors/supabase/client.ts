@@ -1,6 +1,6 @@
 /** Supabase Auth's admin interface by its own client, whose errors quote and whose retries, if any, are not ours. */
 import { GoTrueAdminApi, type AuthError } from '@supabase/auth-js'
-import { Answered, callVendor, type Side } from '../call.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
 
 export interface SupabaseOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** Of the Auth server: `https://PROJECT.supabase.co/auth/v1`. */

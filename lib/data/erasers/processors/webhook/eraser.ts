@@ -1,7 +1,7 @@
 /** A team's own service that erases when it is told to by a signed POST. */
 import { newId } from '../../../../base/clock/index.ts'
 import type { Eraser, ErasePage, Retained, SubjectRef, Verification } from '../../eraser.ts'
-import type { HttpAnswer } from '../http.ts'
+import type { HttpAnswer } from '../../../../base/calls/index.ts'
 import { sentOf, signedPosts, type Sending, type SentSubject, type SignedOptions } from '../signed.ts'
 import {
   checkPlaces,

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { HttpAnswer } from '../http.ts'
+import type { HttpAnswer } from '../../../../base/calls/index.ts'
 import type { SentSubject } from '../signed.ts'
 
 export const PROTOCOL = 1

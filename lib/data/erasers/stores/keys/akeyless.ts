@@ -6,10 +6,9 @@
 import { z } from 'zod'
 import { monotonicMs } from '../../../../base/clock/index.ts'
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Side } from '../../processors/call.ts'
-import { requestVendor, type HttpAnswer, type HttpSide } from '../../processors/http.ts'
-import { sameDepth, type Target } from './plan.ts'
-import { eachKey, type Found, type KeyVault } from './vault.ts'
+import { type HttpAnswer, type HttpSide, type Side, requestVendor } from '../../../../base/calls/index.ts'
+import { sameDepth, type Target } from './target.ts'
+import { eachKey, type Found, type KeyBackend } from './backend.ts'
 
 export interface AkeylessOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** `https://api.akeyless.io`, or a gateway's own address. */
@@ -37,7 +36,7 @@ type Post = (
   expects?: number[],
 ) => Promise<HttpAnswer>
 
-export function akeylessVault(options: AkeylessOptions): KeyVault {
+export function akeylessBackend(options: AkeylessOptions): KeyBackend {
   const { store } = options
   const post = poster(options)
   return {

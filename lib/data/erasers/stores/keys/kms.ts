@@ -13,9 +13,9 @@ import {
   type KeyMetadata,
 } from '@aws-sdk/client-kms'
 import { LetheError } from '../../../../base/errors/index.ts'
-import { Answered, callVendor, type Side } from '../../processors/call.ts'
-import { sameDepth, type Target } from './plan.ts'
-import { eachKey, type Found, type KeyVault } from './vault.ts'
+import { Answered, type Side, callVendor } from '../../../../base/calls/index.ts'
+import { sameDepth, type Target } from './target.ts'
+import { eachKey, type Found, type KeyBackend } from './backend.ts'
 
 export interface KmsOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   region: string
@@ -34,7 +34,7 @@ type Send = <T>(
 ) => Promise<T | null>
 
 /** Throws E_CONFIG where the waiting period is none that KMS takes. */
-export function kmsVault(options: KmsOptions): KeyVault {
+export function kmsBackend(options: KmsOptions): KeyBackend {
   const { store, waitingDays } = options
   if (!Number.isInteger(waitingDays) || waitingDays < 7 || waitingDays > 30)
     throw new LetheError('E_CONFIG', { message: `The waiting period of store ${store} is not 7 to 30 days.` })

@@ -6,11 +6,9 @@
  */
 import { z } from 'zod'
 import { LetheError } from '../../../../base/errors/index.ts'
-import { openbaoSession, type OpenbaoOptions, type OpenbaoSession } from './openbao-session.ts'
-import { sameDepth, type KeyPlace, type Target } from './plan.ts'
-import { eachKey, type Found, type KeyVault } from './vault.ts'
-
-export type { OpenbaoOptions } from './openbao-session.ts'
+import { openbaoSession, type OpenbaoOptions, type OpenbaoSession } from '../../../../base/openbao/index.ts'
+import { sameDepth, type KeyPlace, type Target } from './target.ts'
+import { eachKey, type Found, type KeyBackend } from './backend.ts'
 
 const errors = z.looseObject({ errors: z.array(z.string()) })
 const mountAnswer = z.looseObject({
@@ -20,7 +18,7 @@ const mountAnswer = z.looseObject({
   }),
 })
 
-export function openbaoVault(options: OpenbaoOptions): KeyVault {
+export function openbaoBackend(options: OpenbaoOptions): KeyBackend {
   const session = openbaoSession(options)
   return {
     store: options.store,

@@ -2,28 +2,11 @@
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef, Identified } from '../../eraser.ts'
 import { expand, namesIn } from '../../../datamap/index.ts'
-import type { KeyVault } from './vault.ts'
-
-/** `{ name: 'records', key: 'patient-{id}' }`: the key's name as the vault spells it. */
-export interface KeyPlace {
-  name: string
-  key: string
-  /** OpenBao and Vault only, and needed there: `transit` has keys, `kv` (version 2) secrets. */
-  engine?: 'transit' | 'kv'
-  /** Where that engine is mounted; `transit` or `secret` by default. */
-  mount?: string
-}
+import type { KeyBackend } from './backend.ts'
+import { nameOf, type KeyPlace, type Target } from './target.ts'
 
 export interface KeysPlan extends Identified {
   places: readonly KeyPlace[]
-}
-
-/** One key of one subject. */
-export interface Target {
-  /** The subject's position in the call. */
-  subject: number
-  place: KeyPlace
-  key: string
 }
 
 export interface Targets {
@@ -32,23 +15,23 @@ export interface Targets {
   unfit: ReadonlySet<number>
 }
 
-/** Throws E_CONFIG for a place that the vault can't hold, or whose key is everybody's. */
-export function requirePlaces(places: readonly KeyPlace[], vault: KeyVault): void {
+/** Throws E_CONFIG for a place that the backend can't hold, or whose key is everybody's. */
+export function requirePlaces(places: readonly KeyPlace[], backend: KeyBackend): void {
   for (const place of places) {
     const fault =
       namesIn(place.key).length === 0
         ? 'it holds no {name}: everybody would have the same key'
-        : vault.faultOf(place)
+        : backend.faultOf(place)
     if (fault !== null)
       throw new LetheError('E_CONFIG', {
-        message: `The key of place ${place.name} in store ${vault.store} can't be used: ${fault}.`,
+        message: `The key of place ${place.name} in store ${backend.store} can't be used: ${fault}.`,
         next: 'Write the name that each subject has a key under, as in patient-{id}.',
-        facts: { store: vault.store, place: place.name },
+        facts: { store: backend.store, place: place.name },
       })
   }
 }
 
-export function targetsOf(plan: KeysPlan, subjects: readonly SubjectRef[], vault: KeyVault): Targets {
+export function targetsOf(plan: KeysPlan, subjects: readonly SubjectRef[], backend: KeyBackend): Targets {
   const targets: Target[] = []
   const unfit = new Set<number>()
   for (const [subject, ref] of subjects.entries()) {
@@ -56,7 +39,7 @@ export function targetsOf(plan: KeysPlan, subjects: readonly SubjectRef[], vault
       const identifiers = plan.identifiers(ref)
       for (const place of plan.places)
         for (const key of expand(place.key, identifiers)) {
-          if (vault.holds(place, key)) targets.push({ subject, place, key })
+          if (backend.holds(place, key)) targets.push({ subject, place, key })
           else unfit.add(subject)
         }
     } catch (error) {
@@ -78,14 +61,4 @@ export function sharedKeys(targets: readonly Target[], subjects: readonly Subjec
     owners.set(name, owner)
   }
   return shared
-}
-
-/** The same key, whatever place it is reached by. */
-export function nameOf({ place: { engine, mount }, key }: Target): string {
-  return JSON.stringify([engine, mount, key])
-}
-
-/** A slash in a value would lead into another folder of the vault. */
-export function sameDepth(template: string, key: string): boolean {
-  return template.split('/').length === key.split('/').length
 }

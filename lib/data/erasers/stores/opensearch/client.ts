@@ -3,8 +3,13 @@
  * in its errors.
  */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Side } from '../../processors/call.ts'
-import { requestVendor, type HttpAnswer, type HttpRequest, type HttpSide } from '../../processors/http.ts'
+import {
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpSide,
+  type Side,
+  requestVendor,
+} from '../../../../base/calls/index.ts'
 
 export interface OpensearchOptions extends Pick<Side, 'store' | 'pace' | 'patience'> {
   /** As `https://search.example.org:9200`. */

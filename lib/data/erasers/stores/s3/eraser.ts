@@ -4,7 +4,14 @@ import { LetheError } from '../../../../base/errors/index.ts'
 import type { ErasePage, Eraser } from '../../eraser.ts'
 import { Findings, Grounds } from '../../findings.ts'
 import { abreast } from '../../../../base/slices/index.ts'
-import { isTransient, orRefused, s3Client, unavailable, type S3Server, type S3Settings } from './client.ts'
+import {
+  isTransient,
+  orRefused,
+  unavailable,
+  s3Server,
+  type S3Server,
+  type S3Settings,
+} from '../../../../base/s3/index.ts'
 import { LIST, uploadPages, versionPages } from './list.ts'
 import { keepServerTime, lockingBuckets } from './lock.ts'
 import { aimsAt, requireBounded, targetsOf, type S3Plan, type Target } from './plan.ts'
@@ -24,10 +31,9 @@ export interface S3Eraser extends Eraser<S3Plan> {
  * stays that only time mends, the rest is done first and the error thrown then, with what was removed in its facts.
  */
 export function s3Eraser(settings: S3Settings): S3Eraser {
-  const { store, deadlineMs = 60_000 } = settings
-  const client = s3Client(settings)
+  const server = s3Server(settings)
+  const { store, client } = server
   keepServerTime(client)
-  const server: S3Server = { store, client, deadlineMs }
   const begin = (plan: S3Plan, signal: AbortSignal) => {
     requireBounded(plan)
     signal.throwIfAborted()

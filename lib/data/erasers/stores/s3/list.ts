@@ -4,7 +4,7 @@ import {
   ListObjectVersionsCommand,
   type ObjectVersion,
 } from '@aws-sdk/client-s3'
-import { ask, Refusal, unavailable, type S3Server } from './client.ts'
+import { ask, Refusal, unavailable, type S3Server } from '../../../../base/s3/index.ts'
 import type { Target } from './plan.ts'
 
 export interface Version {

@@ -5,7 +5,7 @@ import {
   GetObjectRetentionCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import { ask, orRefused, Refusal, type S3Server } from './client.ts'
+import { ask, orRefused, Refusal, type S3Server } from '../../../../base/s3/index.ts'
 import type { Version } from './list.ts'
 import type { Target } from './plan.ts'
 

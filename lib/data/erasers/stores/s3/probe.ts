@@ -1,5 +1,5 @@
 /** Whether later calls could work, asked at places where there is nothing. The right to delete can't be asked for by reading. */
-import { orRefused, refusal, type S3Server } from './client.ts'
+import { orRefused, refusal, type S3Server } from '../../../../base/s3/index.ts'
 import { LIST, uploadPages, versionPages } from './list.ts'
 import { lockingBuckets, lockOf } from './lock.ts'
 import { targetsOfNobody, type S3Plan } from './plan.ts'

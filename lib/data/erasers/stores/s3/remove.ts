@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { randomFraction, sleep } from '../../../../base/clock/index.ts'
 import { abreast } from '../../../../base/slices/index.ts'
-import { ask, isTransient, Refusal, safeCode, type S3Server } from './client.ts'
+import { ask, isTransient, Refusal, safeCode, type S3Server } from '../../../../base/s3/index.ts'
 import type { Upload, Version } from './list.ts'
 import { AT_ONCE, type Item } from './survey.ts'
 

@@ -1,7 +1,7 @@
 /** What is there for a list of targets, and what of it may go. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import { abreast, slices } from '../../../../base/slices/index.ts'
-import { Refusal, refusal, type S3Server } from './client.ts'
+import { Refusal, refusal, type S3Server } from '../../../../base/s3/index.ts'
 import { LIST, uploadPages, uploadsTogether, versionPages, type Upload, type Version } from './list.ts'
 import { lockOf, type Kept, type LockState } from './lock.ts'
 import type { Target } from './plan.ts'

@@ -7,9 +7,9 @@ import {
   type Database,
   type Transaction,
 } from '../../../../../lib/base/db/index.ts'
-import { createRun, type Run } from '../../../../../lib/record/ledger/index.ts'
+import { createRun, type Run, noteMissed } from '../../../../../lib/record/ledger/index.ts'
 import {
-  decideOccurrences,
+  decideOccurrences as decide,
   listSchedules,
   syncSchedules,
   type Decision,
@@ -52,6 +52,9 @@ const hourly = (catchUp: NewSchedule['catchUp'], more: Partial<NewSchedule> = {}
   catchUp,
   ...more,
 })
+
+const decideOccurrences = (db: Database, runFor: Parameters<typeof decide>[1]) =>
+  decide(db, runFor, noteMissed)
 
 /** As if nothing had been decided for this long. */
 async function slept(hours: number): Promise<void> {

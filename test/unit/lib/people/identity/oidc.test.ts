@@ -1,7 +1,9 @@
 import { createServer, type Server } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { verifyOidc, type OidcSettings } from '../../../../../lib/people/identity/oidc.ts'
+import '../../../../../lib/people/identity/errors.ts'
+import { verifyOidc } from '../../../../../lib/people/identity/oidc.ts'
+import type { OidcEntry } from '../../../../../lib/people/identity/schema.ts'
 
 const now = new Date('2026-11-21T03:00:00.000Z')
 const seconds = now.getTime() / 1000
@@ -29,7 +31,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-function settings(): OidcSettings {
+function settings(): OidcEntry {
   return { issuer, audience: 'lethe', max_age_seconds: 600, second_factor_amr: ['hwk', 'mfa'] }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { IdentityEntry, Role } from '../../../../../lib/config/index.ts'
 import {
+  type IdentityEntry,
+  type Role,
   authorise,
   checkStatement,
   signWithSsh,

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig, type Config } from '../../../../../lib/config/index.ts'
-import { createLogger } from '../../../../../lib/base/log/index.ts'
-import { createNotifier } from '../../../../../lib/people/notify/index.ts'
+import { createLogger, type Logger } from '../../../../../lib/base/log/index.ts'
+import { createNotifier, type Notifier } from '../../../../../lib/people/notify/index.ts'
 import { startSmtp, type SmtpServer } from '../../../../support/servers/smtp.ts'
 
 const message = {
@@ -18,10 +18,11 @@ const message = {
 const folder = mkdtempSync(join(tmpdir(), 'lethe-notify-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function config(notifications: object, env: Record<string, string>): Config {
+function notifierOf(notifications: object, env: Record<string, string>, log?: Logger): Notifier {
   const path = join(folder, 'lethe.yaml')
   writeFileSync(path, JSON.stringify({ version: 1, stores: {}, subjects: {}, tables: {}, notifications }))
-  return loadConfig(path, env)
+  const config = loadConfig(path, env)
+  return createNotifier(config.file.notifications, (reference) => config.secret(reference), log)
 }
 
 describe('the webhook', () => {
@@ -52,11 +53,9 @@ describe('the webhook', () => {
   })
 
   const notifier = (env: Record<string, string> = {}) =>
-    createNotifier(
-      config(
-        { channel: 'webhook', webhook: { url: 'env:HOOK', secret: 'env:HOOK_SECRET' } },
-        { HOOK: url, HOOK_SECRET: `whsec_${secret.toString('base64')}`, ...env },
-      ),
+    notifierOf(
+      { channel: 'webhook', webhook: { url: 'env:HOOK', secret: 'env:HOOK_SECRET' } },
+      { HOOK: url, HOOK_SECRET: `whsec_${secret.toString('base64')}`, ...env },
     )
 
   it('signs the exact body, as Standard Webhooks asks, and 2xx means delivered', async () => {
@@ -109,8 +108,9 @@ describe('the webhook', () => {
   })
 
   it('looks its address up at the first delivery, not before', async () => {
-    const late = createNotifier(
-      config({ channel: 'webhook', webhook: { url: 'env:HOOK', secret: 'env:HOOK_SECRET' } }, {}),
+    const late = notifierOf(
+      { channel: 'webhook', webhook: { url: 'env:HOOK', secret: 'env:HOOK_SECRET' } },
+      {},
     )
     await expect(late.deliver(message)).rejects.toMatchObject({ code: 'E_CONFIG_MISSING' })
   })
@@ -123,11 +123,9 @@ describe('mail', () => {
     server = undefined
   })
   const notifier = (url: string) =>
-    createNotifier(
-      config(
-        { channel: 'smtp', smtp: { url: 'env:SMTP', from: 'The Clinic <clinic@example.org>' } },
-        { SMTP: url },
-      ),
+    notifierOf(
+      { channel: 'smtp', smtp: { url: 'env:SMTP', from: 'The Clinic <clinic@example.org>' } },
+      { SMTP: url },
     )
 
   it('accepted by the server for this recipient is delivered', async () => {
@@ -170,7 +168,7 @@ describe('the log', () => {
       name: 'test',
       destination: { write: (line: string) => void lines.push(line) },
     })
-    const notifier = createNotifier(config({ channel: 'log' }, {}), log)
+    const notifier = notifierOf({ channel: 'log' }, {}, log)
     expect(await notifier.deliver(message)).toEqual({ delivered: false, errorCode: 'E_NOTIFY_LOG' })
     expect(lines.join('')).toContain('a1b2c3')
     expect(lines.join('')).not.toContain('canary')

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
-import type { KeyPlace } from '../../../../../../../lib/data/erasers/stores/keys/plan.ts'
+import type { KeyPlace } from '../../../../../../../lib/data/erasers/stores/keys/target.ts'
 import { freePace, idOf, never, person, request } from '../../../../../../support/stages/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
 import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'

@@ -1,0 +1,78 @@
+/** `identities` and `oidc` of lethe.yaml: who may decide, and how they prove who they are. */
+import { z } from 'zod'
+import { nameSchema, type Problem } from '../../base/settings/index.ts'
+
+export const roles = ['support', 'records', 'cto', 'auditor'] as const
+export type Role = (typeof roles)[number]
+
+const identity = z.strictObject({
+  roles: z.array(z.enum(roles)).min(1),
+  ssh_keys: z.array(z.string().regex(/^(ssh-|ecdsa-|sk-)/, 'an OpenSSH public key line')).default([]),
+  oidc_subjects: z.array(z.string()).default([]),
+})
+
+export const identitiesSchema = z.record(nameSchema, identity)
+
+export const oidcSchema = z.strictObject({
+  issuer: z.url(),
+  audience: z.string(),
+  jwks_uri: z.url().optional(),
+  max_age_seconds: z.number().int().positive().default(600),
+  second_factor_amr: z.array(z.string()).default(['hwk', 'mfa']),
+})
+
+export type IdentityEntry = z.infer<typeof identity>
+export type OidcEntry = z.infer<typeof oidcSchema>
+
+/** Everyone who may be known, and the provider that tokens come from. */
+export interface People {
+  identities: Readonly<Record<string, IdentityEntry>>
+  oidc?: OidcEntry | undefined
+}
+
+export function checkPeople({ identities, oidc }: People): Problem[] {
+  const owners = new Map<string, string>()
+  return Object.entries(identities).flatMap(([name, entry]) => {
+    const claims: [string, string, number][] = [
+      // The comment behind a key is no part of it.
+      ...entry.ssh_keys.map((key, index): [string, string, number] => [
+        key.split(/\s+/).slice(0, 2).join(' '),
+        'ssh_keys',
+        index,
+      ]),
+      ...entry.oidc_subjects.map((subject, index): [string, string, number] => [
+        subject,
+        'oidc_subjects',
+        index,
+      ]),
+    ]
+    const problems = claims.flatMap(([claim, list, index]): Problem[] => {
+      const owner = owners.get(claim)
+      owners.set(claim, name)
+      return owner === undefined
+        ? []
+        : [{ path: ['identities', name, list, index], message: `already belongs to identity ${owner}` }]
+    })
+    entry.ssh_keys.forEach((key, index) => {
+      if (!isPublicKey(key))
+        problems.push({
+          path: ['identities', name, 'ssh_keys', index],
+          message: 'is no OpenSSH public key: a type, and the same type within the base64 behind it',
+        })
+    })
+    if (entry.oidc_subjects.length > 0 && oidc === undefined)
+      problems.push({
+        path: ['identities', name, 'oidc_subjects'],
+        message: 'needs the key oidc: { issuer, audience }',
+      })
+    return problems
+  })
+}
+
+/** The blob of a key begins with the length and the text of its type. */
+function isPublicKey(line: string): boolean {
+  const [type = '', blob = ''] = line.trim().split(/\s+/)
+  const bytes = Buffer.from(blob, 'base64')
+  const length = bytes.length > 4 ? bytes.readUInt32BE() : 0
+  return bytes.subarray(4, 4 + length).toString('latin1') === type && bytes.length > 4 + length
+}
