@@ -4,7 +4,6 @@ import { basename, dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   LetheError,
-  type ErrorCode,
   defineErrors,
   definedErrors,
   isErrorCode,
