@@ -24,7 +24,7 @@ export interface Journal {
 /** Null where no bucket is configured: then entries get no object. */
 export function openJournal(context: Context): Journal | null {
   const { control, config } = context
-  const settings = config.file.evidence?.bucket
+  const settings = config.file.locked_bucket
   if (settings === undefined) return null
   const { name, lock } = settings
   const bucket = openLockedBucket(context)

@@ -55,7 +55,7 @@ export async function enter(
     await addJournal(tx, claim.id, journal)
   })
   // a dead bucket holds up only those it doesn't have
-  if (context.config.file.evidence?.bucket !== undefined && (await isMissing(control, about)))
+  if (context.config.file.locked_bucket !== undefined && (await isMissing(control, about)))
     await copy(context)
 }
 
