@@ -14,9 +14,9 @@ export async function withBucket<T>(context: Context, use: (bucket: Bucket) => P
 
 /** Connects at its first call, and keeps the connection until it is closed. */
 export function openLockedBucket({ config }: Pick<Context, 'config'>): Bucket {
-  const settings = config.file.evidence?.bucket
+  const settings = config.file.locked_bucket
   if (settings === undefined) throw new LetheError('E_INTERNAL', { message: 'No bucket is configured.' })
-  const { name, region, endpoint, prefix, access_key: access, secret_key: secret } = settings
+  const { name, region, endpoint, prefix, access_key_id: access, secret_access_key: secret } = settings
   return openBucket({
     name,
     region,

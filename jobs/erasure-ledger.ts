@@ -12,7 +12,7 @@ const LOOK_AGAIN_MS = 60_000
 
 /** For one step of a run: its connection to the bucket, if there is one, ends with `close`. */
 export function openLedger(context: Context): ErasureLedger {
-  const settings = context.config.file.evidence?.bucket
+  const settings = context.config.file.locked_bucket
   const bucket =
     settings === undefined
       ? null

@@ -7,7 +7,8 @@ import { examine, type Finding } from './finding.ts'
 /** Minutes are sound: a round a second, a head a minute. */
 const BEHIND_SECONDS = 900
 
-export async function examineEvidence(control: Database, { file: { evidence } }: Config): Promise<Finding[]> {
+export async function examineEvidence(control: Database, { file }: Config): Promise<Finding[]> {
+  const { evidence, locked_bucket: bucket } = file
   const { behind, lockedFor, size } = await logStatus(control)
   const log = examine('evidence-log', 'control')
   const anchored = examine('evidence-anchored', 'control')
@@ -16,7 +17,6 @@ export async function examineEvidence(control: Database, { file: { evidence } }:
       'No evidence log is configured: nobody can prove that the record was not changed.',
       'Add evidence: { origin: NAME } and publish `lethe evidence keys`; see runbooks/evidence.md.',
     )
-  const { bucket } = evidence
   const late = [
     ...(behind.sequenced > BEHIND_SECONDS ? ['events wait for their index'] : []),
     ...(behind.signed > BEHIND_SECONDS ? ['entries wait for a signed head'] : []),
@@ -34,7 +34,7 @@ export async function examineEvidence(control: Database, { file: { evidence } }:
     ...(bucket === undefined
       ? anchored.warning(
           'Signed heads stand in the control database only: who owns it can take it back in time unseen.',
-          'Give evidence.bucket, or keep a signed head elsewhere and compare: lethe evidence verify --head FILE.',
+          'Give locked_bucket, or keep a signed head elsewhere and compare: lethe evidence verify --head FILE.',
         )
       : lockedFor === bucket.lock
         ? anchored.ok(`signed heads are copied to bucket ${bucket.name}, locked for ${bucket.lock}`)

@@ -52,7 +52,7 @@ export async function examineRequests(control: Database, { file }: Config): Prom
           'Mend the store, then `lethe erasure retry ID --reason "WHY"`; or answer for it: `lethe erasure accept ID STORE --reason "WHY"`.',
         )
       : []),
-    ...(await ledger(control, file.evidence?.bucket?.name ?? null)),
+    ...(await ledger(control, file.locked_bucket?.name ?? null)),
   ]
 }
 
@@ -86,7 +86,7 @@ async function ledger(control: Database, bucket: string | null): Promise<Finding
       ? []
       : check.warning(
           'The erasure ledger stands in the control database only: a restore that takes it back too forgets whom to erase again.',
-          'Give evidence.bucket; entries from before are written there too.',
+          'Give locked_bucket; entries from before are written there too.',
         )
   return oldestSeconds > BEHIND_SECONDS
     ? check.error(

@@ -198,6 +198,6 @@ async function measure({ control, config, metrics }: Context): Promise<void> {
   const now = await databaseNow(control)
   for (const { scope, since } of await stoppedScopes(control, CASCADE))
     metrics.erasureStoppedSeconds.set({ subject: scope }, (now.getTime() - since.getTime()) / 1000)
-  const copied = config.file.evidence?.bucket !== undefined
+  const copied = config.file.locked_bucket !== undefined
   metrics.erasureLedgerBehindSeconds.set(copied ? (await bucketCopyStatus(control)).oldestSeconds : 0)
 }

@@ -33,7 +33,7 @@ export async function issueReceipts(
   const [now, journal, made] = [
     await databaseNow(context.control),
     // without a bucket nothing is in one, however many objects wait for it
-    context.config.file.evidence?.bucket === undefined
+    context.config.file.locked_bucket === undefined
       ? { objects: 0, waiting: 0 }
       : await bucketCopyStatus(context.control),
     Map.groupBy(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),

@@ -89,7 +89,7 @@ export function keepFor({ config }: Pick<Context, 'config'>): string {
 }
 
 async function publish(context: Context, keys: LogKeys): Promise<boolean> {
-  const period = context.config.file.evidence?.bucket?.lock
+  const period = context.config.file.locked_bucket?.lock
   if (period === undefined) return false
   const until = await lockedUntil(context.control, period)
   if (until === null) return false
@@ -101,19 +101,19 @@ async function publish(context: Context, keys: LogKeys): Promise<boolean> {
 
 /** The newest head as the bucket holds it; null where none is configured or written. Throws E_BUCKET_UNAVAILABLE. */
 export async function publishedHead(context: Context): Promise<string | null> {
-  if (context.config.file.evidence?.bucket === undefined) return null
+  if (context.config.file.locked_bucket === undefined) return null
   return withBucket(context, async (bucket) => (await bucket.get(HEAD_KEY))?.toString('utf8') ?? null)
 }
 
 /** Records that somebody typed the configured period back. Throws E_USAGE for any other text, E_BUCKET_* where the bucket can't lock. */
 export async function confirmLock(context: Context, typed: string): Promise<string> {
-  const period = context.config.file.evidence?.bucket?.lock
+  const period = context.config.file.locked_bucket?.lock
   if (period === undefined)
-    throw new LetheError('E_USAGE', { message: 'The configuration names no bucket of the evidence log.' })
+    throw new LetheError('E_USAGE', { message: 'The configuration names no locked_bucket.' })
   if (typed !== period)
     throw new LetheError('E_USAGE', {
       message: `The configuration locks each object for ${period}, not for ${typed}.`,
-      next: 'Type the configured period, or change evidence.bucket.lock first. What is locked, nobody can unlock.',
+      next: 'Type the configured period, or change locked_bucket.lock first. What is locked, nobody can unlock.',
     })
   await withBucket(context, async (bucket) => bucket.requireLock())
   await recordLock(context.control, period)

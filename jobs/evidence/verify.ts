@@ -42,11 +42,11 @@ export const verify: JobKind = {
 
 /** What nobody has configured isn't behind. */
 async function observe({ control, config, metrics }: Context): Promise<void> {
-  const { evidence } = config.file
+  const { evidence, locked_bucket: bucket } = config.file
   const { behind } = await logStatus(control)
   metrics.evidenceBehindSeconds.set({ stage: 'sequenced' }, behind.sequenced)
   if (evidence !== undefined) metrics.evidenceBehindSeconds.set({ stage: 'signed' }, behind.signed)
-  if (evidence?.bucket !== undefined)
+  if (evidence !== undefined && bucket !== undefined)
     metrics.evidenceBehindSeconds.set({ stage: 'published' }, behind.published)
 }
 

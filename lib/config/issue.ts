@@ -10,7 +10,7 @@ export function describeIssue(issue: Issue): Problem[] {
     const known = knownKeys(issue.path)
     return issue.keys.map((key) => ({
       path: [...issue.path, key],
-      message: `unknown key${suggestion(key, known)}`,
+      message: `unknown key${moved([...issue.path, key], known) ?? suggestion(key, known)}`,
     }))
   }
   // A union reports each alternative; the one that got furthest is what the person meant.
@@ -77,6 +77,13 @@ function resolve(reference: string, root: unknown): z.infer<typeof node>[] {
     here = parsed.success && part !== '' ? parsed.data[part] : here
   }
   return reference === '#' ? [] : shapes(here, root)
+}
+
+/** Names from before 0.1: where they went is further away than a slip of the pen. */
+function moved(path: readonly PropertyKey[], known: readonly string[]): string | null {
+  if (path.join('.') === 'evidence.bucket') return '; it is locked_bucket now, at the top of the file'
+  const name = { access_key: 'access_key_id', secret_key: 'secret_access_key' }[String(path.at(-1))]
+  return name !== undefined && known.includes(name) ? `; it is ${name} now` : null
 }
 
 /** `; did you mean "x"?` where one known key is close, else the list of what may stand there. */

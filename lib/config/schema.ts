@@ -3,6 +3,7 @@
  * that it is for. Unknown keys are errors. Addresses and secrets never stand in the file: `env:` or `file:`.
  */
 import { z } from 'zod'
+import { bucketSchema } from '../base/bucket/index.ts'
 import { nameSchema } from '../base/settings/index.ts'
 import { mapShape } from '../data/datamap/index.ts'
 import { storeSchema } from '../data/erasers/index.ts'
@@ -23,6 +24,7 @@ export const configSchema = z.strictObject({
   identities: identitiesSchema.default({}),
   oidc: oidcSchema.optional(),
   evidence: evidenceSchema.optional(),
+  locked_bucket: bucketSchema.optional(),
   erasure: erasureSchema.extend({ answers }).prefault({}),
   notifications: notificationsSchema.prefault({}),
   operations: operationsSchema.prefault({}),

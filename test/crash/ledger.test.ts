@@ -44,7 +44,7 @@ afterAll(async () => {
 async function approved(): Promise<Run> {
   await house.empty()
   await house.configure({
-    evidence: await bucket.fresh(),
+    ...(await bucket.fresh()),
     operations: { redis_prefix: prefix, lease_seconds: 60, health_port: 0 },
   })
   await bucket.confirm(house.context)

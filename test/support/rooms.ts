@@ -106,6 +106,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   'people/identity': ['base/canonical', 'base/clock', 'base/errors', 'base/settings'],
   'people/notify': ['base/clock', 'base/errors', 'base/log', 'base/settings', 'base/webhooks'],
   config: [
+    'base/bucket',
     'base/canonical',
     'base/errors',
     'base/schedule',

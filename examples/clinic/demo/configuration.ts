@@ -12,7 +12,7 @@ interface Written {
   policies: Record<string, Record<string, unknown>>
   stores: Record<string, Record<string, unknown>>
   subjects: Record<string, Record<string, unknown>>
-  evidence: Record<string, unknown>
+  locked_bucket?: Record<string, unknown>
 }
 
 /** A short lease, and a sweep slow enough to be killed in the middle. `keys`: public keys by name. */
@@ -37,12 +37,12 @@ export async function connectStores(
   const patient = subjects['patient'] ?? {}
   patient['other_stores'] = ['files', 'cache', 'mailing', 'payments', 'letters', 'log-archive']
   patient['access'] = { ...Object(patient['access']), stores: ['cache'] }
-  config.evidence['bucket'] = {
+  config.locked_bucket = {
     name: lockedBucket,
     endpoint,
     region,
-    access_key: 'env:CLINIC_S3_ACCESS_KEY',
-    secret_key: 'env:CLINIC_S3_SECRET_KEY',
+    access_key_id: 'env:CLINIC_S3_ACCESS_KEY',
+    secret_access_key: 'env:CLINIC_S3_SECRET_KEY',
     lock: '1 day',
   }
   await write(home, config)

@@ -1,4 +1,4 @@
-/** How lethe.yaml names the bucket whose objects are locked. */
+/** `locked_bucket` of lethe.yaml: what is written there nobody can change, such as signed heads and the erasure ledger. */
 import { z } from 'zod'
 import { periodSchema, secretSchema, together } from '../settings/index.ts'
 
@@ -11,8 +11,9 @@ export const bucketSchema = z
       .string()
       .regex(/^([^/].*\/)?$/, 'empty, or a path that ends in a slash')
       .default(''),
-    access_key: secretSchema.optional(),
-    secret_key: secretSchema.optional(),
+    access_key_id: secretSchema.optional(),
+    secret_access_key: secretSchema.optional(),
     lock: periodSchema.default('6 years').describe('how long each object is locked in compliance mode'),
   })
-  .refine(...together('access_key', 'secret_key'))
+  .refine(...together('access_key_id', 'secret_access_key'))
+  .describe('made with Object Lock: carries the evidence log and the copies of the erasure ledger')

@@ -1,6 +1,5 @@
 /** `evidence` of lethe.yaml: the log's name and key, how long contents are kept, and who cosigns it. */
 import { z } from 'zod'
-import { bucketSchema } from '../../base/bucket/index.ts'
 import { periodSchema, secretSchema } from '../../base/settings/index.ts'
 
 export const evidenceSchema = z.strictObject({
@@ -19,7 +18,6 @@ export const evidenceSchema = z.strictObject({
     .describe(
       'the control database by a login that is a member of lethe_retention; without it no content ages out',
     ),
-  bucket: bucketSchema.optional(),
   witnesses: z
     .array(
       z.strictObject({

@@ -160,7 +160,7 @@ async function configuration(vendors: Addresses): Promise<string> {
     subjects: { patient: Record<string, unknown> }
     [key: string]: unknown
   }
-  const keys = { access_key: 'env:BENCH_ACCESS_KEY', secret_key: 'env:BENCH_SECRET_KEY' }
+  const keys = { access_key_id: 'env:BENCH_ACCESS_KEY', secret_access_key: 'env:BENCH_SECRET_KEY' }
   Object.assign(config.stores, {
     files: {
       kind: 's3',

@@ -88,13 +88,13 @@ export async function openLedgerBucket(s3: S3Address): Promise<LedgerBucket> {
       Object.assign(bucket, { away: false, before: undefined, lose: undefined })
       asked = []
       return {
-        origin: 'example.org/lethe',
-        bucket: {
+        evidence: { origin: 'example.org/lethe' },
+        locked_bucket: {
           name,
           region,
           endpoint: between.endpoint,
-          access_key: 'env:S3_KEY',
-          secret_key: 'env:S3_SECRET',
+          access_key_id: 'env:S3_KEY',
+          secret_access_key: 'env:S3_SECRET',
           lock: '1 day',
         },
       }

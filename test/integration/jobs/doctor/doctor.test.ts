@@ -208,7 +208,7 @@ describe('the databases', () => {
   it('whose evidence log nobody keeps, anchors or ages are told, each with what to do', async () => {
     expect((await examine()).find('evidence-log')).toMatchObject({ severity: 'note' })
     const bucket = { name: 'evidence', region: 'eu-west-2', lock: '6 years' }
-    app.configure({ identities, evidence: { origin: 'example.org/lethe', bucket } })
+    app.configure({ identities, evidence: { origin: 'example.org/lethe' }, locked_bucket: bucket })
     expect((await examine()).find('evidence-anchored')).toMatchObject({
       severity: 'error',
       mend: 'lethe evidence lock "6 years"',

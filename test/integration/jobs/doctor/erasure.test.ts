@@ -213,7 +213,7 @@ describe('requests', () => {
     try {
       expect((await examine())('erasure-ledger')).toMatchObject({ severity: 'warning' })
       const bucket = { name: 'evidence', region: 'eu-west-2', lock: '6 years' }
-      app.configure({ identities, evidence: { origin: 'example.org/lethe', bucket } })
+      app.configure({ identities, evidence: { origin: 'example.org/lethe' }, locked_bucket: bucket })
       expect((await examine())('erasure-ledger')).toMatchObject({
         severity: 'error',
         message: expect.stringContaining('1 entry'),

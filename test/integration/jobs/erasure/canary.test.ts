@@ -54,14 +54,14 @@ beforeAll(async () => {
   await house.configure({
     evidence: {
       origin: 'example.org/lethe',
-      bucket: {
-        name: bucket,
-        region,
-        endpoint,
-        access_key: 'env:S3_KEY',
-        secret_key: 'env:S3_SECRET',
-        lock: '1 day',
-      },
+    },
+    locked_bucket: {
+      name: bucket,
+      region,
+      endpoint,
+      access_key_id: 'env:S3_KEY',
+      secret_access_key: 'env:S3_SECRET',
+      lock: '1 day',
     },
     operations: { lease_seconds: 5, health_port: 0 },
   })

@@ -46,8 +46,8 @@ async function messages(from: number, to: number): Promise<void> {
 
 test('The bucket alone says the same as the ledger, whatever happened.', async () => {
   await house.empty()
-  const evidence = await bucket.fresh()
-  await house.configure({ evidence, policies })
+  const copied = await bucket.fresh()
+  await house.configure({ ...copied, policies })
   await bucket.confirm(house.context)
   await house.people(...everybody)
 
@@ -93,12 +93,12 @@ test('The bucket alone says the same as the ledger, whatever happened.', async (
   await house.app.execute(
     'CREATE TRIGGER away BEFORE DELETE ON messages FOR EACH ROW EXECUTE FUNCTION away()',
   )
-  await house.configure({ evidence, policies, accept })
+  await house.configure({ ...copied, policies, accept })
   await messages(2000, 2299)
   const lost = await house.decide(await house.sweep('messages'))
   expect(lost).toMatchObject({ state: 'failed' })
   await house.app.execute('DROP FUNCTION away CASCADE')
-  await house.configure({ evidence, policies })
+  await house.configure({ ...copied, policies })
   const next = await house.sweep('messages')
   expect(next).toMatchObject({ state: 'waiting', waitingFor: 'approval' })
 

@@ -57,14 +57,14 @@ async function withBucket(): Promise<void> {
   await house.configure({
     evidence: {
       origin: 'example.org/lethe',
-      bucket: {
-        name,
-        region: s3.region,
-        endpoint: `http://127.0.0.1:${proxy.port}`,
-        access_key: 'env:S3_KEY',
-        secret_key: 'env:S3_SECRET',
-        lock: '1 day',
-      },
+    },
+    locked_bucket: {
+      name,
+      region: s3.region,
+      endpoint: `http://127.0.0.1:${proxy.port}`,
+      access_key_id: 'env:S3_KEY',
+      secret_access_key: 'env:S3_SECRET',
+      lock: '1 day',
     },
   })
   await confirmLock(house.context, '1 day')

@@ -69,6 +69,6 @@ test('the ledger is behind only where it has a bucket to be copied to', async ()
   )
   expect((await shown())['lethe_erasure_ledger_behind_seconds']).toBe(0)
   const bucket = { name: 'evidence', region: 'eu-west-2', lock: '6 years' }
-  await house.configure({ evidence: { origin: 'example.org/lethe', bucket } })
+  await house.configure({ locked_bucket: bucket })
   expect((await shown())['lethe_erasure_ledger_behind_seconds']).toBeGreaterThanOrEqual(3600)
 })

@@ -81,14 +81,14 @@ async function configure(bucketName: string, more: Record<string, string> = {}):
     evidence: {
       origin: 'example.org/lethe',
       ...more,
-      bucket: {
-        name: bucketName,
-        region: s3.region,
-        endpoint: `http://127.0.0.1:${proxy.port}`,
-        access_key: 'env:S3_KEY',
-        secret_key: 'env:S3_SECRET',
-        lock: '1 day',
-      },
+    },
+    locked_bucket: {
+      name: bucketName,
+      region: s3.region,
+      endpoint: `http://127.0.0.1:${proxy.port}`,
+      access_key_id: 'env:S3_KEY',
+      secret_access_key: 'env:S3_SECRET',
+      lock: '1 day',
     },
   })
 }

@@ -59,15 +59,15 @@ async function configure(bucket: string, witnesses: readonly TestWitness[]): Pro
   await house.configure({
     evidence: {
       origin,
-      bucket: {
-        name: bucket,
-        region: s3.region,
-        endpoint: s3.endpoint,
-        access_key: 'env:S3_KEY',
-        secret_key: 'env:S3_SECRET',
-        lock: '1 day',
-      },
       witnesses: witnesses.map(({ witness, key }) => ({ url: witness.url, key })),
+    },
+    locked_bucket: {
+      name: bucket,
+      region: s3.region,
+      endpoint: s3.endpoint,
+      access_key_id: 'env:S3_KEY',
+      secret_access_key: 'env:S3_SECRET',
+      lock: '1 day',
     },
   })
 }

@@ -22,7 +22,7 @@ import { sharedS3 } from '../../../support/servers/shared.ts'
 
 let bucket: LedgerBucket
 let house: RetentionHouse
-let evidence: Readonly<Record<string, unknown>>
+let copied: Readonly<Record<string, unknown>>
 
 beforeAll(async () => {
   bucket = await openLedgerBucket(await sharedS3())
@@ -35,8 +35,8 @@ afterAll(async () => {
 beforeEach(async () => {
   await house.empty()
   await house.app.execute('DROP FUNCTION IF EXISTS away CASCADE')
-  evidence = await bucket.fresh()
-  await house.configure({ evidence })
+  copied = await bucket.fresh()
+  await house.configure({ ...copied })
   await bucket.confirm(house.context)
   await house.arm('closed')
 })
@@ -162,7 +162,7 @@ describe('a sweep', () => {
       'CREATE TRIGGER parked BEFORE DELETE ON visits FOR EACH ROW EXECUTE FUNCTION parked()',
     )
     await house.configure({
-      evidence,
+      ...copied,
       accept: [{ finding: 'delete-trigger:app/public.visits.parked', reason: 'parks' }],
     })
     try {
@@ -193,7 +193,7 @@ describe('a sweep', () => {
   test('says one statement more for a batch', async () => {
     const many = Array.from({ length: 1000 }, (_, place) => place + 1)
     const counted: { statements: number; batches: number }[] = []
-    for (const changes of [{ evidence }, {}]) {
+    for (const changes of [{ ...copied }, {}]) {
       await house.configure(changes)
       await people(many)
       const before = await count('lethe_control.batches')
@@ -215,7 +215,7 @@ describe('a sweep', () => {
   test('brings there what was written before there was a bucket', async () => {
     await house.configure()
     expect(await house.decide(await dueSweep())).toMatchObject({ state: 'succeeded' })
-    await house.configure({ evidence })
+    await house.configure({ ...copied })
     await people([61])
     expect(await house.decide(await house.sweep('closed'))).toMatchObject({ state: 'succeeded' })
     const objects = await bucket.objects()
@@ -238,7 +238,7 @@ describe('a sweep', () => {
     await house.app.execute('ALTER TABLE visits DISABLE TRIGGER away')
     expect((await lastWordsOf(house.control)).size).toBeGreaterThan(0)
     expect(await house.ids('people')).toEqual(everybody)
-    await house.configure({ accept, evidence })
+    await house.configure({ accept, ...copied })
     const early: number[] = []
     bucket.before = async (object) => {
       const there = await house.ids('people')
@@ -340,7 +340,7 @@ describe('an entry of somebody who stays', () => {
     const entered = (await lastWordsOf(house.control)).size
     expect(entered).toBeGreaterThan(0)
     await (await openKeystore(house.env['LETHE_KEYSTORE'] ?? '')).rotate()
-    await house.configure({ evidence })
+    await house.configure({ ...copied })
     await requestRun(house.control, stopped.id, 'cancel', 'cto')
     bucket.away = false
     await later()
@@ -354,7 +354,7 @@ describe('an entry of somebody who stays', () => {
     const waiting = await dueSweep()
     bucket.away = true
     const stopped = await house.decide(waiting)
-    await house.configure({ evidence }, { closed: { period: '35 days' } })
+    await house.configure({ ...copied }, { closed: { period: '35 days' } })
     await later()
     expect(await house.run(stopped)).toMatchObject({ state: 'waiting', waitingFor: 'E_BUCKET_UNAVAILABLE' })
     bucket.away = false
@@ -381,7 +381,7 @@ describe('a run that was lost', () => {
       'CREATE TRIGGER away BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION away()',
     )
     await house.configure({
-      evidence,
+      ...copied,
       accept: [{ finding: 'delete-trigger:app/public.people.away', reason: 'ends its own connection' }],
     })
     const lost = await house.decide(await dueSweep())

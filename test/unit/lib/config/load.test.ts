@@ -157,6 +157,16 @@ describe('a file with mistakes', () => {
     )
   })
 
+  test('with a name from before 0.1 says where it went', () => {
+    expect(problems(`${sound}evidence: { origin: example.org/lethe, bucket: { name: b } }\n`)[0]).toContain(
+      'evidence.bucket: unknown key; it is locked_bucket now, at the top of the file',
+    )
+    const s3 = '  x: { kind: s3, region: r, access_key: env:A, places: [{ name: f, bucket: b, key: a }] }'
+    expect(problems(sound.replace('\nsubjects:', `\n${s3}\nsubjects:`))[0]).toContain(
+      'stores.x.access_key: unknown key; it is access_key_id now',
+    )
+  })
+
   test.each([
     ['soft-deleted', 'soft-deleted\n    period: 0 days', 'the shortest is 1 day'],
     ['soft-deleted', 'max-age', 'needs a period'],

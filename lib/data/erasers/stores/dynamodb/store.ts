@@ -22,21 +22,21 @@ const schema = z
     ...about,
     region: z.string().min(1).describe('of the tables; replicas of a global table follow by themselves'),
     endpoint: httpUrl.optional().describe('of a server that is not AWS'),
-    access_key: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
-    secret_key: secret.optional(),
+    access_key_id: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
+    secret_access_key: secret.optional(),
     places: z
       .array(place)
       .min(1)
       .describe('where a subject has items; each {name} stands for an identifier of the subject'),
   })
-  .refine(...together('access_key', 'secret_key'))
+  .refine(...together('access_key_id', 'secret_access_key'))
 
 export const dynamodb = defineStore({
   kind: 'dynamodb',
   schema,
   async open(entry, { name, secret }) {
     const { dynamodbEraser } = await import('./eraser.ts')
-    const { region, endpoint, access_key: access, secret_key: key } = entry
+    const { region, endpoint, access_key_id: access, secret_access_key: key } = entry
     const eraser = dynamodbEraser({
       name,
       region,

@@ -15,8 +15,8 @@ const schema = z
     ...about,
     region: z.string().min(1).describe('of every bucket here; buckets elsewhere are another store'),
     endpoint: httpUrl.optional().describe('of an S3 server that is not AWS'),
-    access_key: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
-    secret_key: secret.optional(),
+    access_key_id: secret.optional().describe("default: the SDK's own chain (environment, profile, role)"),
+    secret_access_key: secret.optional(),
     places: z
       .array(
         z.union([
@@ -33,14 +33,14 @@ const schema = z
       .min(1)
       .describe('where a subject has objects; each {name} stands for an identifier of the subject'),
   })
-  .refine(...together('access_key', 'secret_key'))
+  .refine(...together('access_key_id', 'secret_access_key'))
 
 export const s3 = defineStore({
   kind: 's3',
   schema,
   async open(entry, { name, secret }) {
     const { s3Eraser } = await import('./eraser.ts')
-    const { region, endpoint, access_key: access, secret_key: key, places } = entry
+    const { region, endpoint, access_key_id: access, secret_access_key: key, places } = entry
     const eraser = s3Eraser({
       store: name,
       region,

@@ -2,12 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { basename, dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import {
-  LetheError,
-  defineErrors,
-  definedErrors,
-  isErrorCode,
-} from '../../../../../lib/base/errors/index.ts'
+import { LetheError, defineErrors, definedErrors, isErrorCode } from '../../../../../lib/base/errors/index.ts'
 import { roomOf, rooms } from '../../../../support/rooms.ts'
 
 const root = new URL('../../../../..', import.meta.url).pathname

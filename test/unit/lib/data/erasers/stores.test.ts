@@ -80,8 +80,12 @@ describe('refused is', () => {
       { ...s3, places: [{ name: 'f', bucket: 'b', key: '{a}', prefix: '{a}/' }] },
     ],
     ['a store without a place', s3Store.schema, { ...s3, places: [] }],
-    ['half of a pair of keys', s3Store.schema, { ...s3, access_key: 'env:KEY' }],
-    ['a secret that stands in the map', s3Store.schema, { ...s3, access_key: 'AKIA', secret_key: 'x' }],
+    ['half of a pair of keys', s3Store.schema, { ...s3, access_key_id: 'env:KEY' }],
+    [
+      'a secret that stands in the map',
+      s3Store.schema,
+      { ...s3, access_key_id: 'AKIA', secret_access_key: 'x' },
+    ],
     ['an address that stands in the map', redisStore.schema, { ...redis, url: 'redis://user:secret@host' }],
     [
       'a place of two kinds',
@@ -98,7 +102,7 @@ describe('refused is', () => {
       dynamodbStore.schema,
       { ...dynamodb, places: [{ name: 'x', table: 't', key: {} }] },
     ],
-    ['half of a pair of keys of AWS', dynamodbStore.schema, { ...dynamodb, secret_key: 'env:KEY' }],
+    ['half of a pair of keys of AWS', dynamodbStore.schema, { ...dynamodb, secret_access_key: 'env:KEY' }],
     [
       'half of a pair of keys of CloudFront',
       cloudfrontStore.schema,
