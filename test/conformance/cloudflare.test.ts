@@ -8,7 +8,7 @@ describeEraser('for Cloudflare', async (): Promise<EraserFixture<CloudflarePlan>
   const files = ['a', 'b', 'c']
   return {
     eraser: cloudflareEraser({
-      name: 'cdn',
+      store: 'cdn',
       zone,
       token,
       baseUrl: server.baseUrl,

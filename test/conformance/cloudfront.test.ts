@@ -10,7 +10,7 @@ describeEraser('for CloudFront', async (): Promise<EraserFixture<CloudfrontPlan>
   let run = 0
   return {
     eraser: cloudfrontEraser({
-      name: 'cdn',
+      store: 'cdn',
       distribution: server.distribution,
       region: server.region,
       credentials: server.credentials,

@@ -15,7 +15,7 @@ describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> =>
   const client = new DynamoDBClient(server)
   const eraser = dynamodbEraser({
     ...server,
-    name: 'records',
+    store: 'records',
     endpoint: faults.endpoint,
     patience: { firstMs: 1 },
     settleMs: 1,

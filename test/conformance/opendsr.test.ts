@@ -12,7 +12,7 @@ describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan>> => {
   let run = 0
   return {
     eraser: opendsrEraser({
-      name: 'insights',
+      store: 'insights',
       url: `${processor.url}/v3`,
       authorization,
       certificate: processor.publicKey,

@@ -28,7 +28,7 @@ describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
   let seeded: SubjectRef[] = []
 
   return {
-    eraser: redisEraser({ name: 'sessions', url: url.toString() }),
+    eraser: redisEraser({ store: 'sessions', url: url.toString() }),
     plan: {
       identifiers: (subject) => ({ id: [idOf(subject)] }),
       places: [

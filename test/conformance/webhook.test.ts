@@ -13,7 +13,7 @@ for (const slow of [false, true])
       const stranger = person(999_999)
       return {
         eraser: webhookEraser({
-          name: 'letters',
+          store: 'letters',
           url: processor.url,
           secret: processor.secret,
           allowPrivate: true,

@@ -28,7 +28,7 @@ export async function openDynamodbHouse(): Promise<DynamodbHouse> {
     eraser(options = {}) {
       const { region, credentials } = server
       const eraser = dynamodbEraser({
-        name: 'records',
+        store: 'records',
         region,
         credentials,
         endpoint: faults.endpoint,

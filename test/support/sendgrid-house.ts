@@ -19,7 +19,7 @@ export async function openSendgridHouse(): Promise<SendgridHouse> {
     server,
     eraser: (options = {}) =>
       sendgridEraser({
-        name: 'mailing',
+        store: 'mailing',
         apiKey: 'SG.of-the-tests',
         pace: freePace(),
         baseUrl: server.url,

@@ -20,7 +20,7 @@ export async function openStripeHouse(): Promise<StripeHouse> {
     server,
     eraser: (options = {}) =>
       stripeEraser({
-        name: 'billing',
+        store: 'billing',
         apiKey: 'sk_test_of_the_tests',
         pace: freePace(),
         baseUrl: server.url,

@@ -16,7 +16,7 @@ export interface StoreTools {
 }
 
 /** Of one store, with its own pace. */
-export type Tools = Omit<StoreTools, 'pace'> & { name: string; pace: Pace }
+export type Tools = Omit<StoreTools, 'pace'> & { store: string; pace: Pace }
 
 export interface OpenedStore {
   eraser: Eraser<Identified>

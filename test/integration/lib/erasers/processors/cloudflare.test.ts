@@ -33,7 +33,7 @@ describe('the eraser for Cloudflare', () => {
 
   const eraser = (options: Partial<CloudflareEraserOptions> = {}) =>
     cloudflareEraser({
-      name: 'cdn',
+      store: 'cdn',
       zone,
       token,
       baseUrl: server.baseUrl,

@@ -33,7 +33,7 @@ describe('the eraser for CloudFront', () => {
 
   const eraser = (options: Partial<CloudfrontEraserOptions> = {}) =>
     cloudfrontEraser({
-      name: 'cdn',
+      store: 'cdn',
       distribution: server.distribution,
       credentials: server.credentials,
       endpoint: server.url,

@@ -25,7 +25,7 @@ describe('a recipient', () => {
 
   const eraser = (options: Partial<RecipientOptions> = {}) =>
     recipientEraser({
-      name: 'laboratory',
+      store: 'laboratory',
       url: recipient.url,
       secret: recipient.secret,
       requestKey: 'a key of this store',

@@ -46,7 +46,7 @@ const plan: StripePlan = {
 }
 const eraser = (options = {}) =>
   stripeEraser({
-    name: 'billing',
+    store: 'billing',
     apiKey: 'sk_test_123',
     pace: freePace(),
     baseUrl: `http://127.0.0.1:${port}`,

@@ -37,7 +37,7 @@ describe('a processor of our own', () => {
   const eraser = (options: Partial<WebhookEraserOptions> = {}) => {
     const pace = freePace()
     const made = webhookEraser({
-      name: 'letters',
+      store: 'letters',
       url: processor.url,
       secret: processor.secret,
       allowPrivate: true,
