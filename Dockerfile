@@ -1,5 +1,5 @@
 # Build: everything. Run: compiled JavaScript, production dependencies, a user without rights.
-FROM node:24-bookworm-slim AS build
+FROM node:24.22.3-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
@@ -10,7 +10,7 @@ COPY lib lib
 COPY test/support/copy-assets.ts test/support/copy-assets.ts
 RUN npm run build && npm prune --omit=dev --omit=optional --no-audit --no-fund
 
-FROM node:24-bookworm-slim
+FROM node:24.22.3-bookworm-slim
 # ssh-keygen verifies the signatures of approvals.
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends openssh-client ca-certificates \

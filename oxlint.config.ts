@@ -45,7 +45,7 @@ export default defineConfig({
     {
       files: [
         'lib/data/{datamap,deletion}/**/*.ts',
-        'test/**/datamap/**/*.ts',
+        'test/**/{datamap,deletion}/**/*.ts',
         'test/**/{receipt,shared-rows}.test.ts',
       ],
       rules: { 'unicorn/no-thenable': 'off' },

@@ -1,7 +1,5 @@
 /** The one object-locked bucket: signed heads and entries of the evidence log, and copies of the erasure ledger. */
-import { z } from 'zod'
 import { openBucket, type Bucket } from '../lib/base/bucket/index.ts'
-import type { Database } from '../lib/base/db/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import type { Context } from './context.ts'
 
@@ -28,15 +26,4 @@ export function openLockedBucket({ config }: Pick<Context, 'config'>): Bucket {
       ? {}
       : { credentials: { accessKeyId: config.secret(access), secretAccessKey: config.secret(secret) } }),
   })
-}
-
-/** Null until a person has typed this period back: what is locked in compliance mode nobody can unlock. */
-export async function lockUntil(control: Database, period: string): Promise<Date | null> {
-  const [row] = await control.query(
-    z.object({ confirmed: z.boolean(), until: z.date() }),
-    `SELECT coalesce(locked_for = $1, false) AS confirmed, clock_timestamp() + $1::interval AS until
-     FROM lethe_control.evidence_log`,
-    [period],
-  )
-  return row?.confirmed === true ? row.until : null
 }

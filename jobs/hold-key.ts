@@ -10,8 +10,8 @@ import { loadCatalogue, parseTableName, tableKey } from '../lib/data/datamap/ind
 import type { DeletionPlan, KeyColumn } from '../lib/data/deletion/index.ts'
 import { headsOf, rootTable } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
+import type { NewHold } from '../lib/record/holds/index.ts'
 import type { Context } from './context.ts'
-import type { NewHold } from './holds.ts'
 import { loadPlan } from './deletion-plan.ts'
 
 /** Throws E_HOLD_KEY where the key has another number of columns, doesn't fit their types, or the table has no primary key. */

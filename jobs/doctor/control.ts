@@ -1,13 +1,11 @@
 /** The control database: the record, and what it says about the rest. */
-import { z } from 'zod'
 import type { Database } from '../../lib/base/db/index.ts'
-import { controlRights } from '../../lib/record/grants/index.ts'
-import { ALIVE_SECONDS } from '../../lib/record/ledger/index.ts'
+import { appendOnlyState, appendOnlyTables, controlRights } from '../../lib/record/grants/index.ts'
+import { countHolds } from '../../lib/record/holds/index.ts'
+import { aliveRoles, workersNotUnder } from '../../lib/record/ledger/index.ts'
 import { examine, type Finding } from './finding.ts'
 import { examineRights } from './rights.ts'
 import { examineServer } from './server.ts'
-
-const appendOnly = ['lethe_control.events', 'lethe_control.erasures', 'lethe_control.evidence_entries']
 
 /** `readable`: Lethe's schema is current and this role may read it, so that others may ask it too. */
 export async function examineControl(
@@ -33,20 +31,13 @@ export async function examineControl(
 /** Triggers refuse changes to everyone, but the owner can drop a trigger. */
 async function evidence(control: Database): Promise<Finding[]> {
   const check = examine('append-only', 'control')
-  const [row] = await control.query(
-    z.object({ can: z.boolean(), triggers: z.coerce.number() }),
-    `SELECT bool_or(has_table_privilege(t, 'UPDATE') OR has_table_privilege(t, 'DELETE') OR has_table_privilege(t, 'TRUNCATE')) AS can,
-       (SELECT count(*) FROM pg_trigger WHERE tgrelid = ANY ($1::text[]::regclass[])
-          AND tgname LIKE 'append_only%' AND tgenabled IN ('O', 'A')) AS triggers
-     FROM unnest($1::text[]) AS t`,
-    [appendOnly],
-  )
-  if (row !== undefined && row.triggers < 2 * appendOnly.length)
+  const { changeable, triggersMissing } = await appendOnlyState(control)
+  if (triggersMissing)
     return check.error(
       'A trigger that keeps the evidence append-only is missing or disabled.',
-      `ALTER TABLE … ENABLE TRIGGER ALL for ${appendOnly.join(', ')}; find out who disabled them.`,
+      `ALTER TABLE … ENABLE TRIGGER ALL for ${appendOnlyTables.join(', ')}; find out who disabled them.`,
     )
-  return row?.can === true
+  return changeable
     ? check.warning(
         'This role could change or remove evidence (it owns the tables, or is a superuser).',
         'Let the workers connect as a member of lethe_worker: `lethe grants --sql`. Keep the owner for `lethe migrate`.',
@@ -56,21 +47,17 @@ async function evidence(control: Database): Promise<Finding[]> {
 
 async function holds(control: Database): Promise<Finding[]> {
   const check = examine('holds', 'control')
-  const [row] = await control.query(
-    z.object({ pending: z.coerce.number(), overdue: z.coerce.number() }),
-    `SELECT count(*) FILTER (WHERE released_at IS NULL AND projected_at IS NULL) AS pending,
-       count(*) FILTER (WHERE released_at IS NULL AND review_at < current_date) AS overdue FROM lethe_control.holds`,
-  )
+  const { pending, overdue } = await countHolds(control)
   return [
-    ...(row !== undefined && row.pending > 0
+    ...(pending > 0
       ? check.error(
-          `${row.pending} hold${row.pending === 1 ? ' is' : 's are'} recorded and not yet in force in the store.`,
+          `${pending} hold${pending === 1 ? ' is' : 's are'} recorded and not yet in force in the store.`,
           'Add the hold again, or see why its store did not answer; each sweep also projects them before it proposes.',
         )
       : check.ok('every hold is in force in its store')),
-    ...(row !== undefined && row.overdue > 0
+    ...(overdue > 0
       ? examine('holds-overdue', 'control').warning(
-          `The review date of ${row.overdue} hold${row.overdue === 1 ? '' : 's'} has passed.`,
+          `The review date of ${overdue} hold${overdue === 1 ? '' : 's'} has passed.`,
           'See `lethe hold list --overdue`; renew or release each.',
         )
       : []),
@@ -79,13 +66,7 @@ async function holds(control: Database): Promise<Finding[]> {
 
 async function processes(control: Database): Promise<Finding[]> {
   const check = examine('processes', 'control')
-  const [row] = await control.query(
-    z.object({ roles: z.array(z.string()) }),
-    `SELECT coalesce(array_agg(DISTINCT role), '{}') AS roles FROM lethe_control.workers w, unnest(w.roles) AS role
-     WHERE w.seen_at >= clock_timestamp() - $1 * interval '1 second'`,
-    [ALIVE_SECONDS],
-  )
-  const alive = row?.roles ?? []
+  const alive = await aliveRoles(control)
   const missing = ['dispatcher', 'retention', 'erasure', 'evidence'].filter((role) => !alive.includes(role))
   return missing.length === 0
     ? check.ok(`alive: ${alive.join(', ')}`)
@@ -98,16 +79,11 @@ async function processes(control: Database): Promise<Finding[]> {
 /** A process reads its configuration once, when it starts. */
 async function outdated(control: Database, configVersion: string): Promise<Finding[]> {
   const check = examine('processes-config', 'control')
-  const rows = await control.query(
-    z.object({ id: z.string() }),
-    `SELECT id FROM lethe_control.workers WHERE config_version IS DISTINCT FROM $2
-       AND seen_at >= clock_timestamp() - $1 * interval '1 second' ORDER BY id`,
-    [ALIVE_SECONDS, configVersion],
-  )
-  return rows.length === 0
+  const ids = await workersNotUnder(control, configVersion)
+  return ids.length === 0
     ? []
     : check.warning(
-        `Running under another configuration than this one: ${rows.map(({ id }) => id).join(', ')}.`,
+        `Running under another configuration than this one: ${ids.join(', ')}.`,
         'Start these processes again: each reads lethe.yaml once, when it starts.',
       )
 }

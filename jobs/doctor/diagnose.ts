@@ -1,23 +1,15 @@
 /** Looks at everything Lethe stands on, in the order in which one would mend it. Reads only. */
-import type { Config, ResolvedPolicy } from '../../lib/config/index.ts'
 import { openDatabase, type Database } from '../../lib/base/db/index.ts'
 import { examineControl } from './control.ts'
 import { examineEvidence } from './evidence.ts'
 import { attempt, type Finding } from './finding.ts'
 import { examineKeystore, examineMachine } from './machine.ts'
+import type { Patient } from './patient.ts'
 import { examinePeople, examinePolicies } from './policies.ts'
 import { examineRedis } from './redis.ts'
 import { examineRequests } from './requests.ts'
 import { examineStores } from './stores.ts'
 import { examineTarget } from './target.ts'
-
-export interface Patient {
-  config: Config
-  /** `24.9.0`. */
-  nodeVersion: string
-  /** Whether a policy is armed; the retention flow knows. */
-  policyMode(control: Database, policy: ResolvedPolicy): Promise<{ mode: string; changed: boolean }>
-}
 
 export interface Diagnosis {
   findings: Finding[]

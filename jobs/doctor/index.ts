@@ -1,2 +1,2 @@
-export { diagnose, type Diagnosis, type Patient } from './diagnose.ts'
+export { diagnose, type Diagnosis } from './diagnose.ts'
 export { exitCodeOf, type Finding, type Severity } from './finding.ts'

@@ -4,17 +4,26 @@ import { sshKeygenWorks } from '../../lib/people/identity/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
 import { examine, type Finding } from './finding.ts'
 
-const OLDEST_NODE = [22, 18] as const
+/**
+ * The release of each line of Node that has its latest security fixes, of 2026-11-11; earlier ones are vulnerable, other
+ * lines get no fixes (https://nodejs.org/en/blog/vulnerability). The same as `engines` in package.json: a test compares.
+ */
+export const FIXED_NODES = [
+  [22, 23, 5],
+  [24, 22, 3],
+  [26, 13, 1],
+] as const
 
 export async function examineMachine(nodeVersion: string): Promise<Finding[]> {
   const node = examine('node', 'machine')
   const ssh = examine('ssh-keygen', 'machine')
-  const [major = 0, minor = 0] = nodeVersion.split('.').map(Number)
-  const old = major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])
   return [
-    ...(old
-      ? node.error(`Node ${nodeVersion} is too old.`, `Install Node ${OLDEST_NODE.join('.')} or newer.`)
-      : node.ok(`Node ${nodeVersion}`)),
+    ...(isFixed(nodeVersion)
+      ? node.ok(`Node ${nodeVersion}`)
+      : node.error(
+          `Node ${nodeVersion} is too old, or its line lacks security fixes.`,
+          `Install Node ${FIXED_NODES.map((version) => version.join('.')).join(', or ')}, or a newer one of that line.`,
+        )),
     ...((await sshKeygenWorks())
       ? ssh.ok('ssh-keygen signs and verifies')
       : ssh.error(
@@ -22,6 +31,13 @@ export async function examineMachine(nodeVersion: string): Promise<Finding[]> {
           'Install the package openssh-client.',
         )),
   ]
+}
+
+function isFixed(nodeVersion: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = nodeVersion.split('.').map(Number)
+  return FIXED_NODES.some(
+    (fixed) => major === fixed[0] && (minor > fixed[1] || (minor === fixed[1] && patch >= fixed[2])),
+  )
 }
 
 /** Throws E_KEYSTORE_*, E_CONFIG_MISSING. */

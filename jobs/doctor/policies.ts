@@ -2,8 +2,8 @@
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import type { Patient } from './diagnose.ts'
 import { attempt, examine, type Finding } from './finding.ts'
+import type { Patient } from './patient.ts'
 
 export function examinePeople(config: Config): Finding[] {
   const check = examine('identities', 'configuration')

@@ -1,13 +1,15 @@
 /** Erasure requests: what is late, what waits for a person, what an application asked for and nobody took, the ledger's copy. */
-import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { journalStatus, stoppedScopes } from '../../lib/record/ledger/index.ts'
+import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
+import { stoppedScopes } from '../../lib/record/ledger/index.ts'
 import {
   countDue,
   countOpen,
   countStuckLegs,
   countWaitingForPerson,
+  intakeState,
+  REFUSED_INTAKE,
 } from '../../lib/record/requests/index.ts'
 import { CASCADE, stoppedWords } from '../standstill.ts'
 import { examine, type Finding } from './finding.ts'
@@ -78,7 +80,7 @@ async function standing(control: Database, subjects: Config['file']['subjects'])
 
 async function ledger(control: Database, bucket: string | null): Promise<Finding[]> {
   const check = examine('erasure-ledger', 'control')
-  const { objects, waiting, oldestSeconds } = await journalStatus(control)
+  const { objects, waiting, oldestSeconds } = await bucketCopyStatus(control)
   if (bucket === null)
     return objects === 0
       ? []
@@ -97,14 +99,7 @@ async function ledger(control: Database, bucket: string | null): Promise<Finding
 /** In a store's own database: what its applications asked for. */
 export async function examineIntake(target: Database): Promise<Finding[]> {
   const check = examine('erasure-intake', target.name)
-  const [row] = await target.query(
-    z.object({ waiting: z.coerce.number(), oldest: z.coerce.number(), refused: z.coerce.number() }),
-    `SELECT count(*) FILTER (WHERE taken_at IS NULL) AS waiting,
-       coalesce(extract(epoch FROM clock_timestamp() - min(at) FILTER (WHERE taken_at IS NULL)), 0) AS oldest,
-       count(*) FILTER (WHERE data ? 'refused' AND at > clock_timestamp() - interval '30 days') AS refused FROM lethe.intake`,
-  )
-  if (row === undefined) return []
-  const { waiting, oldest, refused } = row
+  const { waiting, oldest, refused } = await intakeState(target)
   const taken = `${many(waiting, 'call')} of applications ${waiting === 1 ? 'is' : 'are'} not taken in yet, the oldest for ${many(Math.floor(oldest / 60), 'minute')}.`
   const mend = 'Is a process with the role erasure running? Its log says why it can not take them in.'
   return [
@@ -116,7 +111,7 @@ export async function examineIntake(target: Database): Promise<Finding[]> {
     ...(refused > 0
       ? check.warning(
           `${many(refused, 'call')} of applications in the last 30 days could not be followed.`,
-          `SELECT id, verb, actor, at, data ->> 'refused' FROM lethe.intake WHERE data ? 'refused' says why; the application asks again.`,
+          `${REFUSED_INTAKE} says why; the application asks again.`,
         )
       : []),
   ]

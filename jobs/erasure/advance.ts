@@ -25,7 +25,6 @@ import { collect, withFormer } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
-import { enter } from './ledger.ts'
 import { sayProblem } from './place.ts'
 import { classesOf } from './plans.ts'
 
@@ -251,7 +250,7 @@ async function begin(house: House, due: readonly ErasureRequest[]): Promise<read
     ready.push(...same)
   }
   if (ready.length === 0) return []
-  await enter(context, house.claim, async (tx) => {
+  await house.ledger.enterAll(house.claim, async (tx) => {
     // whoever takes theirs back from here on waits for these entries, and voids them
     const still = await lockRequests(tx, ids(ready), 'planned')
     return goingOf(

@@ -7,18 +7,19 @@ import { monotonicMs } from '../../lib/base/clock/index.ts'
 import { databaseNow } from '../../lib/base/db/index.ts'
 import {
   createRun,
-  journalStatus,
   recordStep,
   stoppedScopes,
   wakeRun,
   type Run,
   type StoppedScope,
 } from '../../lib/record/ledger/index.ts'
+import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
 import {
   countDue,
   countRequests,
   countStuckLegs,
   dueRequests,
+  hasIntake,
   kindsDue,
   nextDue,
   openSecrets,
@@ -36,9 +37,8 @@ import { readable } from './going.ts'
 import { withoutHolds } from './held.ts'
 import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from './place.ts'
-import { hasIntake, takeIntake } from './intake.ts'
+import { takeIntake } from './intake.ts'
 import { workLegs } from './lanes.ts'
-import { copy } from './ledger.ts'
 import { planFor, subjectOf } from './plans.ts'
 
 const payload = z.strictObject({ subject: z.string() })
@@ -87,7 +87,7 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
       counters,
     })
     // what people took back meanwhile
-    await unlessBucketIsAway(house, () => copy(context))
+    await unlessBucketIsAway(house, () => house.ledger.catchUp())
   } finally {
     await house.close()
   }
@@ -147,7 +147,14 @@ async function observe(context: Context): Promise<void> {
   const kinds = new Set(await kindsDue(control))
   // A store that is away is the doctor's matter, and no reason to leave the others' requests.
   for (const [kind, { store }] of Object.entries(config.file.subjects))
-    if (!kinds.has(kind) && (await hasIntake(context, store).catch(() => false))) kinds.add(kind)
+    if (
+      !kinds.has(kind) &&
+      (await context
+        .target(store)
+        .then(hasIntake)
+        .catch(() => false))
+    )
+      kinds.add(kind)
   const stopped = new Map(
     (await stoppedScopes(control, CASCADE, { after: RETRY_SECONDS, role: cascade.queue })).map((one) => [
       one.scope,
@@ -192,5 +199,5 @@ async function measure({ control, config, metrics }: Context): Promise<void> {
   for (const { scope, since } of await stoppedScopes(control, CASCADE))
     metrics.erasureStoppedSeconds.set({ subject: scope }, (now.getTime() - since.getTime()) / 1000)
   const copied = config.file.locked_bucket !== undefined
-  metrics.erasureLedgerBehindSeconds.set(copied ? (await journalStatus(control)).oldestSeconds : 0)
+  metrics.erasureLedgerBehindSeconds.set(copied ? (await bucketCopyStatus(control)).oldestSeconds : 0)
 }

@@ -1,7 +1,12 @@
 /** Applications know a request by an id of their own: what it leads to, and what became of it where it leads nowhere yet. */
 import { z } from 'zod'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { joinedBy, requestExists } from '../../lib/record/requests/index.ts'
+import {
+  intakeOf,
+  joinedBy,
+  requestExists,
+  type AskedByApplication,
+} from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
 import { planFor } from './plans.ts'
 
@@ -10,15 +15,6 @@ export interface FoundRequest {
   /** The id that was given, where it is another: what was asked for under it joined this request. */
   joinedAs: string | null
 }
-
-const row = z.object({
-  verb: z.string(),
-  subject: z.string().nullable(),
-  actor: z.string(),
-  at: z.date(),
-  due: z.date(),
-  refused: z.string().nullable(),
-})
 
 /** Throws E_NOT_FOUND, which says so where an application asked and it was refused, or was not taken in yet. */
 export async function findRequest(context: Context, given: string): Promise<FoundRequest> {
@@ -30,7 +26,7 @@ export async function findRequest(context: Context, given: string): Promise<Foun
   if (await requestExists(context.control, asked)) return { id, joinedAs: null }
   const silent: string[] = []
   for (const store of new Set(Object.values(context.config.file.subjects).map((one) => one.store))) {
-    const found = await intakeOf(context, store, asked)
+    const found = await askedIn(context, store, asked)
     if (found === 'unknown') silent.push(store)
     else if (found !== undefined) throw await notARequest(context, asked, store, found)
   }
@@ -38,20 +34,13 @@ export async function findRequest(context: Context, given: string): Promise<Foun
 }
 
 /** 'unknown': the store is away, or whoever asks may not read it. */
-async function intakeOf(
+async function askedIn(
   context: Context,
   store: string,
   id: string,
-): Promise<z.infer<typeof row> | undefined | 'unknown'> {
+): Promise<AskedByApplication | undefined | 'unknown'> {
   try {
-    const target = await context.target(store)
-    const [found] = await target.query(
-      row,
-      `SELECT verb, subject_kind AS subject, actor, at, at + interval '1 month' AS due, data ->> 'refused' AS refused
-       FROM lethe.intake WHERE id = $1`,
-      [id],
-    )
-    return found
+    return await intakeOf(await context.target(store), id)
   } catch (error) {
     if (error instanceof LetheError) return 'unknown'
     throw error
@@ -69,7 +58,7 @@ async function notARequest(
   context: Context,
   id: string,
   store: string,
-  { verb, subject, actor, at, due, refused }: z.infer<typeof row>,
+  { verb, subject, actor, at, due, refused }: AskedByApplication,
 ): Promise<LetheError> {
   const asked = `What app:${actor} asked for as ${id} on ${day(at)} (${verb})`
   if (refused !== null)

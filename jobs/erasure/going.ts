@@ -3,16 +3,17 @@ import type { RootKey } from '../../lib/data/deletion/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { moveRequests, openSecrets, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { erasesAt, type House } from './house.ts'
-import type { Going } from './ledger.ts'
+import type { Leaving } from '../../lib/record/erasures/index.ts'
+import { leaving } from './ledger.ts'
 
 /** Who goes from which place, under which plan; where nothing is erased, no entry is needed. */
-export async function goingOf(house: House, requests: readonly ErasureRequest[]): Promise<Going[]> {
-  const going: Going[] = []
+export async function goingOf(house: House, requests: readonly ErasureRequest[]): Promise<Leaving[]> {
+  const going: Leaving[] = []
   for (const [variant, some] of Map.groupBy(requests, variantOf)) {
     const plan = await house.plan(classesIn(variant))
     for (const { store } of house.places.filter(erasesAt)) {
       const subjects = some.flatMap((request) => keysOf(house, request))
-      if (subjects.length > 0) going.push({ store, plan, subjects })
+      if (subjects.length > 0) going.push(leaving(house.claim, store, plan, subjects))
     }
   }
   return going

@@ -4,7 +4,7 @@ import { heldAmong } from '../../lib/data/rows/index.ts'
 import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'
 import { erasesAt, unlessBucketIsAway, type House } from './house.ts'
-import { enter, withhold } from './ledger.ts'
+import { withhold } from './ledger.ts'
 
 /** A look at the holds is good for this long. */
 const FRESH_MS = 1_000
@@ -84,7 +84,7 @@ export async function resumeReleased(
   await postpone(context.control, ids(held), claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')
   const free = due.filter((request) => !held.includes(request))
   const begun = free.filter(({ resumeState }) => resumeState === 'erasing' || resumeState === 'verifying')
-  if (begun.length > 0) await enter(context, claim, () => goingOf(house, begun))
+  if (begun.length > 0) await house.ledger.enterAll(claim, () => goingOf(house, begun))
   // months may have passed: what leads to the person is collected anew
   const planned = free.filter(({ resumeState }) => resumeState === 'planned')
   const others = free.filter((request) => !planned.includes(request))
@@ -109,4 +109,5 @@ async function withdraw(house: House, requests: readonly ErasureRequest[]): Prom
     stores: stores.filter((store) => !called.has(`${request.id} ${store}`)),
   }))
   await withhold(house.context, house.claim, staying)
+  await house.ledger.catchUp()
 }

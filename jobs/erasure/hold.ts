@@ -1,10 +1,10 @@
 /** A legal hold on the person of a request, and its end: the same holds as the sweep obeys. */
-import { z } from 'zod'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Attested } from '../../lib/people/identity/index.ts'
+import { holdsOnSubject, type NewHold } from '../../lib/record/holds/index.ts'
 import { getRequest, openSecrets, wakeHeld } from '../../lib/record/requests/index.ts'
 import type { Context } from '../context.ts'
-import { addHold, releaseHold, type HoldAdded, type NewHold } from '../holds.ts'
+import { addHold, releaseHold, type HoldAdded } from '../holds.ts'
 
 /** The hold that would be added; its statement is what a person signs. Throws E_NOT_FOUND, E_SEALED_GONE. */
 export async function holdRequest(
@@ -43,18 +43,13 @@ export async function releaseRequest(
   const hashes = context.vault.keyIds.map((keyId) =>
     context.vault.subjectHash(request.store, request.subjectKind, key, keyId),
   )
-  const rows = await context.control.query(
-    z.object({ id: z.string() }),
-    `SELECT id FROM lethe_control.holds WHERE level = 'subject' AND store = $1 AND subject_kind = $2 AND key_hash = ANY ($3::bytea[])
-       AND released_at IS NULL ORDER BY created_at`,
-    [request.store, request.subjectKind, hashes],
-  )
-  if (rows.length === 0)
+  const { store, subjectKind } = request
+  const holds = await holdsOnSubject(context.control, { store, subjectKind, hashes })
+  if (holds.length === 0)
     throw new LetheError('E_NOT_FOUND', {
       message: `No hold of its own stands on the person of request ${id}.`,
       next: 'See `lethe hold list`: a hold on a row, a table or a tenant is released there.',
     })
-  const holds = rows.map((row) => row.id)
   return {
     holds,
     async release(by) {

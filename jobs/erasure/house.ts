@@ -24,8 +24,9 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import { paceOf, type Claim } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
-import { isBucketAway } from '../journal.ts'
-import { enter } from './ledger.ts'
+import { isBucketAway, openLedger } from '../erasure-ledger.ts'
+import type { ErasureLedger } from '../../lib/record/erasures/index.ts'
+import { leaving } from './ledger.ts'
 import { excused, PATIENCE, unusable, type Person, type Place } from './place.ts'
 import { planFor, subjectOf } from './plans.ts'
 
@@ -37,6 +38,7 @@ export interface House {
   kind: string
   subject: SubjectEntry
   target: Database
+  ledger: ErasureLedger
   /** The own store first. */
   places: readonly Place[]
   plan: (retained: readonly string[]) => Promise<DeletionPlan>
@@ -67,6 +69,7 @@ export async function openHouse(
     kind,
     subject,
     target,
+    ledger: openLedger(context),
     places: [],
     bucketAway: false,
     seenFree: new Map(),
@@ -77,6 +80,7 @@ export async function openHouse(
       return known
     },
     close: async () => {
+      house.ledger.close()
       await Promise.allSettled(opened.map(async (store) => store.close()))
     },
   }
@@ -135,12 +139,10 @@ function rows(
   const open = async (person: Person | undefined) => {
     const target = await context.target(store)
     const plan = await planOf(person?.retained ?? [])
-    const scope = { store, plan }
     const eraser = postgresEraser(target, {
       pseudonymKey: context.vault.pseudonymKey(store),
-      beforeDestruction: async (keys) => {
-        await enter(context, claim, () => Promise.resolve([{ ...scope, subjects: keys }]))
-      },
+      beforeDestruction: (keys) =>
+        house.ledger.enterAll(claim, () => Promise.resolve([leaving(claim, store, plan, keys)])),
       guard,
       // a linked store's plan follows its map alone
       retained: planOf === house.plan ? (person?.retained ?? []) : [],

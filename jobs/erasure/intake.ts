@@ -7,10 +7,14 @@ import { errorFields } from '../../lib/base/log/index.ts'
 import {
   createRequests,
   getRequest,
+  intakeKinds,
   joinedBy,
+  markTaken,
+  openIntake,
   personalMethods,
   personalRequesters,
   type ErasureRequest,
+  type IntakeRow,
   type Limits,
   type NewRequest,
 } from '../../lib/record/requests/index.ts'
@@ -22,19 +26,8 @@ import { cancelRequest, confirmRequest } from './support.ts'
 
 const PAGE = 500
 
-const row = z.object({
-  id: z.string(),
-  verb: z.enum(['request', 'confirm', 'cancel']),
-  subject_kind: z.string().nullable(),
-  root_key: z.array(z.string()).nullable(),
-  data: z.record(z.string(), z.unknown()),
-  actor: z.string(),
-  at: z.date(),
-})
-type Row = z.infer<typeof row>
-
 const asked = z.object({
-  kind: z.enum(['account-closure', 'article-17']),
+  kind: z.enum(intakeKinds),
   requester: z.enum(personalRequesters),
   identity: z.enum(personalMethods).optional(),
   immediate: z.boolean(),
@@ -63,11 +56,7 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
   const target = await context.target(store)
   const taken: Taken = { requests: 0, joined: 0, confirmed: 0, cancelled: 0, refused: 0 }
   for (;;) {
-    const rows = await target.query(
-      row,
-      `SELECT id, verb, subject_kind, root_key, data, actor, at FROM lethe.intake WHERE taken_at IS NULL ORDER BY at, id LIMIT $1`,
-      [PAGE],
-    )
+    const rows = await openIntake(target, PAGE)
     if (rows.length === 0) return taken
     const refused: Refused = new Map()
     for (const some of inOrder(rows)) {
@@ -76,23 +65,17 @@ export async function takeIntake(context: Context, store: string): Promise<Taken
         if (one.verb !== 'request') await takeChange(context, store, one, taken, refused)
     }
     taken.refused += refused.size
-    if (refused.size > 0)
-      await target.execute(
-        `UPDATE lethe.intake i SET data = i.data || jsonb_build_object('refused', g.code)
-       FROM unnest($1::uuid[], $2::text[]) AS g(id, code) WHERE i.id = g.id`,
-        [[...refused.keys()], [...refused.values()]],
-      )
-    // The key goes with the mark: the record has it sealed.
-    await target.execute(
-      `UPDATE lethe.intake SET taken_at = clock_timestamp(), root_key = NULL, data = data - 'token' WHERE id = ANY ($1::uuid[]) AND taken_at IS NULL`,
-      [rows.map(({ id }) => id)],
+    await markTaken(
+      target,
+      rows.map(({ id }) => id),
+      refused,
     )
   }
 }
 
 /** Requests go together, then what is said of them; but nobody joins a request that was taken back before they asked. */
-function inOrder(rows: readonly Row[]): Row[][] {
-  const parts: Row[][] = [[]]
+function inOrder(rows: readonly IntakeRow[]): IntakeRow[][] {
+  const parts: IntakeRow[][] = [[]]
   rows.forEach((one, place) => {
     if (one.verb === 'request' && rows[place - 1]?.verb === 'cancel') parts.push([])
     parts.at(-1)?.push(one)
@@ -103,20 +86,10 @@ function inOrder(rows: readonly Row[]): Row[][] {
 /** Codes by the row's id. */
 type Refused = Map<string, string>
 
-/** Whether applications asked for something that isn't taken in yet. */
-export async function hasIntake(context: Context, store: string): Promise<boolean> {
-  const target = await context.target(store)
-  const [row] = await target.query(
-    z.object({ open: z.boolean() }),
-    `SELECT EXISTS (SELECT FROM lethe.intake WHERE taken_at IS NULL) AS open`,
-  )
-  return row?.open === true
-}
-
 async function takeRequests(
   context: Context,
   store: string,
-  rows: readonly Row[],
+  rows: readonly IntakeRow[],
   taken: Taken,
   refused: Refused,
 ): Promise<void> {
@@ -148,7 +121,7 @@ async function keysOf(
   context: Context,
   store: string,
   kind: string,
-  rows: readonly Row[],
+  rows: readonly IntakeRow[],
 ): Promise<(string[] | LetheError)[]> {
   const { subjects } = context.config.file
   if (!Object.hasOwn(subjects, kind) || subjects[kind]?.store !== store) {
@@ -172,7 +145,7 @@ function newRequest(
   context: Context,
   store: string,
   kind: string,
-  one: Row,
+  one: IntakeRow,
   key: string[] | LetheError | undefined,
 ): NewRequest {
   if (!Array.isArray(key)) throw key ?? new LetheError('E_INTERNAL', { message: 'A request has no key.' })
@@ -197,7 +170,7 @@ function newRequest(
 async function takeChange(
   context: Context,
   store: string,
-  one: Row,
+  one: IntakeRow,
   taken: Taken,
   refused: Refused,
 ): Promise<void> {
@@ -224,7 +197,7 @@ async function takeChange(
 /** A link counts once, until it expires, and only with the token that was sent. */
 function requireToken(
   request: ErasureRequest,
-  verb: Row['verb'],
+  verb: IntakeRow['verb'],
   identity: string | null,
   token: string | null,
 ): void {
@@ -240,7 +213,7 @@ function requireToken(
 }
 
 /** A row that no later try could follow either; whatever may pass is thrown, and the row stays to be taken. */
-function refuse(context: Context, store: string, one: Row, error: unknown, refused: Refused): void {
+function refuse(context: Context, store: string, one: IntakeRow, error: unknown, refused: Refused): void {
   const final = error instanceof LetheError ? finalCodes.has(error.code) : error instanceof z.ZodError
   if (!final) throw error
   refused.set(one.id, error instanceof LetheError ? error.code : 'E_PAYLOAD')

@@ -9,7 +9,7 @@ import type { ErasePage, Retained, Verification } from '../../lib/data/erasers/i
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { errorFields } from '../../lib/base/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/record/requests/index.ts'
-import { isBucketAway } from '../journal.ts'
+import { isBucketAway } from '../erasure-ledger.ts'
 import { storesOf, type House } from './house.ts'
 import type { Person, Place } from './place.ts'
 

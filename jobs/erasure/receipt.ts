@@ -4,7 +4,7 @@ import { canonicalHash } from '../../lib/base/canonical/index.ts'
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { databaseNow } from '../../lib/base/db/index.ts'
-import { journalStatus } from '../../lib/record/ledger/index.ts'
+import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
 import { signReceipt, toLine, type Receipt, type ReceiptLeg } from '../../lib/record/receipt/index.ts'
 import {
   decisionsOf,
@@ -35,7 +35,7 @@ export async function issueReceipts(
     // without a bucket nothing is in one, however many objects wait for it
     context.config.file.locked_bucket === undefined
       ? { objects: 0, waiting: 0 }
-      : await journalStatus(context.control),
+      : await bucketCopyStatus(context.control),
     Map.groupBy(await decisionsOf(context.control, ids(requests)), ({ requestId }) => requestId),
   ]
   const receipts = requests.map((request) => {

@@ -2,10 +2,9 @@
 import { collectIdentifiers, findByIdentifier } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { storeStatement } from '../../lib/record/ledger/index.ts'
 import {
-  addDecision,
   createRequests,
+  decideRequest,
   type Created,
   type PersonalMethod,
   type Requester,
@@ -112,38 +111,32 @@ export async function requestErasure(
   authorise(by.identity, verbs['erasure.request'])
   const { store } = subjectOf(context, asked.subject)
   const actor = by.identity.name
-  const created = await context.control.transaction(async (tx) => {
-    const statement = await storeStatement(tx, by)
-    const [made] = await createRequests(
-      tx,
-      context.vault,
-      [
-        {
-          subjectKind: asked.subject,
-          store,
-          key,
-          kind: asked.kind,
-          ground: asked.ground ?? groundOf(asked.kind),
-          requester: asked.requester,
-          actor,
-          origin: 'command-line',
-          grace: graceOf(context, asked.kind, asked.immediate),
-          identity: asked.identity === undefined ? null : { method: asked.identity, by: actor },
-          instruction: asked.instruction ?? null,
-        },
-      ],
-      limitsOf(context),
-    )
-    if (made === undefined) throw new LetheError('E_INTERNAL', { message: 'No request was made.' })
-    await addDecision(tx, {
-      requestId: made.id,
-      verb: 'request',
-      actor,
-      method: by.identity.method,
-      statement,
-    })
-    return made
-  })
+  const { created } = await context.control.transaction((tx) =>
+    decideRequest(tx, { attested: by }, async () => {
+      const [made] = await createRequests(
+        tx,
+        context.vault,
+        [
+          {
+            subjectKind: asked.subject,
+            store,
+            key,
+            kind: asked.kind,
+            ground: asked.ground ?? groundOf(asked.kind),
+            requester: asked.requester,
+            actor,
+            origin: 'command-line',
+            grace: graceOf(context, asked.kind, asked.immediate),
+            identity: asked.identity === undefined ? null : { method: asked.identity, by: actor },
+            instruction: asked.instruction ?? null,
+          },
+        ],
+        limitsOf(context),
+      )
+      if (made === undefined) throw new LetheError('E_INTERNAL', { message: 'No request was made.' })
+      return { requestId: made.id, verb: 'request', created: made }
+    }),
+  )
   await ensureCascade(context, asked.subject)
   return created
 }

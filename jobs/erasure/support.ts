@@ -9,11 +9,11 @@ import {
   type Decided,
   type DecisionVerb,
 } from '../../lib/people/identity/index.ts'
-import { reasonOf, storeStatement } from '../../lib/record/ledger/index.ts'
+import { reasonOf } from '../../lib/record/decisions/index.ts'
 import {
-  addDecision,
   askingOf,
   askingsOf,
+  decideRequest,
   forgetSealed,
   getRequest,
   hasBegun,
@@ -316,19 +316,11 @@ async function decide(
   effect: (tx: Transaction, request: ErasureRequest, actor: string) => Promise<'unchanged' | void>,
 ): Promise<void> {
   if ('attested' in by) authorise(by.attested.identity, verbs[decisionOf[verb]])
-  const actor = 'attested' in by ? by.attested.identity.name : by.actor
   await context.control.transaction(async (tx) => {
     const request = await getRequest(tx, id, { lock: true })
-    const statement = 'attested' in by ? await storeStatement(tx, by.attested) : null
-    if ((await effect(tx, request, actor)) === 'unchanged') return
-    await addDecision(tx, {
-      requestId: id,
-      verb,
-      ...about,
-      actor,
-      method: 'attested' in by ? by.attested.identity.method : by.method,
-      statement,
-    })
+    await decideRequest(tx, by, async (actor) =>
+      (await effect(tx, request, actor)) === 'unchanged' ? null : { requestId: id, verb, ...about },
+    )
   })
 }
 

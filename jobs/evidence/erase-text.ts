@@ -5,9 +5,10 @@
 import { z } from 'zod'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import { appendEvent } from '../../lib/record/evidence/index.ts'
+import { eraseStatement, lockStatement, recordDecision } from '../../lib/record/decisions/index.ts'
+import { holdsInForce } from '../../lib/record/holds/index.ts'
+import { appraisalsInForce, approvalsInForce } from '../../lib/record/proposals/index.ts'
 import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
-import { eraseStatement, lockStatement, storeStatement } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 
 export interface TextErased {
@@ -38,13 +39,12 @@ export async function eraseText(context: Context, text: string, by: Attested): P
         })
       if (erasedAt !== null) return { text, at: erasedAt, before: true }
       await refuseInForce(tx, text)
-      const at = await eraseStatement(tx, text)
-      const statement = await storeStatement(tx, by)
-      await appendEvent(tx, {
-        type: 'text.erased',
-        actor: by.identity.name,
-        data: { text, method: by.identity.method, statement },
-      })
+      const at = await recordDecision(
+        tx,
+        by,
+        () => eraseStatement(tx, text),
+        (signed) => ({ type: 'text.erased', data: { text, ...signed } }),
+      )
       return { text, at, before: false }
     },
     { retry: true },
@@ -73,16 +73,7 @@ const ending: Readonly<
 async function refuseInForce(tx: Queryable, text: string): Promise<void> {
   const [found] = await tx.query(
     standing,
-    `SELECT 'proposal' AS what, p.id, p.state, p.run_id::text AS of
-     FROM lethe_control.approvals a JOIN lethe_control.proposals p ON p.id = a.proposal_id
-     WHERE a.statement_hash = decode($1, 'hex') AND p.state IN ('waiting', 'approved')
-     UNION ALL
-     SELECT 'appraisal', id, 'valid', policy FROM lethe_control.appraisals
-     WHERE statement_hash = decode($1, 'hex') AND revoked_at IS NULL AND valid_until > clock_timestamp()
-     UNION ALL
-     SELECT 'hold', id, 'not released', store FROM lethe_control.holds
-     WHERE statement_hash = decode($1, 'hex') AND released_at IS NULL
-     LIMIT 1`,
+    `${[approvalsInForce, appraisalsInForce, holdsInForce].join(' UNION ALL ')} LIMIT 1`,
     [text],
   )
   if (found === undefined) return

@@ -2,15 +2,17 @@
 import { LetheError } from '../../lib/base/errors/index.ts'
 import {
   HEAD_KEY,
+  lockedUntil,
   logKeys,
   publishHead,
+  recordLock,
   sequence,
   signHead,
   type LogKeys,
   type NewHead,
 } from '../../lib/record/evidence/index.ts'
 import { acquireLease } from '../../lib/record/ledger/index.ts'
-import { lockUntil, withBucket } from '../bucket.ts'
+import { withBucket } from '../bucket.ts'
 import type { Context } from '../context.ts'
 import { askWitnesses, tryWitnesses } from './witness.ts'
 
@@ -89,11 +91,11 @@ export function keepFor({ config }: Pick<Context, 'config'>): string {
 async function publish(context: Context, keys: LogKeys): Promise<boolean> {
   const period = context.config.file.locked_bucket?.lock
   if (period === undefined) return false
-  const lockedUntil = await lockUntil(context.control, period)
-  if (lockedUntil === null) return false
+  const until = await lockedUntil(context.control, period)
+  if (until === null) return false
   return withBucket(
     context,
-    async (bucket) => (await publishHead(context.control, bucket, keys, lockedUntil)) !== null,
+    async (bucket) => (await publishHead(context.control, bucket, keys, until)) !== null,
   )
 }
 
@@ -114,6 +116,6 @@ export async function confirmLock(context: Context, typed: string): Promise<stri
       next: 'Type the configured period, or change locked_bucket.lock first. What is locked, nobody can unlock.',
     })
   await withBucket(context, async (bucket) => bucket.requireLock())
-  await context.control.execute(`UPDATE lethe_control.evidence_log SET locked_for = $1`, [period])
+  await recordLock(context.control, period)
   return period
 }

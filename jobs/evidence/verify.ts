@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { tally } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import { lostStatements } from '../../lib/record/decisions/index.ts'
 import { lastVerified, logStatus, markVerified, trustOf, verifyLog } from '../../lib/record/evidence/index.ts'
 import { recordStep, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
@@ -58,6 +59,7 @@ async function step(context: Context, run: Run): Promise<StepResult> {
   const { from, entries, aged, heads, breaks } = await verifyLog(control, trustOf(keys), {
     others: published === null ? [] : [published],
     from: payload.parse(run.payload).whole ? 0 : await lastVerified(control),
+    lostStatements,
     keep: keepFor(context),
   })
   const kinds = tally(breaks.map(({ kind }) => kind))

@@ -6,13 +6,11 @@ const errors = defineErrors('Retention', {
     retryable: false,
     next: 'Look at the run that is there; decide or cancel it first.',
   },
-  E_APPRAISAL: { exit: 12, retryable: false, next: 'Look at the policy and give an appraisal that fits it.' },
   E_APPROVAL_FORGED: {
     exit: 13,
     retryable: false,
     next: 'Treat it as an incident: someone changed the control database. Then propose again.',
   },
-  E_APPROVAL_MISSING: { exit: 13, retryable: false, next: 'Propose again: `lethe retention run POLICY`.' },
   E_GROWTH: {
     exit: 12,
     retryable: false,

@@ -20,10 +20,11 @@ import {
 } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { copyBatches, getRun, lastBatchCopied, type Claim, type Run } from '../../lib/record/ledger/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import type { Context } from '../context.ts'
-import { openLedger } from './ledger.ts'
+import { openLedger } from '../erasure-ledger.ts'
+import { leaving } from './ledger.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { Proposal } from './proposal.ts'
 import { guardFor } from './rules.ts'
 
 /** A step ends after this long, so that its counters are seen and the run's record is never far behind. */
@@ -63,7 +64,7 @@ export interface Executed {
 export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Promise<Executed> {
   const { context, run, target, plan, proposal, policy, signal } = work
   await raiseFence(target, run.id, run.fence)
-  const ledger = await openLedger(work)
+  const ledger = openLedger(context)
   const { throttle: pace } = policy
   const throttle = await startThrottle(target, pace, policy.window ?? null)
   const until = monotonicMs() + STEP_MS
@@ -87,7 +88,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
       onlyBegun,
       throttle,
       size: sizeOf(run.id, pace),
-      hooks: { beforeDestruction: (keys) => ledger.enter(keys) },
+      hooks: { beforeDestruction: (keys) => ledger.enter(work.claim, leaving(work, keys)) },
     })
     done.finished = true
     for await (const step of steps) {
@@ -98,7 +99,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
         }
         continue
       }
-      await ledger.withdraw(step.outcome.notErased)
+      await ledger.withdraw(work.claim, leaving(work, step.outcome.notErased))
       gone += goneNow(step.outcome)
       done.indivisible = step.outcome.more
       observe(work, step.outcome)

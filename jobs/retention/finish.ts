@@ -3,18 +3,18 @@
  * stands, and the population's keys leave the target last.
  */
 import { total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/rows/index.ts'
+import { forgetPopulation, readBackErased } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { NewEvent } from '../../lib/record/evidence/index.ts'
-import { markVerified, recordStep } from '../../lib/record/ledger/index.ts'
-import { copy, isBucketAway } from '../journal.ts'
+import { markVerified } from '../../lib/record/erasures/index.ts'
+import { recordStep } from '../../lib/record/ledger/index.ts'
+import { catchUpBucket, isBucketAway } from '../erasure-ledger.ts'
+import { setProposalState, type Proposal } from '../../lib/record/proposals/index.ts'
 import type { StepResult } from '../kind.ts'
 import type { Cursor } from './cursor.ts'
 import { catchUp, type Work } from './execute.ts'
-import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
 import { writeReport } from './outcome.ts'
-import { setProposalState, type Proposal } from './proposal.ts'
 
 /** Subjects read back in one step. */
 const VERIFY_PAGE = 2_000
@@ -89,7 +89,7 @@ export async function closing(work: Work, cursor: Cursor, error: LetheError): Pr
 export async function standVoided(work: Work, cursor: Cursor): Promise<void> {
   const { context, run, plan } = work
   await voidRemaining(work)
-  await copy(context)
+  await catchUpBucket(context)
   const scope = await openedScope(work)
   const clean = total(cursor.left) === 0
   await recordStep(

@@ -4,13 +4,13 @@
  * sweep settles for it before it proposes.
  */
 import { summed, total } from '../../lib/base/counts/index.ts'
-import { readBackErased } from '../../lib/data/rows/index.ts'
+import { forgetPopulation, readBackErased } from '../../lib/data/rows/index.ts'
 import { appendEvent } from '../../lib/record/evidence/index.ts'
-import { getRun, markVerified, recordStep, type Claim } from '../../lib/record/ledger/index.ts'
+import { getRun, recordStep, type Claim } from '../../lib/record/ledger/index.ts'
+import { markVerified } from '../../lib/record/erasures/index.ts'
+import { lostProposals, setProposalState, type Proposal } from '../../lib/record/proposals/index.ts'
 import { catchUp, type Work } from './execute.ts'
-import { forgetPopulation } from './exemptions.ts'
 import { openedScope, voidRemaining } from './ledger.ts'
-import { lostProposals, setProposalState, type Proposal } from './proposal.ts'
 
 const PAGE = 2_000
 

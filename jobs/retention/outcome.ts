@@ -1,13 +1,13 @@
 /** Gathers a run's report from the ledger's counters, the proposal and what is left of the population. */
 import { databaseNow } from '../../lib/base/db/index.ts'
 import { populationStates } from '../../lib/data/rows/index.ts'
-import { batchCounters, countBatches, countLiveErasures } from '../../lib/record/ledger/index.ts'
+import { batchCounters, countBatches } from '../../lib/record/ledger/index.ts'
+import { countLiveErasures } from '../../lib/record/erasures/index.ts'
+import { approvalOf, storeReport, type StoredReport } from '../../lib/record/proposals/index.ts'
 import type { Cursor } from './cursor.ts'
 import type { Work } from './execute.ts'
 import { openedScope } from './ledger.ts'
 import { effectivePeriod } from './policy.ts'
-import { approvalOf } from './proposal.ts'
-import { storeReport, type StoredReport } from './report.ts'
 
 /** Idempotent until the population is forgotten. Returns what it stored. */
 export async function writeReport(work: Work, cursor: Cursor, outcome: string): Promise<StoredReport> {

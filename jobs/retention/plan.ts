@@ -2,7 +2,7 @@
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import { draftPlan, planDeletion, type DeletionPlan, type PlanTarget } from '../../lib/data/deletion/index.ts'
 import { loadCatalogue, sqlColumn, sqlTable, tableKey, type Catalogue } from '../../lib/data/datamap/index.ts'
-import { holdsCondition, type Guard } from '../../lib/data/rows/index.ts'
+import { ANY_HOLD, holdsCondition, type Guard } from '../../lib/data/rows/index.ts'
 import type { Context } from '../context.ts'
 import { planned } from '../deletion-plan.ts'
 
@@ -61,7 +61,7 @@ async function heldAbove(
     {
       reason: 'subject-held',
       // asked first and once: without holds it is all that this costs
-      sql: `EXISTS (SELECT FROM lethe.holds) AND (${conditions.join('\n OR ')})`,
+      sql: `${ANY_HOLD} AND (${conditions.join('\n OR ')})`,
     },
   ]
 }

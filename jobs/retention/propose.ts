@@ -7,11 +7,18 @@ import { z } from 'zod'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database, Transaction } from '../../lib/base/db/index.ts'
 import { sqlTable, tableKey } from '../../lib/data/datamap/index.ts'
-import { firstReason, fullGuard, rootKeyText, rootTable, type FullGuard } from '../../lib/data/rows/index.ts'
+import {
+  firstReason,
+  forgetPopulation,
+  fullGuard,
+  rootKeyText,
+  rootTable,
+  storeDue,
+  type FullGuard,
+} from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
 import type { PolicyPlan } from './plan.ts'
-import type { LimitVerdict } from './proposal.ts'
 import { checkExpressions, clockSql, cutoffNow, proposalGuard } from './rules.ts'
 
 /** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
@@ -40,7 +47,7 @@ export async function propose(
   await checkExpressions(target, policy, plan, zone)
   return target.transaction(
     async (tx) => {
-      await tx.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
+      await forgetPopulation(tx, proposalId)
       return find(tx, policy, plan, (due) => storePopulation(tx, plan, proposalId, due))
     },
     { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', retry: true },
@@ -70,27 +77,6 @@ export async function preview(
     },
     { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', readOnly: true, retry: true },
   )
-}
-
-/** The blast radius: each limit with its figures. Without three runs to compare with, the median says nothing. */
-export function judgeLimits(
-  found: Found,
-  limits: ResolvedPolicy['limits'],
-  median: number | null,
-): LimitVerdict[] {
-  const rows = Object.values(found.rows).reduce((sum, n) => sum + n, 0)
-  const share = found.rootRows === 0 ? 0 : found.population / found.rootRows
-  const verdict = (name: LimitVerdict['name'], value: number, limit: number): LimitVerdict => ({
-    name,
-    value,
-    limit,
-    exceeded: value > limit,
-  })
-  return [
-    verdict('rows', rows, limits.rows),
-    verdict('share', share, limits.share),
-    ...(median === null ? [] : [verdict('median', found.population, limits.median_multiple * median)]),
-  ]
 }
 
 interface DueQuery {
@@ -142,10 +128,6 @@ function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): D
   }
 }
 
-/**
- * Numbered in key order: neighbours in the table go together, which halves the pages a batch touches. The weight is the
- * rows that go with a root, so that a batch can be cut by rows.
- */
 async function storePopulation(
   tx: Transaction,
   plan: PolicyPlan,
@@ -153,14 +135,7 @@ async function storePopulation(
   due: DueQuery,
 ): Promise<Counted> {
   const weight = ['roots', ...plan.tables.map((_, i) => `c${i}`)].join(' + ')
-  return summed(
-    tx,
-    plan,
-    `${due.ctes}, stored AS (
-       INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
-       SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due)`,
-    [proposalId],
-  )
+  return summed(tx, plan, `${due.ctes}, stored AS (${storeDue(weight)})`, [proposalId])
 }
 
 async function countPopulation(tx: Transaction, plan: PolicyPlan, due: DueQuery): Promise<Counted> {

@@ -9,11 +9,12 @@ import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import {
+  exemptedCondition,
   keptByDecision,
   keptIsDue,
   mergedCondition,
-  rootKeyText,
   rootTable,
+  unwarnedCondition,
   type Guard,
 } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
@@ -58,7 +59,7 @@ function stays(policy: ResolvedPolicy, plan: PolicyPlan): Guard['clear'] {
     ...plan.above,
     ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
     { reason: 'kept', sql: keptByDecision(plan) },
-    { reason: 'exempted', sql: exempted(policy, plan) },
+    { reason: 'exempted', sql: exemptedCondition(plan, policy.name) },
   ]
 }
 
@@ -139,11 +140,6 @@ export async function checkExpressions(
     })
 }
 
-function exempted(policy: ResolvedPolicy, plan: DeletionPlan): string {
-  return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE e.policy = ${pg.escapeLiteral(policy.name)}
-    AND e.root_key = ${rootKeyText(plan)} AND (e.until IS NULL OR e.until > now()))`
-}
-
 /**
  * No purge without delivered warnings: each for the present value of the clock (new activity voids them), and each as
  * many days ago as it promised.
@@ -151,9 +147,7 @@ function exempted(policy: ResolvedPolicy, plan: DeletionPlan): string {
 function unwarned(policy: ResolvedPolicy, plan: DeletionPlan): { reason: string; sql: string }[] {
   return policy.warnings.map((days) => ({
     reason: `unwarned:${days}-days`,
-    sql: `NOT EXISTS (SELECT 1 FROM lethe.warnings w WHERE w.policy = ${pg.escapeLiteral(policy.name)}
-      AND w.root_key = ${rootKeyText(plan)} AND w.clock_at = ${clockSql(policy)} AND w.days = ${days}
-      AND w.delivered_at <= now() - interval '${days} days')`,
+    sql: unwarnedCondition(plan, { policy: policy.name, clock: clockSql(policy), days }),
   }))
 }
 

@@ -4,9 +4,26 @@
  */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Decided } from '../../lib/people/identity/index.ts'
-import type { Decision, NewAppraisal } from './decide.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import { policyVersion } from './policy.ts'
-import type { Proposal } from './proposal.ts'
+
+export interface Decision {
+  proposalId: string
+  /** destroy; extend until an instant; preserve for good; reject: nothing happens, the next occurrence proposes again. */
+  outcome: 'destroy' | 'extend' | 'preserve' | 'reject'
+  until?: Date
+  /** Names of exceeded limits that this decision overrides: rows, share, median. Needs the role cto. */
+  overrides: readonly string[]
+  reason: string
+}
+
+export interface NewAppraisal {
+  policy: string
+  /** Subjects in one run at most; a larger proposal waits for a person. */
+  ceiling: number
+  validUntil: Date
+  reason: string
+}
 
 export function decisionStatement(proposal: Proposal, decision: Omit<Decision, 'proposalId'>): Decided {
   return {

@@ -6,34 +6,36 @@ import { z } from 'zod'
 import { newId } from '../../lib/base/clock/index.ts'
 import { summed, total } from '../../lib/base/counts/index.ts'
 import { databaseNow, openDatabase } from '../../lib/base/db/index.ts'
-import { populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
+import { exemptPopulation, populationStates, tidy, type Pass } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import { countHolds, projectHolds } from '../../lib/record/holds/index.ts'
 import { batchCounters, recordStep, type Run } from '../../lib/record/ledger/index.ts'
-import type { Context } from '../context.ts'
-import { awaitBucket, copy } from '../journal.ts'
-import type { JobKind, StepResult } from '../kind.ts'
-import { policyMode } from './arm.ts'
-import { cursorSchema, type Cursor } from './cursor.ts'
-import { approveByAppraisal, exceeded, limitsError, verifyApproval, wakeDecided } from './decide.ts'
-import { catchUp, executeSome, type Work } from './execute.ts'
-import { exemptPopulation } from './exemptions.ts'
-import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
-import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
-import { countOverdueHolds, projectHolds } from '../holds.ts'
-import { settleLost } from './lost.ts'
-import { named } from './outcome.ts'
-import { loadClosingPlan, loadPolicyPlan } from './plan.ts'
-import { storeZone } from '../deletion-plan.ts'
-import { findPolicy, policyVersion } from './policy.ts'
 import {
   approvalOf,
+  approveByAppraisal,
   countWaiting,
   getProposal,
   insertProposal,
   policiesBehind,
   trailingMedian,
-} from './proposal.ts'
-import { judgeLimits, propose } from './propose.ts'
+} from '../../lib/record/proposals/index.ts'
+import type { Context } from '../context.ts'
+import { awaitBucket, catchUpBucket } from '../erasure-ledger.ts'
+import type { JobKind, StepResult } from '../kind.ts'
+import { policyMode } from './arm.ts'
+import { cursorSchema, type Cursor } from './cursor.ts'
+import { wakeDecided } from './decide.ts'
+import { catchUp, executeSome, type Work } from './execute.ts'
+import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
+import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
+import { settleLost } from './lost.ts'
+import { named } from './outcome.ts'
+import { exceeded, judgeLimits, limitsError } from './limits.ts'
+import { loadClosingPlan, loadPolicyPlan } from './plan.ts'
+import { storeZone } from '../deletion-plan.ts'
+import { findPolicy, policyVersion } from './policy.ts'
+import { propose } from './propose.ts'
+import { verifyApproval } from './verify-approval.ts'
 
 const payload = z.strictObject({ policy: z.string() })
 
@@ -110,10 +112,10 @@ async function proposing(
   }
   const startedAt = await databaseNow(control)
   const target = await context.target(policy.store)
-  await projectHolds(context, policy.store, target)
+  await projectHolds(control, context.vault, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
-  await copy(context)
+  await catchUpBucket(context)
   const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
   const mode = await policyMode(control, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))
@@ -156,7 +158,7 @@ async function proposing(
     },
     async (tx) => {
       await insertProposal(tx, proposal)
-      if (state === 'waiting') await approveByAppraisal(tx, policy, await getProposal(tx, proposal.id))
+      if (state === 'waiting' && policy.approval === 'standing') await approveByAppraisal(tx, proposal)
     },
   )
   return { kind: 'more' }
@@ -198,7 +200,11 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
     })
   await verifyApproval(context, policy, proposal, approval)
   if (approval.outcome === 'extend' || approval.outcome === 'preserve') {
-    await exemptPopulation(work.target, proposal, approval)
+    await exemptPopulation(work.target, {
+      proposalId: proposal.id,
+      policy: proposal.policy,
+      until: approval.outcome === 'preserve' ? null : approval.extendUntil,
+    })
     return ending(work, cursor, approval.outcome === 'extend' ? 'extended' : 'preserved', 'executed')
   }
   refuseChanged(work)
@@ -354,7 +360,7 @@ function signalled(work: Work): boolean {
 async function observe({ control, metrics }: Context): Promise<void> {
   await wakeDecided(control)
   metrics.proposalsWaiting.set(await countWaiting(control))
-  metrics.holdsOverdue.set(await countOverdueHolds(control))
+  metrics.holdsOverdue.set((await countHolds(control)).overdue)
   const behind = await policiesBehind(control)
   metrics.policyBehindSeconds.reset()
   for (const { policy, seconds } of behind) metrics.policyBehindSeconds.set({ policy }, seconds)

@@ -8,7 +8,13 @@ import { z } from 'zod'
 import { sleep } from '../../lib/base/clock/index.ts'
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
-import { fullGuard, rootKeyText, rootTable } from '../../lib/data/rows/index.ts'
+import {
+  beginWarning,
+  dueWarnings,
+  fullGuard,
+  settleWarning,
+  type DueWarning,
+} from '../../lib/data/rows/index.ts'
 import { LetheError, type ErrorCode } from '../../lib/base/errors/index.ts'
 import { recordStep, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
@@ -24,7 +30,7 @@ const PAGE = 50
 /** Milliseconds between two messages: 20 a second at most, which no mail server takes for a flood. */
 const PACE_MS = 50
 /** A pass tries each warning once; the next night's tries it again. Its subject is never purged without it. */
-const RETRY_AFTER = `interval '1 hour'`
+const RETRY_AFTER = '1 hour'
 
 export const warn: JobKind = {
   kind: 'retention.warn',
@@ -45,17 +51,6 @@ export const warn: JobKind = {
       })),
 }
 
-const dueWarning = z.object({
-  key: z.array(z.string()),
-  /** As PostgreSQL prints it, to the microsecond: the sweep compares it with the clock itself. */
-  clock: z.string(),
-  days: z.number(),
-  contact: z.string(),
-  lastActive: z.string(),
-  due: z.string(),
-})
-type Due = z.infer<typeof dueWarning>
-
 async function sendPage(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
   const policy = findPolicy(context, payload.parse(run.payload).policy)
   if (policy.warnings.length === 0) return { kind: 'done', outcome: 'nothing-due' }
@@ -64,7 +59,7 @@ async function sendPage(context: Context, run: Run, signal: AbortSignal): Promis
     return { kind: 'done', outcome: 'observed' }
   const plan = await loadPolicyPlan(context, policy)
   const target = await context.target(policy.store)
-  const { due, withoutContact } = await dueWarnings(target, policy, plan, contactSql(context, policy))
+  const { due, withoutContact } = await findDue(target, policy, plan, contactSql(context, policy))
   /** What went wrong with each; null: delivered. */
   const sent: (ErrorCode | null)[] = []
   for (const warning of due) {
@@ -117,55 +112,28 @@ function refuseDeadChannel(
   })
 }
 
-/**
- * The next warning of each root whose time has come. Each waits as long after the one before as their days differ, so a
- * subject that is overdue already still gets all of them, in their order, before it goes.
- */
-async function dueWarnings(
+async function findDue(
   target: Database,
   policy: ResolvedPolicy,
   plan: PolicyPlan,
   contact: string,
-): Promise<{ due: Due[]; withoutContact: number }> {
-  const days = `ARRAY[${policy.warnings.join(', ')}]::int[]`
+): Promise<{ due: DueWarning[]; withoutContact: number }> {
   const clock = clockSql(policy)
   return target.transaction(
     async (tx) => {
       await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
       // who stays for another reason is not frightened: the same conditions, without the warnings themselves
       const guard = await fullGuard(tx, plan, proposalGuard({ ...policy, warnings: [] }, plan, 'infinity'))
-      const free = guard.clear.map(({ sql }) => ` AND (${sql}) IS NOT TRUE`).join('')
-      const pending = `(
-        SELECT candidate.*, d.days FROM (
-          SELECT ${rootKeyText(plan)} AS root_key, ${clock} AS clock_at, (${contact})::text AS contact,
-            ${dueAtSql(policy, clock)} AS due_at
-          FROM ${rootTable(plan)} AS root
-          WHERE isfinite(${clock}) AND ${dueAtSql(policy, clock)} <= now() + interval '${Math.max(...policy.warnings)} days'${free}
-        ) AS candidate
-        CROSS JOIN LATERAL (
-          SELECT given.days, lag(given.days) OVER (ORDER BY given.days DESC) AS earlier FROM unnest(${days}) AS given(days)
-        ) AS d
-        LEFT JOIN lethe.warnings sent ON sent.policy = $1 AND sent.root_key = candidate.root_key
-          AND sent.clock_at = candidate.clock_at AND sent.days = d.days
-        LEFT JOIN lethe.warnings before ON before.policy = $1 AND before.root_key = candidate.root_key
-          AND before.clock_at = candidate.clock_at AND before.days = d.earlier
-        WHERE sent.delivered_at IS NULL
-          AND (sent.attempted_at IS NULL OR sent.attempted_at <= now() - ${RETRY_AFTER})
-          AND due_at - make_interval(days => d.days) <= now()
-          AND (d.earlier IS NULL OR before.delivered_at + make_interval(days => d.earlier - d.days) <= now())) AS pending`
-      const due = await tx.query(
-        dueWarning,
-        `SELECT root_key AS key, clock_at::text AS clock, days, contact, clock_at::date::text AS "lastActive",
-           greatest(due_at, now() + make_interval(days => days))::date::text AS due
-         FROM ${pending} WHERE contact <> '' ORDER BY clock_at, root_key, days DESC LIMIT ${PAGE}`,
-        [policy.name],
-      )
-      const [without] = await tx.query(
-        z.object({ n: z.coerce.number() }),
-        `SELECT count(*) AS n FROM ${pending} WHERE coalesce(contact, '') = ''`,
-        [policy.name],
-      )
-      return { due, withoutContact: without?.n ?? 0 }
+      return dueWarnings(tx, plan, {
+        policy: policy.name,
+        days: policy.warnings,
+        clock,
+        dueAt: dueAtSql(policy, clock),
+        contact,
+        free: guard.clear.map(({ sql }) => `(${sql}) IS NOT TRUE`).join(' AND ') || 'true',
+        retryAfter: RETRY_AFTER,
+        limit: PAGE,
+      })
     },
     { readOnly: true, retry: true },
   )
@@ -176,26 +144,19 @@ async function send(
   context: Context,
   target: Database,
   policy: ResolvedPolicy,
-  warning: Due,
+  warning: DueWarning,
 ): Promise<ErrorCode | null> {
-  const id = [policy.name, warning.key, warning.clock, warning.days]
-  await target.execute(
-    `INSERT INTO lethe.warnings (policy, root_key, clock_at, days, attempts, attempted_at, error_code)
-     VALUES ($1, $2, $3::timestamptz, $4, 1, now(), 'E_INTERRUPTED')
-     ON CONFLICT (policy, root_key, clock_at, days) DO UPDATE SET attempts = warnings.attempts + 1,
-       attempted_at = now(), error_code = EXCLUDED.error_code`,
-    id,
-  )
+  await beginWarning(target, policy.name, warning)
   const errorCode = await deliver(context, policy, warning)
-  await target.execute(
-    `UPDATE lethe.warnings SET error_code = $5, delivered_at = CASE WHEN $5::text IS NULL THEN now() END
-     WHERE policy = $1 AND root_key = $2 AND clock_at = $3::timestamptz AND days = $4`,
-    [...id, errorCode],
-  )
+  await settleWarning(target, policy.name, warning, errorCode)
   return errorCode
 }
 
-async function deliver(context: Context, policy: ResolvedPolicy, warning: Due): Promise<ErrorCode | null> {
+async function deliver(
+  context: Context,
+  policy: ResolvedPolicy,
+  warning: DueWarning,
+): Promise<ErrorCode | null> {
   const { subject_line: subject, body } = context.config.file.notifications
   const about = `warning:${policy.name}:${warning.days}:${warning.clock}`
   const result = await context.notifier.deliver({

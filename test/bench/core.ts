@@ -9,8 +9,8 @@ import { countRuns } from '../../lib/record/ledger/index.ts'
 import type { JobKind } from '../../jobs/kind.ts'
 import { consume } from '../../workers/consumer.ts'
 import { runOnce } from '../../workers/dispatcher.ts'
-import { createTestDatabase } from '../support/postgres.ts'
-import { openHouse } from '../support/processes.ts'
+import { createTestDatabase } from '../support/servers/postgres.ts'
+import { openHouse } from '../support/servers/processes.ts'
 import { median } from './contenders.ts'
 
 export interface CoreAddresses {

@@ -3,7 +3,7 @@
  * `ratio NAME VALUE`. Machines are noisy: every figure is a ratio against something else in the same run.
  */
 import { parseArgs } from 'node:util'
-import { startPostgres, startRedis } from '../support/servers.ts'
+import { startPostgres, startRedis } from '../support/servers/servers.ts'
 import { benchCore } from './core.ts'
 import { benchErasure } from './erasure.ts'
 import { benchEvidence } from './evidence.ts'

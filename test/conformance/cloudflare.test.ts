@@ -1,7 +1,7 @@
 import { cloudflareEraser, type CloudflarePlan } from '../../lib/data/erasers/processors/cloudflare/eraser.ts'
-import { startCloudflare, token, zone } from '../support/cloudflare.ts'
+import { startCloudflare, token, zone } from '../support/vendors/cloudflare.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
-import { freePace, idOf, people, person } from '../support/erasing.ts'
+import { freePace, idOf, people, person } from '../support/stages/erasing.ts'
 
 describeEraser('for Cloudflare', async (): Promise<EraserFixture<CloudflarePlan>> => {
   const server = await startCloudflare()

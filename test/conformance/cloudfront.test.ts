@@ -1,9 +1,9 @@
 import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/data/erasers/processors/cloudfront/eraser.ts'
-import { startCloudfront } from '../support/cloudfront.ts'
+import { startCloudfront } from '../support/vendors/cloudfront.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
-import { freePace, idOf, people, person } from '../support/erasing.ts'
+import { freePace, idOf, people, person } from '../support/stages/erasing.ts'
 
-describeEraser('for CloudFront', async (): Promise<EraserFixture<CloudfrontPlan>> => {
+describeEraser('for CloudFront', async (): Promise<EraserFixture<CloudfrontPlan, 'settle'>> => {
   const server = await startCloudfront()
   const files = ['a', 'b', 'c']
   // The distribution remembers what a run has invalidated; a test is a run.

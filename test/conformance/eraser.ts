@@ -1,6 +1,7 @@
 /**
- * What every eraser must do, whatever holds the data behind it. A new eraser comes with a fixture and nothing else:
- * `describeEraser('name', () => openFixture())` in a test file next to this one.
+ * What every eraser must do, whatever holds the data behind it. A new eraser comes with a row in stores.ts and a fixture:
+ * `describeEraser('name', () => openFixture())` in a test file next to this one. Cases about what only some stores can do
+ * are made for those alone.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { summed, total } from '../../lib/base/counts/index.ts'
@@ -11,9 +12,14 @@ import type {
   SubjectRef,
   Verification,
 } from '../../lib/data/erasers/index.ts'
-import { never } from '../support/erasing.ts'
+import { never } from '../support/stages/erasing.ts'
+import { abilities, lacks, type Abilities, type Ability, type Has, type StoreName } from './stores.ts'
 
-export interface EraserFixture<P> {
+/** `A` are the abilities that stores.ts says the store has. */
+export type EraserFixture<P, A extends Ability = never> = Basics<P> &
+  Pick<Abilities, A> & { [Lacking in Exclude<Ability, A>]?: never }
+
+interface Basics<P> {
   eraser: Eraser<P>
   plan: P
   /** Removes everything, and any obstacle that a test has put up. */
@@ -22,8 +28,6 @@ export interface EraserFixture<P> {
   seed(count: number): Promise<SubjectRef[]>
   /** Default 3. A vendor that knows one record a subject has 1. */
   itemsEach?: number
-  /** Lets jobs that run on the other side come to their end; absent where nothing is ever pending. */
-  settle?(): Promise<void>
   /** A subject that was never there. */
   stranger: SubjectRef
   /** A request of a run that may work; `limit` in items. */
@@ -32,21 +36,27 @@ export interface EraserFixture<P> {
   lieAbout(subject: SubjectRef): Promise<void>
   /** Makes the store refuse this subject; the function returned lets it go again. */
   refuse(subject: SubjectRef): Promise<() => Promise<void>>
-  /** Makes an item of this subject one that must be kept until a date. */
-  retain?(subject: SubjectRef): Promise<void>
-  /** A request whose holder has been overtaken; absent where the other side knows no fence. */
-  overtaken?(): Promise<EraseRequest>
   close(): Promise<void>
 }
 
 /** No eraser needs more calls than this for what the suite gives it: more means it never ends. */
 const CALLS = 50
 
-export function describeEraser<P>(name: string, makeFixture: () => Promise<EraserFixture<P>>): void {
+export function describeEraser<N extends StoreName, P>(
+  name: N,
+  makeFixture: () => Promise<EraserFixture<P, Has<N>>>,
+): void
+export function describeEraser<P>(
+  name: StoreName,
+  makeFixture: () => Promise<Basics<P> & Partial<Abilities>>,
+): void {
+  const has = abilities.filter((ability) => !(ability in lacks(name)))
   describe(`the eraser ${name}`, () => {
-    let fixture: EraserFixture<P>
+    let fixture: Basics<P> & Partial<Abilities>
     beforeAll(async () => {
       fixture = await makeFixture()
+      const provided = abilities.filter((ability) => fixture[ability] !== undefined)
+      expect(provided, 'what the fixture provides is what stores.ts says').toEqual(has)
     })
     afterAll(() => fixture.close())
     beforeEach(() => fixture.reset())
@@ -182,30 +192,47 @@ export function describeEraser<P>(name: string, makeFixture: () => Promise<Erase
       expect(total(verification.left)).toBeGreaterThan(0)
     })
 
-    test('reports what it keeps with ground and end, and keeps it once', async () => {
-      const [subject] = await fixture.seed(1)
-      if (subject === undefined || fixture.retain === undefined) return
-      await fixture.retain(subject)
-      const request = await fixture.request(1000)
-      await eraseAll([subject], request)
-      const verification = await verify([subject])
-      expect(verification.absent).toBe(true)
-      expect(verification.retained.length).toBeGreaterThan(0)
-      for (const kept of verification.retained) {
-        expect(kept.ground).not.toBe('')
-        expect(Date.parse(kept.until ?? '')).not.toBeNaN()
-      }
-      const again = await erase([subject], request)
-      expect(again).toMatchObject({ removed: {}, more: false, retained: verification.retained })
-    })
+    if (has.includes('settle'))
+      test('reports a job of the other side as pending until it has ended, and starts no second one', async () => {
+        const subjects = await fixture.seed(2)
+        const request = await fixture.request(1000)
+        const jobsOf = ({ pending }: ErasePage) => pending.map(({ job }) => job)
+        const started = jobsOf(await erase(subjects, request))
+        const jobs = jobsOf(await erase(subjects, { ...request, jobs: started }))
+        expect(jobs.length).toBeGreaterThan(0)
+        expect(started).toEqual(expect.arrayContaining(jobs))
+        await fixture.settle?.()
+        expect(await erase(subjects, { ...request, jobs })).toMatchObject({ pending: [], more: false })
+        expect(await verify(subjects)).toMatchObject({ absent: true })
+      })
 
-    test('refuses whoever was overtaken, with nothing done', async () => {
-      if (fixture.overtaken === undefined) return
-      const subjects = await fixture.seed(1)
-      const there = await locate(subjects)
-      await expect(erase(subjects, await fixture.overtaken())).rejects.toMatchObject({ code: 'E_FENCED' })
-      expect(await locate(subjects)).toBe(there)
-    })
+    if (has.includes('retain'))
+      test('reports what it keeps with ground and end, and keeps it once', async () => {
+        const [subject] = await fixture.seed(1)
+        if (subject === undefined) throw new Error('one was asked for')
+        await fixture.retain?.(subject)
+        const request = await fixture.request(1000)
+        await eraseAll([subject], request)
+        const verification = await verify([subject])
+        expect(verification.absent).toBe(true)
+        expect(verification.retained.length).toBeGreaterThan(0)
+        for (const kept of verification.retained) {
+          expect(kept.ground).not.toBe('')
+          expect(Date.parse(kept.until ?? '')).not.toBeNaN()
+        }
+        const again = await erase([subject], request)
+        expect(again).toMatchObject({ removed: {}, more: false, retained: verification.retained })
+      })
+
+    if (has.includes('overtaken'))
+      test('refuses whoever was overtaken, with nothing done', async () => {
+        const subjects = await fixture.seed(1)
+        const there = await locate(subjects)
+        const request = await fixture.overtaken?.()
+        if (request === undefined) throw new Error('a request was asked for')
+        await expect(erase(subjects, request)).rejects.toMatchObject({ code: 'E_FENCED' })
+        expect(await locate(subjects)).toBe(there)
+      })
 
     test('stops before it begins where it was told to', async () => {
       const subjects = await fixture.seed(1)

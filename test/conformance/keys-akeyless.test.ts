@@ -1,11 +1,11 @@
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
-import { startAkeyless } from '../support/akeyless.ts'
-import { freePace, idOf, people, person, request } from '../support/erasing.ts'
-import { keysPlan } from '../support/keys-stage.ts'
+import { startAkeyless } from '../support/vendors/akeyless.ts'
+import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { keysPlan } from '../support/stages/keys-stage.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan>> => {
+describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
   const server = await startAkeyless()
   const names = (id: string) => [`/records/${id}`, `/mails/${id}`, `/secrets/${id}`]
   return {

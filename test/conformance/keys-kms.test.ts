@@ -1,13 +1,13 @@
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
-import { freePace, idOf, people, person, request } from '../support/erasing.ts'
-import { startHttpBetween } from '../support/http-between.ts'
-import { keysPlan } from '../support/keys-stage.ts'
-import { startMinistack } from '../support/servers.ts'
+import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { startHttpBetween } from '../support/servers/http-between.ts'
+import { keysPlan } from '../support/stages/keys-stage.ts'
+import { startMinistack } from '../support/servers/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan>> => {
+describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
   const server = await startMinistack('kms')
   const between = await startHttpBetween(server.endpoint)
   const client = new KMSClient(server)

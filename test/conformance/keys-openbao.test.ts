@@ -1,10 +1,10 @@
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
-import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import type { KeyPlace } from '../../lib/data/erasers/stores/keys/target.ts'
-import { freePace, idOf, people, person, request } from '../support/erasing.ts'
-import { startHttpBetween } from '../support/http-between.ts'
-import { keysPlan } from '../support/keys-stage.ts'
-import { startOpenbao } from '../support/openbao.ts'
+import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
+import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { startHttpBetween } from '../support/servers/http-between.ts'
+import { keysPlan } from '../support/stages/keys-stage.ts'
+import { startOpenbao } from '../support/servers/openbao.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for keys in OpenBao', async (): Promise<EraserFixture<KeysPlan>> => {

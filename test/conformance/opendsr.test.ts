@@ -1,11 +1,11 @@
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { opendsrEraser } from '../../lib/data/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../lib/data/erasers/processors/opendsr/requests.ts'
-import { freePace, people, person } from '../support/erasing.ts'
-import { authorization, startOpendsrProcessor } from '../support/opendsr-processor.ts'
+import { freePace, people, person } from '../support/stages/erasing.ts'
+import { authorization, startOpendsrProcessor } from '../support/vendors/opendsr-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan>> => {
+describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan, 'settle'>> => {
   const processor = await startOpendsrProcessor()
   const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
   // A run that goes on asks under its ids; a test is a run.

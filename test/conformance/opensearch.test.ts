@@ -1,10 +1,16 @@
 import { vi } from 'vitest'
 import { opensearchEraser } from '../../lib/data/erasers/stores/opensearch/eraser.ts'
 import type { OpensearchPlan } from '../../lib/data/erasers/stores/opensearch/plan.ts'
-import { freePace, people, person, request } from '../support/erasing.ts'
-import { startHttpBetween } from '../support/http-between.ts'
-import { addPeople, addVisit, block, makeIndices, opensearchPlan } from '../support/opensearch-stage.ts'
-import { OPENSEARCH_START_MS, startOpensearch } from '../support/opensearch.ts'
+import { freePace, people, person, request } from '../support/stages/erasing.ts'
+import { startHttpBetween } from '../support/servers/http-between.ts'
+import {
+  addPeople,
+  addVisit,
+  block,
+  makeIndices,
+  opensearchPlan,
+} from '../support/stages/opensearch-stage.ts'
+import { OPENSEARCH_START_MS, startOpensearch } from '../support/servers/opensearch.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 vi.setConfig({ hookTimeout: OPENSEARCH_START_MS })

@@ -1,11 +1,11 @@
 import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import { postgresEraser } from '../../lib/data/erasers/index.ts'
 import { raiseFence } from '../../lib/data/rows/index.ts'
-import { idOf, person } from '../support/erasing.ts'
-import { openSmallClinic } from '../support/small-clinic.ts'
+import { idOf, person } from '../support/stages/erasing.ts'
+import { openSmallClinic } from '../support/stages/small-clinic.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan>> => {
+describeEraser('for PostgreSQL', async (): Promise<EraserFixture<DeletionPlan, 'retain' | 'overtaken'>> => {
   const clinic = await openSmallClinic()
   const { db, plan } = clinic
   return {

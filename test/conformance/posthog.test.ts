@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../lib/data/erasers/processors/posthog/eraser.ts'
-import { freePace, person } from '../support/erasing.ts'
-import { startPosthog } from '../support/posthog.ts'
+import { freePace, person } from '../support/stages/erasing.ts'
+import { startPosthog } from '../support/vendors/posthog.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** Each subject a person with events, found by distinct id and by address. Every day is a weekend. */

@@ -2,8 +2,8 @@ import { Redis } from 'ioredis'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../lib/data/erasers/stores/redis/plan.ts'
-import { idOf, people, person } from '../support/erasing.ts'
-import { startProxy, startRedis } from '../support/servers.ts'
+import { idOf, people, person } from '../support/stages/erasing.ts'
+import { startProxy, startRedis } from '../support/servers/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {

@@ -1,9 +1,9 @@
 import type { SendgridPlan } from '../../lib/data/erasers/processors/sendgrid/plan.ts'
-import { person, request } from '../support/erasing.ts'
-import { mailOf, openSendgridHouse } from '../support/sendgrid-house.ts'
+import { person, request } from '../support/stages/erasing.ts'
+import { mailOf, openSendgridHouse } from '../support/stages/sendgrid-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for SendGrid', async (): Promise<EraserFixture<SendgridPlan>> => {
+describeEraser('for SendGrid', async (): Promise<EraserFixture<SendgridPlan, 'settle'>> => {
   const { server, plan, eraser, addContact } = await openSendgridHouse()
   const id = ({ key: [id = ''] }: { key: readonly string[] }) => id
   return {

@@ -1,6 +1,6 @@
 import type { StripePlan } from '../../lib/data/erasers/processors/stripe/plan.ts'
-import { person, request } from '../support/erasing.ts'
-import { openStripeHouse } from '../support/stripe-house.ts'
+import { person, request } from '../support/stages/erasing.ts'
+import { openStripeHouse } from '../support/stages/stripe-house.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** Customers that are deleted; redaction has its own tests, since its jobs end later than the suite waits. */

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { supabaseEraser, type SupabasePlan } from '../../lib/data/erasers/processors/supabase/eraser.ts'
-import { freePace } from '../support/erasing.ts'
-import { startSupabase } from '../support/supabase.ts'
+import { freePace } from '../support/stages/erasing.ts'
+import { startSupabase } from '../support/vendors/supabase.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** Each subject a user, found `by` its id or its address. */

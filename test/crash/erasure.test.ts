@@ -11,11 +11,11 @@ import { openQueues } from '../../lib/base/queue/index.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runJob } from '../../jobs/runner.ts'
 import { openContext } from '../../workers/context.ts'
-import { startLethe } from '../support/cli.ts'
-import { emailOf, openErasureHouse, stores, type ErasureHouse } from '../support/erasure-house.ts'
-import { saveTables } from '../support/saved-tables.ts'
-import { startProxy, type FaultProxy, type MessageCounter } from '../support/servers.ts'
-import { sharedRedisUrl } from '../support/shared.ts'
+import { startLethe } from '../support/stages/cli.ts'
+import { emailOf, openErasureHouse, stores, type ErasureHouse } from '../support/stages/erasure-house.ts'
+import { saveTables } from '../support/stages/saved-tables.ts'
+import { startProxy, type FaultProxy, type MessageCounter } from '../support/servers/servers.ts'
+import { sharedRedisUrl } from '../support/servers/shared.ts'
 
 const LANES = 2
 const DATABASES = ['LETHE_CONTROL_URL', 'APP_URL'] as const

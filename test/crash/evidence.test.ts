@@ -11,9 +11,9 @@ import {
   verifyLog,
 } from '../../lib/record/evidence/index.ts'
 import { openKeystore } from '../../lib/base/keystore/index.ts'
-import { makeFolder } from '../support/process.ts'
-import { startProxy } from '../support/servers.ts'
-import { freshDatabase } from '../support/shared.ts'
+import { makeFolder } from '../support/servers/process.ts'
+import { startProxy } from '../support/servers/servers.ts'
+import { freshDatabase } from '../support/servers/shared.ts'
 
 it('Killed at any message, nothing is left out, nothing is there twice, and no second history is signed.', async () => {
   const fresh = await freshDatabase()

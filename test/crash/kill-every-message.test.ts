@@ -10,10 +10,10 @@ import { addHold, holdStatement } from '../../jobs/holds.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runJob } from '../../jobs/runner.ts'
 import { openContext } from '../../workers/context.ts'
-import { startProxy, type FaultProxy, type MessageCounter } from '../support/servers.ts'
-import { startLethe } from '../support/cli.ts'
-import { freshDatabase, sharedRedisUrl } from '../support/shared.ts'
-import { openSweepStage, type SweepStage } from '../support/sweep-stage.ts'
+import { startProxy, type FaultProxy, type MessageCounter } from '../support/servers/servers.ts'
+import { startLethe } from '../support/stages/cli.ts'
+import { freshDatabase, sharedRedisUrl } from '../support/servers/shared.ts'
+import { openSweepStage, type SweepStage } from '../support/stages/sweep-stage.ts'
 
 /** Two light batches, a subject in two pieces, one with a row that must be kept, one held since the approval. */
 const people = [

@@ -8,7 +8,7 @@ import { newId } from '../../lib/base/clock/index.ts'
 import { freeExpiredLeases, takeForEnqueue, type Run } from '../../lib/record/ledger/index.ts'
 import { openQueues, type Queues } from '../../lib/base/queue/index.ts'
 import { decide, decisionStatement } from '../../jobs/retention/index.ts'
-import { startLethe } from '../support/cli.ts'
+import { startLethe } from '../support/stages/cli.ts'
 import {
   erasedIn,
   lastWords,
@@ -16,9 +16,9 @@ import {
   openLedgerBucket,
   type LedgerBucket,
   type LedgerObject,
-} from '../support/ledger-bucket.ts'
-import { openRetentionHouse, type RetentionHouse } from '../support/retention-house.ts'
-import { sharedRedisUrl, sharedS3 } from '../support/shared.ts'
+} from '../support/stages/ledger-bucket.ts'
+import { openRetentionHouse, type RetentionHouse } from '../support/stages/retention-house.ts'
+import { sharedRedisUrl, sharedS3 } from '../support/servers/shared.ts'
 
 const prefix = `{crash-${newId()}}`
 const everybody = Array.from({ length: 60 }, (_, place) => place + 1)

@@ -4,9 +4,9 @@ import { expect, it } from 'vitest'
 import { openQueues } from '../../lib/base/queue/index.ts'
 import { registry } from '../../jobs/registry.ts'
 import { runOnce } from '../../workers/dispatcher.ts'
-import { startLethe } from '../support/cli.ts'
-import { emailOf, openErasureHouse } from '../support/erasure-house.ts'
-import { startRedis } from '../support/servers.ts'
+import { startLethe } from '../support/stages/cli.ts'
+import { emailOf, openErasureHouse } from '../support/stages/erasure-house.ts'
+import { startRedis } from '../support/servers/servers.ts'
 
 const waves = [
   [1, 2, 3],

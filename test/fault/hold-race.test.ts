@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Attested } from '../../lib/people/identity/index.ts'
-import { addHold, type HoldAdded, type NewHold, holdStatement } from '../../jobs/holds.ts'
-import { freshDatabase } from '../support/shared.ts'
-import { openSweepStage, type SweepStage } from '../support/sweep-stage.ts'
+import { addHold, type HoldAdded, holdStatement } from '../../jobs/holds.ts'
+import type { NewHold } from '../../lib/record/holds/index.ts'
+import { freshDatabase } from '../support/servers/shared.ts'
+import { openSweepStage, type SweepStage } from '../support/stages/sweep-stage.ts'
 
 const SWEEPS = 6
 /** Some of them go in pieces: the first piece is the one that a hold must come before. */

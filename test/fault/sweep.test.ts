@@ -22,8 +22,8 @@ import {
   startRedis,
   type PostgresServer,
   type RedisServer,
-} from '../support/servers.ts'
-import { openSweepStage, type Outcome, type SweepStage } from '../support/sweep-stage.ts'
+} from '../support/servers/servers.ts'
+import { openSweepStage, type Outcome, type SweepStage } from '../support/stages/sweep-stage.ts'
 
 /** One or two subjects a batch, one in pieces, one kept, and two who must stay. */
 const people = [

@@ -13,12 +13,17 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { createClinic } from '../../examples/clinic/generate.ts'
 import { newId } from '../../lib/base/clock/index.ts'
-import { moveKeys, setTraps, sql } from '../support/canary-clinic.ts'
-import { lethe, startLethe, type CliResult } from '../support/cli.ts'
-import { makeFolder } from '../support/process.ts'
-import { dumpRedis } from '../support/redis-dump.ts'
-import { startPostgres, startRedis, type PostgresServer, type RedisServer } from '../support/servers.ts'
-import { createSshKey } from '../support/ssh-key.ts'
+import { moveKeys, setTraps, sql } from '../support/stages/canary-clinic.ts'
+import { lethe, startLethe, type CliResult } from '../support/stages/cli.ts'
+import { makeFolder } from '../support/servers/process.ts'
+import { dumpRedis } from '../support/servers/redis-dump.ts'
+import {
+  startPostgres,
+  startRedis,
+  type PostgresServer,
+  type RedisServer,
+} from '../support/servers/servers.ts'
+import { createSshKey } from '../support/stages/ssh-key.ts'
 
 const canary = 'XCANARYX7'
 const firstKey = 7_700_000_000_000n

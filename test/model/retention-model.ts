@@ -8,16 +8,15 @@ import {
   decide,
   decisionStatement,
   findPolicy,
-  getProposal,
   setMode,
   startSweep,
-  type Mode,
 } from '../../jobs/retention/index.ts'
+import { getProposal, type Mode } from '../../lib/record/proposals/index.ts'
 import { addHold, releaseHold, holdStatement, releaseStatement } from '../../jobs/holds.ts'
 import { total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates, requestRun, type Run } from '../../lib/record/ledger/index.ts'
-import { policyName, tables, type Incident, type SweepHouse } from '../support/sweep-house.ts'
+import { policyName, tables, type Incident, type SweepHouse } from '../support/stages/sweep-house.ts'
 
 export const SUBJECTS = 20
 /** These have more rows than one batch takes: they go in pieces. */

@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freshDatabase } from '../support/shared.ts'
-import { openSweepHouse, type SweepHouse } from '../support/sweep-house.ts'
+import { freshDatabase } from '../support/servers/shared.ts'
+import { openSweepHouse, type SweepHouse } from '../support/stages/sweep-house.ts'
 import {
   SUBJECTS,
   addNote,

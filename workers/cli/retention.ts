@@ -1,8 +1,9 @@
 /** `lethe retention …`: what would go, who agrees, what went. */
 import type { Context } from '../../jobs/context.ts'
-import type { Decision, Proposal } from '../../jobs/retention/index.ts'
+import type { Decision } from '../../jobs/retention/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { count, instant, table } from './output.ts'
+import { figuresText, proposalText } from './proposal-text.ts'
 import { parseCount, parseInstant, usage, withContext, type AddCommands, type Session } from './session.ts'
 
 export const retentionCommands: AddCommands = (program, session) => {
@@ -73,13 +74,14 @@ async function plan(session: Session, name: string, options: { sample?: string }
     )
   const jobs = await import('../../jobs/retention/index.ts')
   const { storeZone } = await import('../../jobs/deletion-plan.ts')
+  const { trailingMedian } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async (context) => {
     const policy = jobs.findPolicy(context, name)
     const deletion = await jobs.loadPolicyPlan(context, policy)
     const target = await context.target(policy.store)
     const zone = storeZone(context, policy.store)
     const { found, sample: keys } = await jobs.preview(target, policy, deletion, zone, sample)
-    const limits = jobs.judgeLimits(found, policy.limits, await jobs.trailingMedian(context.control, name))
+    const limits = jobs.judgeLimits(found, policy.limits, await trailingMedian(context.control, name))
     const mode = await jobs.policyMode(context.control, policy)
     const period = jobs.effectivePeriod(policy)
     const steps = deletion.steps.map(({ id, kind, why }) => ({ id, kind, why }))
@@ -126,42 +128,8 @@ async function plan(session: Session, name: string, options: { sample?: string }
   })
 }
 
-interface Figures {
-  population: number
-  rows: Readonly<Record<string, number>>
-  excluded: Readonly<Record<string, number>>
-  oldest: Date | null
-  newest: Date | null
-}
-
-function figuresText(bold: (text: string) => string, found: Figures, limits: Proposal['limits']): string[] {
-  const rows = Object.entries(found.rows).filter(([, n]) => n > 0)
-  const excluded = Object.entries(found.excluded)
-  const total = rows.reduce((sum, [, n]) => sum + n, 0)
-  return [
-    `  subjects due and free to go: ${count(found.population)}, with ${count(total)} rows`,
-    `  oldest ${instant(found.oldest)}, newest ${instant(found.newest)}`,
-    ...(rows.length === 0 ? [] : [bold('Rows by table'), table(['', ''], rows)]),
-    ...(excluded.length === 0 ? [] : [bold('Due, but they stay'), table(['', ''], excluded)]),
-    bold('Limits'),
-    table(
-      ['', 'found', 'limit', ''],
-      limits.map((limit) => [
-        limit.name,
-        rounded(limit.value),
-        rounded(limit.limit),
-        limit.exceeded ? 'EXCEEDED: needs --override by the role cto' : 'ok',
-      ]),
-    ),
-  ]
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 10_000) / 10_000
-}
-
 async function list(session: Session, options: { policy?: string; waiting?: boolean }): Promise<void> {
-  const { listProposals } = await import('../../jobs/retention/index.ts')
+  const { listProposals } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async ({ control }) => {
     const proposals = await listProposals(control, {
       ...(options.policy === undefined ? {} : { policy: options.policy }),
@@ -186,15 +154,6 @@ async function list(session: Session, options: { policy?: string; waiting?: bool
   })
 }
 
-export function proposalText(bold: (text: string) => string, proposal: Proposal): string {
-  return [
-    `${bold(`Proposal ${proposal.id}`)} of policy ${proposal.policy}: ${proposal.state}`,
-    `  cutoff ${instant(proposal.cutoff)}, made ${instant(proposal.createdAt)}, expires ${instant(proposal.expiresAt)}`,
-    `  plan ${proposal.planHash.slice(0, 12)}, map ${proposal.mapVersion.slice(0, 12)}, policy ${proposal.policyVersion.slice(0, 12)}`,
-    ...figuresText(bold, proposal, proposal.limits),
-  ].join('\n')
-}
-
 interface ApproveOptions extends EvidenceOptions {
   reason: string
   outcome: string
@@ -214,8 +173,8 @@ async function approve(session: Session, id: string, options: ApproveOptions): P
     reason: options.reason,
     ...(options.until === undefined ? {} : { until: parseInstant(options.until, '--until') }),
   }
-  const { decide, decisionStatement, getProposal, refuseDecided } =
-    await import('../../jobs/retention/index.ts')
+  const { decide, decisionStatement, refuseDecided } = await import('../../jobs/retention/index.ts')
+  const { getProposal } = await import('../../lib/record/proposals/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
   await withContext(session, async (context) => {
     const proposal = await getProposal(context.control, id)
@@ -266,7 +225,8 @@ async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', gi
 }
 
 async function report(session: Session, given: string): Promise<void> {
-  const { getReport, renderReport } = await import('../../jobs/retention/index.ts')
+  const { renderReport } = await import('../../jobs/retention/index.ts')
+  const { getReport } = await import('../../lib/record/proposals/index.ts')
   await withContext(session, async (context) => {
     const found = await getReport(context.control, await runId(context, given, 'ended'))
     session.output.data(found, renderReport(found))

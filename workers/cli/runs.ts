@@ -84,7 +84,7 @@ function counted({ counters }: Run): string {
 }
 
 async function show(session: Session, id: string): Promise<void> {
-  const { runStory } = await import('../../lib/record/ledger/index.ts')
+  const { runStory } = await import('../../jobs/run-story.ts')
   const { storyText } = await import('./story.ts')
   await withContext(session, async ({ control }) => {
     const story = await runStory(control, id)

@@ -1,6 +1,6 @@
 /** A run's whole story as a person reads it: where it came from, then everything in the order it happened. */
 import type { RunEvent } from '../../lib/record/evidence/index.ts'
-import type { RunStory } from '../../lib/record/ledger/index.ts'
+import type { RunStory } from '../../jobs/run-story.ts'
 import { count, instant, table } from './output.ts'
 
 export function storyText(story: RunStory, bold: (text: string) => string): string {

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
-import type { S3Server } from '../../../test/support/servers.ts'
+import type { S3Server } from '../../../test/support/servers/servers.ts'
 import { lockedBucket, type Elsewhere } from './elsewhere.ts'
 import { policy } from './purge.ts'
 

@@ -13,10 +13,13 @@ import {
 } from '@aws-sdk/client-s3'
 import { Redis } from 'ioredis'
 import type pg from 'pg'
-import { startSendgrid, type SendgridServer } from '../../../test/support/sendgrid.ts'
-import type { S3Server } from '../../../test/support/servers.ts'
-import { startStripe, type StripeServer } from '../../../test/support/stripe.ts'
-import { startWebhookProcessor, type WebhookProcessor } from '../../../test/support/webhook-processor.ts'
+import { startSendgrid, type SendgridServer } from '../../../test/support/vendors/sendgrid.ts'
+import type { S3Server } from '../../../test/support/servers/servers.ts'
+import { startStripe, type StripeServer } from '../../../test/support/vendors/stripe.ts'
+import {
+  startWebhookProcessor,
+  type WebhookProcessor,
+} from '../../../test/support/vendors/webhook-processor.ts'
 import { query } from './stage.ts'
 
 export interface Elsewhere {

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { S3Server } from '../../../test/support/servers.ts'
+import type { S3Server } from '../../../test/support/servers/servers.ts'
 import { connectStores } from './configuration.ts'
 import { openElsewhere, type Belongings, type Elsewhere } from './elsewhere.ts'
 import { lethe, output, query, say, stopWork, title, waitFor, work, type Stage } from './stage.ts'

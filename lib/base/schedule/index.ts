@@ -6,6 +6,8 @@ export { occurrencesBetween } from './occurrences.ts'
 export {
   decideOccurrences,
   listSchedules,
+  occurrenceOf,
+  occurrencesAfter,
   syncSchedules,
   type Decision,
   type Missed,

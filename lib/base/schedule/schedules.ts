@@ -8,13 +8,15 @@ import type { Database, Queryable, Transaction } from '../db/index.ts'
 import { parseCron } from './cron.ts'
 import { occurrencesBetween } from './occurrences.ts'
 
+export const catchUps = ['all', 'latest', 'none'] as const
+
 export interface NewSchedule {
   id: string
   kind: string
   payload: Record<string, unknown>
   cron: string
   timeZone: string
-  catchUp: 'all' | 'latest' | 'none'
+  catchUp: (typeof catchUps)[number]
 }
 
 export interface Schedule extends NewSchedule {
@@ -41,7 +43,7 @@ const row = z
     payload: z.record(z.string(), z.unknown()),
     cron: z.string(),
     time_zone: z.string(),
-    catch_up: z.enum(['all', 'latest', 'none']),
+    catch_up: z.enum(catchUps),
     enabled: z.boolean(),
     evaluated_until: z.date(),
   })
@@ -62,6 +64,24 @@ const ON_TIME_MS = 5 * 60_000
 
 export async function listSchedules(control: Queryable): Promise<Schedule[]> {
   return control.query(row, `SELECT ${columns} FROM lethe_control.schedules ORDER BY id`)
+}
+
+/** The occurrence that a run was made for; null: a person started it. */
+export async function occurrenceOf(
+  control: Queryable,
+  runId: string,
+): Promise<{ scheduleId: string; at: Date } | null> {
+  const [found] = await control.query(
+    z.object({ scheduleId: z.string(), at: z.date() }),
+    `SELECT schedule_id AS "scheduleId", at FROM lethe_control.occurrences WHERE run_id = $1 ORDER BY at LIMIT 1`,
+    [runId],
+  )
+  return found ?? null
+}
+
+/** SQL: each schedule `s` beside its occurrences `o` after `instant` (SQL over `s`), and alone where it has none. */
+export function occurrencesAfter(instant: string): string {
+  return `lethe_control.schedules s LEFT JOIN lethe_control.occurrences o ON o.schedule_id = s.id AND o.at > ${instant}`
 }
 
 /**

@@ -37,11 +37,6 @@ const errors = defineErrors('Identity', {
     retryable: false,
     next: 'Check the file, its passphrase, or that the agent holds the key: ssh-keygen -Y sign -n lethe -f FILE.',
   },
-  E_STATEMENT_EXPIRED: {
-    exit: 13,
-    retryable: false,
-    next: 'Print the statement again, sign it, and give it back within ten minutes.',
-  },
   E_STATEMENT_MISMATCH: {
     exit: 13,
     retryable: false,

@@ -16,7 +16,6 @@ export {
   checkStatement,
   parseStatement,
   statementFor,
-  statementHash,
   STATEMENT_MINUTES,
   type Decided,
   type Statement,

@@ -2,7 +2,6 @@
  * What a person agrees to, as bytes that can be signed anywhere and checked again later: JSON with sorted keys and a
  * line break at the end. Its instant is the control database's clock, and it is good for ten minutes around it.
  */
-import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { readJson } from '../../base/canonical/index.ts'
@@ -43,11 +42,6 @@ export function statementFor(decided: Decided & { at: Date }): string {
   const nonce = randomSecret(12).toString('hex')
   const sorted = Object.fromEntries(Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1)))
   return `${JSON.stringify({ at: at.toISOString(), facts: sorted, lethe: 1, nonce, object, reason, verb }, null, 2)}\n`
-}
-
-/** SHA-256 of the UTF-8 bytes, 64 hex digits: what evidence names a statement by. The nonce salts it. */
-export function statementHash(statement: string): string {
-  return createHash('sha256').update(statement, 'utf8').digest('hex')
 }
 
 /** Throws E_STATEMENT_MISMATCH for bytes that are no statement of this version. */

@@ -19,8 +19,13 @@ const statement = z.string().regex(/^[0-9a-f]{64}$/)
 const shapes = {
   // runs
   'run.created': z.strictObject({ kind: token, scope: token, occurrence: instant.optional() }),
-  /** The statement adds the fence and the attempt: above 0, the claim followed a failure or took the run over. */
-  'run.claimed': z.strictObject({ holder: token, generation: count }),
+  /** `attempt` above 0: the claim followed a failure or took the run over. */
+  'run.claimed': z.strictObject({
+    attempt: count,
+    fence: z.string().regex(/^\d+$/),
+    generation: count,
+    holder: token,
+  }),
   'run.given-back': z.strictObject({ reason: token }),
   'run.attempt-failed': z.strictObject({ attempt: count, code, retryInSeconds: z.number() }),
   'run.lease-expired': z.strictObject({ attempt: count }),
@@ -104,7 +109,7 @@ const shapes = {
   'warnings.sent': z.strictObject({ policy: token, delivered: count, failed: count }),
   'report.written': z.strictObject({}),
 
-  // erasure requests; most are written by the statement that makes the change, in this shape
+  // erasure requests
   'request.received': z.strictObject({
     due: instant,
     kind: token,
@@ -151,7 +156,7 @@ export interface RunEvent {
   data: Record<string, unknown>
 }
 
-export const eventRow = z
+const eventRow = z
   .object({
     id: z.string(),
     run_id: z.string().nullable(),
@@ -168,6 +173,15 @@ export const eventRow = z
     actor: row.actor,
     data: row.data,
   }))
+
+/** In the order in which they were written. */
+export async function eventsOf(db: Queryable, runId: string): Promise<RunEvent[]> {
+  return db.query(
+    eventRow,
+    `SELECT id, run_id, at, type, actor, data FROM lethe_control.events WHERE run_id = $1 ORDER BY id`,
+    [runId],
+  )
+}
 
 /** Appends one event in the caller's transaction, or in its own. Throws a ZodError where the data is not the type's shape. */
 export async function appendEvent(db: Queryable, event: NewEvent & { runId?: string | null }): Promise<void> {
@@ -189,12 +203,67 @@ export function eventsJson(events: readonly NewEvent[]): string {
   )
 }
 
-/**
- * SQL of that statement's part: the events of parameter `json` for each run in `runs` (a table of the statement). `data`:
- * SQL giving the data as canonical JSON text, over `runs` and `e.data`, where only the statement knows all of it.
- */
-export function eventsSql(runs: string, json: string, data = 'e.data'): string {
+/** SQL of that statement's part: the events of parameter `json` for each run in `runs` (a table of the statement). */
+export function eventsSql(runs: string, json: string): string {
   return `INSERT INTO lethe_control.events (run_id, type, actor, data)
-    SELECT ${runs}.id, e.type, e.actor, (${data})::json
+    SELECT ${runs}.id, e.type, e.actor, e.data
     FROM ${runs}, json_to_recordset(${json}::json) AS e(type text, actor text, data json)`
+}
+
+/** An event whose data only the statement knows that records it. */
+export interface RowEvent {
+  readonly type: EventType
+  /** SQL over the statement's rows: canonical JSON text. */
+  readonly data: string
+  /** SQL condition; absent: every row. */
+  readonly when: string | undefined
+}
+
+/**
+ * Each member of the type's data as SQL. Made once, when the code is loaded: throws where the names are not those of the shape.
+ * The values are the statement's own, so their form is its author's to keep: ids, counts and words from our own code.
+ */
+export function rowEvent<T extends EventType>(
+  type: T,
+  data: { readonly [K in keyof z.input<Shapes[T]>]-?: string },
+  when?: string,
+): RowEvent {
+  const given = Object.entries<string>(data).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const names = given.map(([name]) => name)
+  const shape = Object.keys(shapes[type].shape).toSorted()
+  if (names.join() !== shape.join())
+    throw new Error(`an event ${type} has ${shape.join(', ')}, not ${names.join(', ')}`)
+  const members = given.map(([name, sql]) => `"${name}":' || coalesce(to_json(${sql})::text, 'null')`)
+  return { type, data: `'{${members.join(` || ',`)} || '}'`, when }
+}
+
+/**
+ * SQL of a statement's part: for each row of `rows` (a table of the statement) the first event whose condition holds, none
+ * where none does. `run`, `actor`: SQL over the row.
+ */
+export function rowEventsSql(
+  rows: string,
+  { run, actor }: { run: string; actor: string },
+  events: readonly RowEvent[],
+): string {
+  const [first] = events
+  const only = first?.when === undefined ? first : undefined
+  const pick = (of: (event: RowEvent) => string) =>
+    only === undefined
+      ? `CASE ${events.map((event) => `WHEN ${event.when ?? 'true'} THEN ${of(event)}`).join(' ')} END`
+      : of(only)
+  const where =
+    only === undefined ? ` WHERE ${events.map(({ when }) => `(${when ?? 'true'})`).join(' OR ')}` : ''
+  return `INSERT INTO lethe_control.events (run_id, type, actor, data)
+    SELECT ${run}, ${pick(({ type }) => `'${type}'`)}, ${actor}, (${pick(({ data }) => data)})::json FROM ${rows}${where}`
+}
+
+/** Several events at once, in their order and in the caller's transaction. */
+export async function appendEvents(db: Queryable, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return
+  await db.execute(
+    prepared(`INSERT INTO lethe_control.events (type, actor, data)
+      SELECT e.type, e.actor, e.data FROM json_to_recordset($1::json) AS e(type text, actor text, data json)`),
+    [eventsJson(events)],
+  )
 }

@@ -2,11 +2,15 @@ import './errors.ts'
 
 export {
   appendEvent,
-  eventRow,
+  appendEvents,
+  eventsOf,
   eventsJson,
   eventsSql,
+  rowEvent,
+  rowEventsSql,
   type EventType,
   type NewEvent,
+  type RowEvent,
   type RunEvent,
 } from './events.ts'
 export { evidenceSchema } from './schema.ts'
@@ -33,6 +37,7 @@ export type { Trust } from './heads.ts'
 export {
   lastVerified,
   markVerified,
+  namedStatements,
   verifyLog,
   type Break,
   type BreakKind,
@@ -57,3 +62,4 @@ export {
 } from './cosignatures.ts'
 export { exportEvents, verifyExport, type Exported } from './export.ts'
 export { nodeHash } from './merkle.ts'
+export { lockedUntil, recordLock } from './lock.ts'

@@ -50,7 +50,14 @@ export interface VerifyOptions {
   from?: number
   /** How long contents are kept at least (a PostgreSQL interval): one that is gone earlier is missing. */
   keep: string
+  /** Events whose signed statement is gone, and that no command erased: the record has them, not the log. At most a hundred. */
+  lostStatements?: (tx: Queryable) => Promise<readonly string[]>
 }
+
+/** SQL: events that name a statement, with its hash in hex, and whether an event says that a command erased its text. */
+export const namedStatements = `SELECT e.id, e.data ->> 'statement' AS statement, EXISTS (
+       SELECT FROM lethe_control.events t WHERE t.type = 'text.erased' AND t.data ->> 'text' = e.data ->> 'statement') AS erased
+     FROM lethe_control.events e WHERE e.data ->> 'statement' IS NOT NULL`
 
 /** One snapshot of the database; memory doesn't grow with the log. */
 export async function verifyLog(
@@ -115,7 +122,7 @@ export async function verifyLog(
         const message = `A head was signed for ${head.value.size} entries; ${tree.size} are there.`
         found('missing', head.value.size, message)
       }
-      await compareRecord(tx, found)
+      await compareRecord(tx, found, options.lostStatements ?? (() => Promise.resolve([])))
       const unseen = trust.keys.length > 0 && report.heads === 0 && tree.size > 0
       if (covered < tree.size && (unseen || (await isOlderThanADay(tx, covered))))
         found(
@@ -143,10 +150,13 @@ async function startOf(tx: Transaction, trust: Trust, from: number): Promise<Fro
 }
 
 /** What the record holds beside the log: an event that never got an index, a statement that is gone and that nobody erased. */
-async function compareRecord(tx: Transaction, found: Found): Promise<void> {
-  const event = z.object({ id: z.string() })
+async function compareRecord(
+  tx: Transaction,
+  found: Found,
+  lostStatements: NonNullable<VerifyOptions['lostStatements']>,
+): Promise<void> {
   const forged = await tx.query(
-    event,
+    z.object({ id: z.string() }),
     `SELECT e.id FROM lethe_control.events e, lethe_control.evidence_log l
      WHERE pg_visible_in_snapshot(e.xact, l.seen) AND pg_snapshot_xmax(l.seen) <= pg_snapshot_xmax(pg_current_snapshot())
        AND NOT EXISTS (SELECT FROM lethe_control.evidence_entries x WHERE x.event_id = e.id) LIMIT 100`,
@@ -157,15 +167,7 @@ async function compareRecord(tx: Transaction, found: Found): Promise<void> {
       Number(id),
       `Event ${id} stands in the record and not in the log: it was put there past the log, or its entry was taken out.`,
     )
-  const mute = await tx.query(
-    event,
-    `SELECT e.id FROM lethe_control.events e
-     LEFT JOIN lethe_control.statements s ON s.hash = decode(e.data ->> 'statement', 'hex')
-     WHERE e.data ->> 'statement' IS NOT NULL AND (s.hash IS NULL OR s.statement IS NULL AND NOT EXISTS (
-       SELECT FROM lethe_control.events t WHERE t.type = 'text.erased' AND t.data ->> 'text' = e.data ->> 'statement'))
-     ORDER BY e.id LIMIT 100`,
-  )
-  for (const { id } of mute)
+  for (const id of await lostStatements(tx))
     found('missing', Number(id), `The statement of event ${id} is gone, and nobody erased it by a command.`)
 }
 

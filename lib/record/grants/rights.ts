@@ -79,6 +79,13 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   pgmigrations: { worker: read, operator: read, auditor: read },
 }
 
+/** Tables whose triggers refuse a change to everyone, and that the doctor looks at. */
+export const appendOnlyTables = [
+  'lethe_control.events',
+  'lethe_control.erasures',
+  'lethe_control.evidence_entries',
+]
+
 /** lethe, in every target. */
 export const targetRights: Readonly<Record<string, TableRights>> = {
   progress: { worker: write, operator: read, auditor: read },

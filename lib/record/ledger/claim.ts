@@ -7,6 +7,8 @@
  */
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
+import { rowEvent } from '../evidence/index.ts'
+import { heldRun } from './conditions.ts'
 import { fenced, move, noLease } from './move.ts'
 import type { Claim, Run } from './run.ts'
 
@@ -17,6 +19,13 @@ import type { Claim, Run } from './run.ts'
  */
 const lost = `CASE WHEN EXISTS (
   SELECT 1 FROM lethe_control.steps s WHERE s.run_id = runs.id AND s.fence = runs.fence) THEN 0 ELSE 1 END`
+
+const claimed = rowEvent('run.claimed', {
+  attempt: 'attempt',
+  fence: 'fence::text',
+  generation: 'generation',
+  holder: 'lease_holder',
+})
 
 /**
  * Takes the run if it is due and the generation is the newest, or if its holder's lease has ended; a takeover of a claim
@@ -42,19 +51,14 @@ export async function claimRun(
         WHEN 'queued' THEN next_attempt_at <= clock_timestamp()
         ELSE lease_expires_at <= clock_timestamp() AND attempt + ${lost} < max_attempts END`,
       values: [claim.generation, claim.holder, claim.leaseSeconds],
-      events: [{ type: 'run.claimed', data: { holder: claim.holder, generation: claim.generation } }],
-      // canonical JSON again: both members sort before the event's own
-      noted: `'{"attempt":' || moved.attempt || ',"fence":"' || moved.fence || '",' || substr(e.data::text, 2)`,
+      noted: claimed,
     },
   )
 }
 
 /** A takeover waits until this transaction ends. Throws E_FENCED. */
 export async function holdClaim(tx: Queryable, claim: Claim): Promise<void> {
-  const held = await tx.execute(
-    `SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE`,
-    [claim.id, claim.fence.toString()],
-  )
+  const held = await tx.execute(heldRun('$1', '$2'), [claim.id, claim.fence.toString()])
   if (held !== 1) throw fenced(claim)
 }
 

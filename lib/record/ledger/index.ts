@@ -13,6 +13,7 @@ export {
   type RunFilter,
   type StoppedScope,
 } from './run.ts'
+export { heldRun, lastSuccess, runEnded, runKind, runWaitsFor } from './conditions.ts'
 export { claimRun, freeExpiredLeases, holdClaim, renewLease } from './claim.ts'
 export {
   failAttempt,
@@ -36,11 +37,12 @@ export {
   type QueueAge,
 } from './probes.ts'
 export {
-  ALIVE_SECONDS,
+  aliveRoles,
   beatWorker,
   forgetWorker,
   lastSeen,
   liveWorkers,
+  workersNotUnder,
   type WorkerEntry,
 } from './workers.ts'
 export {
@@ -51,34 +53,7 @@ export {
   type Batch,
   type StoredBatch,
 } from './batches.ts'
-export {
-  countLiveErasures,
-  journalErasures,
-  journalVoids,
-  liveErasures,
-  markVerified,
-  openScope,
-  voidErasures,
-  voidErasuresSince,
-  writeErasures,
-  type ErasureScope,
-  type Journalled,
-  type LiveErasure,
-  type OpenedScope,
-  type VoidedErasure,
-} from './erasures.ts'
-export {
-  addJournal,
-  isMissing,
-  journalKey,
-  journalStatus,
-  writeJournal,
-  writeObject,
-  type JournalEntry,
-} from './journal.ts'
 export { fenced } from './move.ts'
 export { noteMissed } from './missed.ts'
-export { journalOlder } from './older.ts'
 export { paceOf } from './paces.ts'
-export { eraseStatement, lockStatement, reasonOf, storeStatement } from './statements.ts'
-export { runStory, type RunStep, type RunStory } from './story.ts'
+export { runRecord, type RunRecord } from './story.ts'

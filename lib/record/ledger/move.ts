@@ -1,7 +1,7 @@
 /** The single statement behind every state change: it moves the run and records the event, or does neither. */
 import { prepared, type Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
+import { eventsJson, eventsSql, rowEventsSql, type NewEvent, type RowEvent } from '../evidence/index.ts'
 import { getRun, runColumns, runRow, type Claim, type Run } from './run.ts'
 import { transitions, type Verb } from './transitions.ts'
 
@@ -13,8 +13,8 @@ export interface Change {
   values?: readonly unknown[]
   /** Events whose data the caller knows beforehand. */
   events?: readonly NewEvent[]
-  /** SQL giving the events' data as canonical JSON text, over `moved` and `e.data`: with what only the statement knows. */
-  noted?: string
+  /** An event over `moved`, whose data only the statement knows. */
+  noted?: RowEvent
 }
 
 /**
@@ -38,8 +38,8 @@ export async function move(
          ${change.where === undefined ? '' : `AND (${change.where})`}
        RETURNING ${runColumns}
      ), noted AS (
-       ${eventsSql('moved', '$4', change.noted)}
-     )
+       ${eventsSql('moved', '$4')}
+     )${change.noted === undefined ? '' : `, told AS (${rowEventsSql('moved', { run: 'id', actor: 'NULL' }, [change.noted])})`}
      SELECT * FROM moved`),
     [run.id, from, run.fence?.toString() ?? null, eventsJson(change.events ?? []), ...(change.values ?? [])],
   )

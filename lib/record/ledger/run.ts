@@ -52,6 +52,9 @@ export interface NewRun {
   occurrence?: Date
 }
 
+/** What a running run is asked for and has not seen yet. */
+export const requestsOfRuns = ['pause', 'cancel'] as const
+
 /** Columns for `SELECT`/`RETURNING`; `infinity` (waits for a person) becomes null. */
 export const runColumns = `id, kind, queue, scope, payload, state, generation, fence, attempt, max_attempts,
   lease_holder, lease_expires_at, nullif(next_attempt_at, 'infinity') AS next_attempt_at, waiting_for, request, cursor,
@@ -73,7 +76,7 @@ export const runRow = z
     lease_expires_at: z.date().nullable(),
     next_attempt_at: z.date().nullable(),
     waiting_for: z.string().nullable(),
-    request: z.enum(['pause', 'cancel']).nullable(),
+    request: z.enum(requestsOfRuns).nullable(),
     cursor: z.record(z.string(), z.unknown()),
     counters: z.record(z.string(), z.number()),
     outcome: z.string().nullable(),

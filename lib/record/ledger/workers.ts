@@ -69,3 +69,25 @@ export async function lastSeen(
     [roles, ALIVE_SECONDS],
   )
 }
+
+/** Roles that a live process has, by name. */
+export async function aliveRoles(control: Queryable): Promise<string[]> {
+  const [row] = await control.query(
+    z.object({ roles: z.array(z.string()) }),
+    `SELECT coalesce(array_agg(DISTINCT role), '{}') AS roles FROM lethe_control.workers w, unnest(w.roles) AS role
+     WHERE w.seen_at >= clock_timestamp() - $1 * interval '1 second'`,
+    [ALIVE_SECONDS],
+  )
+  return row?.roles ?? []
+}
+
+/** Live processes that run under another configuration than this version of it. */
+export async function workersNotUnder(control: Queryable, configVersion: string): Promise<string[]> {
+  const rows = await control.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe_control.workers WHERE config_version IS DISTINCT FROM $2
+       AND seen_at >= clock_timestamp() - $1 * interval '1 second' ORDER BY id`,
+    [ALIVE_SECONDS, configVersion],
+  )
+  return rows.map(({ id }) => id)
+}

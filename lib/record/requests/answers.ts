@@ -13,6 +13,7 @@ export const answerKinds = [
   'completion',
 ] as const
 export type AnswerKind = (typeof answerKinds)[number]
+export const answerStates = ['waiting', 'delivered', 'not-sent', 'failed'] as const
 
 export interface NewAnswer {
   requestId: string
@@ -132,7 +133,7 @@ export async function answersOf(
   return db.query(
     z.object({
       kind: z.enum(answerKinds),
-      state: z.string(),
+      state: z.enum(answerStates),
       errorCode: z.string().nullable(),
       deliveredAt: z.date().nullable(),
     }),

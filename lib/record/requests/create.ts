@@ -3,29 +3,9 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
 import type { Vault } from '../../base/keystore/index.ts'
+import { rowEvent, rowEventsSql } from '../evidence/index.ts'
 import { joinRequests, type Joined } from './join.ts'
-import type { IdentityMethod, RequestKind, Requester } from './request.ts'
-
-export interface NewRequest {
-  subjectKind: string
-  /** The subject's own store. */
-  store: string
-  key: readonly string[]
-  kind: RequestKind
-  ground: string
-  requester: Requester
-  /** A verified name, `app:LOGIN`, `policy:NAME`. */
-  actor: string
-  origin: 'command-line' | 'sql' | 'sweep'
-  /** The target's own id of it; copying it twice makes one request. */
-  intakeId?: string
-  receivedAt?: Date
-  /** An interval; '0' is none. Cut where it would leave the slowest leg too little of the month. */
-  grace: string
-  /** Null: it has to be confirmed first. */
-  identity: { method: IdentityMethod; by: string } | null
-  instruction: string | null
-}
+import type { Limits, NewRequest } from './new-request.ts'
 
 export interface Created {
   id: string
@@ -35,15 +15,6 @@ export interface Created {
   /** Where it joined: what the open one was, and what it became by this. */
   was?: Joined['was']
   became?: Joined['became']
-}
-
-export interface Limits {
-  /** Requests of one actor in 24 hours that need no approval. */
-  ceiling: number
-  /** What the slowest leg needs of the month, as an interval. */
-  slowest: string
-  /** How long what leads to the person is kept at most without being looked at, as an interval. */
-  keep: string
 }
 
 const standingRow = z.object({ ord: z.coerce.number(), id: z.string(), own: z.boolean(), over: z.boolean() })
@@ -137,6 +108,14 @@ async function lockStanding(
   )
 }
 
+const received = rowEvent('request.received', {
+  due: `to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+  kind: 'kind',
+  origin: 'origin',
+  overCeiling: 'over_ceiling',
+  request: 'id',
+})
+
 /** Of several rows of one person the first is made; all of them get its id. */
 async function insert(
   tx: Queryable,
@@ -176,9 +155,7 @@ async function insert(
        ON CONFLICT (store, subject_kind, subject_hash) WHERE finished_at IS NULL DO NOTHING
        RETURNING r.id, r.store, r.subject_kind, r.subject_hash, r.kind, r.origin, r.due_at, r.actor, r.over_ceiling
      ), noted AS (
-       INSERT INTO lethe_control.events (type, actor, data)
-       SELECT 'request.received', actor, format('{"due":"%s","kind":"%s","origin":"%s","overCeiling":%s,"request":"%s"}',
-         to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), kind, origin, over_ceiling::text, id)::json FROM made
+       ${rowEventsSql('made', { run: 'NULL::uuid', actor: 'actor' }, [received])}
      )
      SELECT g.ord, m.id, m.over_ceiling AS over FROM given g JOIN made m
        ON m.store = g.store AND m.subject_kind = g.subject AND m.subject_hash = decode(g.hash, 'hex')`,

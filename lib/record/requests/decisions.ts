@@ -1,7 +1,8 @@
 /** What people decided about a request; appended, never changed. */
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
-import { appendEvent } from '../evidence/index.ts'
+import { recordDecision, type Attested } from '../decisions/index.ts'
+import { appendEvent, type NewEvent } from '../evidence/index.ts'
 
 export const decisionVerbs = [
   'request',
@@ -17,16 +18,15 @@ export const decisionVerbs = [
 ] as const
 export type RequestDecisionVerb = (typeof decisionVerbs)[number]
 
+/** Who decides: a person with a signed statement, or an application by its login. */
+type By = { attested: Attested } | { actor: string; method: string }
+
 export interface RequestDecision {
   requestId: string
   verb: RequestDecisionVerb
   /** The class or the store it is about. */
   object?: string
   data?: Readonly<Record<string, string | null>>
-  actor: string
-  method: string
-  /** Hash of the signed statement, in hex; null: none was asked for. */
-  statement: string | null
 }
 
 const row = z
@@ -52,7 +52,42 @@ const row = z
   }))
 export type StoredDecision = z.infer<typeof row>
 
-export async function addDecision(tx: Queryable, decision: RequestDecision): Promise<void> {
+/**
+ * In the caller's transaction. `write` is the effect, and says what was decided; null: it was so before, and nothing is
+ * recorded. Returns what `write` returned.
+ */
+export async function decideRequest<T extends RequestDecision | null>(
+  tx: Queryable,
+  by: By,
+  write: (actor: string) => Promise<T>,
+): Promise<T> {
+  if ('attested' in by) {
+    const { identity } = by.attested
+    return recordDecision(
+      tx,
+      by.attested,
+      async (statement) => {
+        const decision = await write(identity.name)
+        const { name: actor, method } = identity
+        if (decision !== null) await insert(tx, decision, { actor, method, statement })
+        return decision
+      },
+      (signed, decision) => (decision === null ? null : eventOf(decision, signed)),
+    )
+  }
+  const { actor, method } = by
+  const decision = await write(actor)
+  if (decision === null) return decision
+  await insert(tx, decision, { actor, method, statement: null })
+  await appendEvent(tx, { ...eventOf(decision, { method, statement: null }), actor })
+  return decision
+}
+
+async function insert(
+  tx: Queryable,
+  decision: RequestDecision,
+  by: { actor: string; method: string; statement: string | null },
+): Promise<void> {
   await tx.execute(
     `INSERT INTO lethe_control.erasure_decisions (request_id, verb, object, data, actor, method, statement_hash)
      VALUES ($1, $2, $3, $4, $5, $6, decode($7, 'hex'))`,
@@ -61,22 +96,18 @@ export async function addDecision(tx: Queryable, decision: RequestDecision): Pro
       decision.verb,
       decision.object ?? null,
       JSON.stringify(decision.data ?? {}),
-      decision.actor,
-      decision.method,
-      decision.statement,
+      by.actor,
+      by.method,
+      by.statement,
     ],
   )
-  await appendEvent(tx, {
-    type: 'request.decided',
-    actor: decision.actor,
-    data: {
-      request: decision.requestId,
-      verb: decision.verb,
-      object: decision.object ?? null,
-      method: decision.method,
-      statement: decision.statement,
-    },
-  })
+}
+
+function eventOf(
+  { requestId: request, verb, object }: RequestDecision,
+  by: { method: string; statement: string | null },
+): NewEvent {
+  return { type: 'request.decided', data: { request, verb, object: object ?? null, ...by } }
 }
 
 /** In the order in which they were made. */

@@ -42,7 +42,19 @@ export {
   type Requester,
 } from './request.ts'
 export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
-export { createRequests, type Created, type Limits, type NewRequest } from './create.ts'
+export { createRequests, type Created } from './create.ts'
+export type { Limits, NewRequest } from './new-request.ts'
+export {
+  hasIntake,
+  intakeOf,
+  intakeState,
+  markTaken,
+  intakeKinds,
+  openIntake,
+  REFUSED_INTAKE,
+  type AskedByApplication,
+  type IntakeRow,
+} from './intake.ts'
 export { askingOf, askingsOf, isStronger, isWhole, joinedBy, raiseWaiting, type Asking } from './join.ts'
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {
@@ -60,7 +72,7 @@ export {
 } from './legs.ts'
 export { forgetSealed, keepSealed, openSecrets, sealSecrets, type Secrets } from './sealed.ts'
 export {
-  addDecision,
+  decideRequest,
   decisionsOf,
   type RequestDecision,
   type RequestDecisionVerb,

@@ -5,9 +5,9 @@
 import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../base/db/index.ts'
-import { appendEvent } from '../evidence/index.ts'
-import type { NewRequest } from './create.ts'
+import { appendEvent, appendEvents } from '../evidence/index.ts'
 import { moveRequests } from './move.ts'
+import type { NewRequest } from './new-request.ts'
 import {
   getRequest,
   getRequests,
@@ -113,7 +113,14 @@ export async function joinRequests(
     })
   }
   await keep(tx, others)
-  await noteJoined(tx, joining)
+  await appendEvents(
+    tx,
+    joining.map(({ asked: { actor, kind, origin }, id }) => ({
+      type: 'request.joined',
+      actor,
+      data: { kind, origin, request: id },
+    })),
+  )
   return results
 }
 
@@ -246,23 +253,6 @@ async function keep(tx: Queryable, askings: readonly Asking[]): Promise<void> {
      SELECT * FROM json_to_recordset($1::json) AS g(id uuid, "requestId" uuid, kind text, ground text, requester text, actor text,
        "hasGrace" boolean, raised boolean, "receivedAt" timestamptz) ON CONFLICT DO NOTHING`,
     [JSON.stringify(askings.map((asking) => askingRow.parse(asking)))],
-  )
-}
-
-async function noteJoined(
-  tx: Queryable,
-  joining: readonly { asked: Pick<NewRequest, 'actor' | 'kind' | 'origin'>; id: string }[],
-): Promise<void> {
-  await tx.execute(
-    `INSERT INTO lethe_control.events (type, actor, data)
-     SELECT 'request.joined', g.actor, format('{"kind":"%s","origin":"%s","request":"%s"}', g.kind, g.origin, g.id)::json
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g(actor, kind, origin, id)`,
-    [
-      joining.map(({ asked }) => asked.actor),
-      joining.map(({ asked }) => asked.kind),
-      joining.map(({ asked }) => asked.origin),
-      joining.map(({ id }) => id),
-    ],
   )
 }
 

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { canonicalJson } from '../../base/canonical/index.ts'
 import { prepared, type Queryable } from '../../base/db/index.ts'
-import { fenced, type Claim } from '../ledger/index.ts'
+import { rowEvent, rowEventsSql } from '../evidence/index.ts'
+import { fenced, heldRun, type Claim } from '../ledger/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
 import { endedLegs, legSentences, legStates, type LegState } from './states.ts'
 
@@ -146,7 +147,7 @@ export async function beginLegs(
   const [row] = await control.query(
     z.object({ held: z.boolean(), begun: z.array(z.string()) }),
     prepared(`WITH held AS (
-       SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+       ${heldRun('$1', '$2')}
      ), begun AS (
        UPDATE lethe_control.erasure_legs l SET attempt = l.attempt + 1, requested_at = coalesce(l.requested_at, clock_timestamp())
        FROM lethe_control.erasure_requests r
@@ -185,6 +186,21 @@ export interface LegChange {
   fresh?: boolean
 }
 
+/** The first that holds: reading back found it, a call failed, or it came to its end. */
+const told = [
+  rowEvent('leg.reopened', { request: 'request_id', store: 'store' }, 'lied'),
+  rowEvent(
+    'leg.failed',
+    { code: 'code', request: 'request_id', store: 'store' },
+    'failed AND code IS NOT NULL',
+  ),
+  rowEvent(
+    'leg.ended',
+    { request: 'request_id', state: 'state', store: 'store' },
+    `state IN ('not-needed', 'verified', 'retained', 'told')`,
+  ),
+]
+
 /**
  * Writes how legs stand, with an event for each that ended, failed or lied. A leg that a person has settled meanwhile stays
  * as they left it. Throws E_FENCED.
@@ -198,7 +214,7 @@ export async function recordLegs(
   const [row] = await control.query(
     z.object({ held: z.boolean() }),
     prepared(`WITH held AS (
-       SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+       ${heldRun('$1', '$2')}
      ), given AS (
        SELECT * FROM json_to_recordset($3::json) AS g("requestId" uuid, store text, state text, after double precision, job text,
          "hasJob" boolean, "errorCode" text, "errorMessage" text, "hasError" boolean, messages jsonb, counts jsonb,
@@ -237,13 +253,7 @@ export async function recordLegs(
          AND l.state NOT IN ('not-needed', 'verified', 'retained', 'told', 'accepted-as-failed')
        RETURNING l.request_id, l.store, l.state, g."errorCode" AS code, g."hasError" AS failed, g.lied
      ), noted AS (
-       INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT $1, CASE WHEN lied THEN 'leg.reopened' WHEN failed AND code IS NOT NULL THEN 'leg.failed' ELSE 'leg.ended' END, 'lethe',
-         CASE WHEN NOT lied AND failed AND code IS NOT NULL
-           THEN format('{"code":"%s","request":"%s","store":"%s"}', code, request_id, store)
-           WHEN lied THEN format('{"request":"%s","store":"%s"}', request_id, store)
-           ELSE format('{"request":"%s","state":"%s","store":"%s"}', request_id, state, store) END::json
-       FROM written WHERE lied OR (failed AND code IS NOT NULL) OR state IN ('not-needed', 'verified', 'retained', 'told')
+       ${rowEventsSql('written', { run: '$1', actor: `'lethe'` }, told)}
      )
      SELECT EXISTS (SELECT FROM held) AS held`),
     [claim.id, claim.fence.toString(), canonicalJson(changes.map(asRow))],

@@ -1,6 +1,7 @@
 /** The statement behind every state change: it moves requests and records an event for each, or does neither. */
 import { prepared, type Queryable } from '../../base/db/index.ts'
-import type { Claim } from '../ledger/index.ts'
+import { rowEvent, rowEventsSql } from '../evidence/index.ts'
+import { heldRun, type Claim } from '../ledger/index.ts'
 import { requestColumns, requestRow, type ErasureRequest } from './request.ts'
 import { finalRequestStates, requestTransitions, type RequestVerb } from './states.ts'
 
@@ -20,6 +21,8 @@ export interface RequestChange {
   /** Why it waits; default: nothing. */
   waitingFor?: string
 }
+
+const noted = rowEvent('request.moved', { from: 'was', request: 'id', to: 'state', verb: 'verb' })
 
 /**
  * Returns those that moved, as they stand now: the ones in a source state of the verb. One UPDATE, so safe against every race: rivals wait for
@@ -43,7 +46,7 @@ export async function moveRequests(
   return db.query(
     requestRow,
     prepared(`WITH held AS (
-       SELECT 1 FROM lethe_control.runs WHERE id = $4 AND fence = $5 AND state = 'running' FOR SHARE
+       ${heldRun('$4', '$5')}
      ), old AS (
        SELECT id, state FROM lethe_control.erasure_requests
        WHERE id = ANY ($1::uuid[]) AND state = ANY ($2::text[]) AND ($4::uuid IS NULL OR EXISTS (SELECT FROM held))
@@ -52,11 +55,9 @@ export async function moveRequests(
        UPDATE lethe_control.erasure_requests r SET state = ${state}${resume}, waiting_for = $6, updated_at = clock_timestamp(),
          next_at = ${final ? `'infinity', finished_at = clock_timestamp()` : (change.next ?? 'clock_timestamp()')}
          ${change.set === undefined ? '' : `, ${change.set}`}
-       FROM old WHERE r.id = old.id RETURNING old.state AS was, ${requestColumns}
+       FROM old WHERE r.id = old.id RETURNING old.state AS was, '${verb}'::text AS verb, ${requestColumns}
      ), noted AS (
-       INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT $4, 'request.moved', $3,
-         format('{"from":"%s","request":"%s","to":"%s","verb":"${verb}"}', was, id, state)::json FROM moved
+       ${rowEventsSql('moved', { run: '$4', actor: '$3' }, [noted])}
      )
      SELECT * FROM moved`),
     [
@@ -82,7 +83,7 @@ export async function postpone(
   if (ids.length === 0) return
   await db.execute(
     prepared(`WITH held AS (
-       SELECT 1 FROM lethe_control.runs WHERE id = $2 AND fence = $3 AND state = 'running' FOR SHARE
+       ${heldRun('$2', '$3')}
      )
      UPDATE lethe_control.erasure_requests r SET next_at = ${next}, waiting_for = $4, updated_at = clock_timestamp()
      WHERE r.id = ANY ($1::uuid[]) AND r.finished_at IS NULL AND EXISTS (SELECT FROM held)`),

@@ -1,7 +1,8 @@
 /** Signed receipts, one a request. */
 import { z } from 'zod'
 import { prepared, type Queryable } from '../../base/db/index.ts'
-import { fenced, type Claim } from '../ledger/index.ts'
+import { eventsJson, eventsSql } from '../evidence/index.ts'
+import { fenced, heldRun, type Claim } from '../ledger/index.ts'
 
 /** `hash`: SHA-256 of the receipt's canonical JSON, recorded as evidence. Throws E_FENCED. */
 export async function storeReceipts(
@@ -12,15 +13,13 @@ export async function storeReceipts(
   const [row] = await control.query(
     z.object({ held: z.boolean() }),
     prepared(`WITH held AS (
-       SELECT 1 FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR SHARE
+       ${heldRun('$1', '$2')}
      ), written AS (
        INSERT INTO lethe_control.erasure_receipts (request_id, receipt)
        SELECT g.id, g.text FROM unnest($3::uuid[], $4::text[]) AS g(id, text) WHERE EXISTS (SELECT FROM held)
        ON CONFLICT (request_id) DO UPDATE SET receipt = EXCLUDED.receipt
      ), noted AS (
-       INSERT INTO lethe_control.events (run_id, type, actor, data)
-       SELECT $1, 'receipt.issued', 'lethe', format('{"receipt":"%s","request":"%s"}', g.hash, g.id)::json
-       FROM unnest($3::uuid[], $5::text[]) AS g(id, hash) WHERE EXISTS (SELECT FROM held)
+       ${eventsSql('held', '$5')}
      )
      SELECT EXISTS (SELECT FROM held) AS held`),
     [
@@ -28,7 +27,13 @@ export async function storeReceipts(
       claim.fence.toString(),
       receipts.map(({ requestId }) => requestId),
       receipts.map(({ text }) => text),
-      receipts.map(({ hash }) => hash),
+      eventsJson(
+        receipts.map(({ requestId, hash }) => ({
+          type: 'receipt.issued',
+          actor: 'lethe',
+          data: { request: requestId, receipt: hash },
+        })),
+      ),
     ],
   )
   if (row?.held !== true) throw fenced(claim)

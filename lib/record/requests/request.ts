@@ -16,6 +16,9 @@ export type PersonalMethod = (typeof personalMethods)[number]
 /** `policy`: the retention sweep's own; nobody may claim it. */
 export const identityMethods = [...personalMethods, 'policy'] as const
 export type IdentityMethod = (typeof identityMethods)[number]
+/** How it was asked for. */
+export const origins = ['command-line', 'sql', 'sweep'] as const
+export type Origin = (typeof origins)[number]
 
 /** Items by place; `shared`: subjects of the calls that they are of. */
 const accessEnded = z.record(
@@ -34,7 +37,7 @@ export interface ErasureRequest {
   ground: string
   requester: Requester
   actor: string
-  origin: 'command-line' | 'sql' | 'sweep'
+  origin: Origin
   state: RequestState
   resumeState: RequestState | null
   waitingFor: string | null
@@ -94,7 +97,7 @@ export const requestRow = z
     ground: z.string(),
     requester: z.enum(requesters),
     actor: z.string(),
-    origin: z.enum(['command-line', 'sql', 'sweep']),
+    origin: z.enum(origins),
     state: z.enum(requestStates),
     resume_state: z.enum(requestStates).nullable(),
     waiting_for: z.string().nullable(),

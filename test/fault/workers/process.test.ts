@@ -7,12 +7,12 @@ import { z } from 'zod'
 import { liveWorkers } from '../../../lib/record/ledger/index.ts'
 import { openKeystore } from '../../../lib/base/keystore/index.ts'
 import type { JobKind } from '../../../jobs/kind.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { startRedis, type RedisServer } from '../../support/servers.ts'
-import { freshDatabase } from '../../support/shared.ts'
-import { createEffects, effects, stepper } from '../../support/stepper.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import { startRedis, type RedisServer } from '../../support/servers/servers.ts'
+import { freshDatabase } from '../../support/servers/shared.ts'
+import { createEffects, effects, stepper } from '../../support/stages/stepper.ts'
 
-const entry = new URL('../../support/work-main.ts', import.meta.url).pathname
+const entry = new URL('../../support/stages/work-main.ts', import.meta.url).pathname
 
 let house: House
 let redis: RedisServer

@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { consume } from '../../../workers/consumer.ts'
 import { runOnce } from '../../../workers/dispatcher.ts'
 import type { Process } from '../../../workers/process.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { startProxy, startRedis, type FaultProxy, type RedisServer } from '../../support/servers.ts'
-import { freshDatabase } from '../../support/shared.ts'
-import { createEffects, effects, expectedEffects, stepper } from '../../support/stepper.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import { startProxy, startRedis, type FaultProxy, type RedisServer } from '../../support/servers/servers.ts'
+import { freshDatabase } from '../../support/servers/shared.ts'
+import { createEffects, effects, expectedEffects, stepper } from '../../support/stages/stepper.ts'
 
 let house: House
 let redis: RedisServer
@@ -81,7 +81,7 @@ describe('a Redis that forgets', () => {
 })
 
 describe('a Redis that is away', () => {
-  test('30 seconds: the run in hand goes on meanwhile, the others complete afterwards, nobody exits', async () => {
+  test('longer than a worker may be handed nothing: the run in hand goes on meanwhile, the others complete afterwards, nobody exits', async () => {
     const held = Promise.withResolvers<void>()
     const go = Promise.withResolvers<void>()
     const kind = stepper({
@@ -95,8 +95,9 @@ describe('a Redis that is away', () => {
     const process = house.process([kind], { redisUrl: redis.url, timeouts })
     const runs = await startRuns(process, 3)
     await runOnce(process, eager)
-    const watch = { everyMs: 500, wedgedMs: 20_000, redisGraceMs: 300_000, hungMs: 300_000 }
-    house.role(await consume(process, 'test', watch)(failed))
+    const watch = { everyMs: 100, wedgedMs: 4000, redisGraceMs: 300_000, hungMs: 300_000 }
+    const ends: unknown[] = []
+    house.role(await consume(process, 'test', watch)((error) => void ends.push(error)))
     await held.promise
     await redis.kill()
     go.resolve()
@@ -104,11 +105,16 @@ describe('a Redis that is away', () => {
     await expect.poll(inHand, { timeout: 10_000 }).toBeGreaterThanOrEqual(steps)
     const round = await runOnce(process, eager)
     expect(round.failures).toContain('queues')
-    await delay(30_000)
+    // Away for so long that an idle worker would have been called wedged, if Redis were not the reason.
+    const away = (): number => (process.queues.reach().reachable ? 0 : process.queues.reach().sinceMs)
+    await expect
+      .poll(away, { timeout: 20_000, interval: 50 })
+      .toBeGreaterThan(watch.wedgedMs + 5 * watch.everyMs)
     await redis.restart()
     await settle(process, runs)
     expect(await effects(house.control)).toEqual(expectedEffects(runs, steps))
-  }, 100_000)
+    expect(ends).toEqual([])
+  }, 60_000)
 
   test('past the grace the worker ends with E_REDIS_UNAVAILABLE', async () => {
     const process = house.process([stepper({ steps })], { redisUrl: redis.url, timeouts })

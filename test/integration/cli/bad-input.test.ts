@@ -6,10 +6,11 @@ import { takeForEnqueue } from '../../../lib/record/ledger/index.ts'
 import { registry } from '../../../jobs/registry.ts'
 import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'
-import { lethe, type CliResult } from '../../support/cli.ts'
-import { startPgBouncer, type PgBouncer } from '../../support/servers.ts'
-import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
-import { createSshKey } from '../../support/ssh-key.ts'
+import { lethe, type CliResult } from '../../support/stages/cli.ts'
+import { testRoles } from '../../support/servers/roles.ts'
+import { startPgBouncer, type PgBouncer } from '../../support/servers/servers.ts'
+import { createSmallApp, type SmallApp } from '../../support/stages/small-app.ts'
+import { createSshKey } from '../../support/stages/ssh-key.ts'
 
 const policy = {
   subject: 'person',
@@ -28,6 +29,7 @@ const identities = {
 
 let app: SmallApp
 let good: string
+const logins = testRoles('keeps_notes')
 beforeAll(async () => {
   app = await createSmallApp(inject('postgresUrl'), inject('redisUrl'))
   app.configure({ identities })
@@ -77,12 +79,19 @@ function errorOf(result: CliResult): z.infer<typeof error> {
 
 /** Columns of every table, and its rows as one hash a table. */
 async function fingerprint(): Promise<unknown> {
-  const text = `SELECT c.table_schema || '.' || c.table_name AS name, string_agg(c.column_name || ' ' || c.data_type, ', ' ORDER BY c.column_name) AS columns,
-      query_to_xml(format('SELECT md5(string_agg(t::text, '' '' ORDER BY t::text)) AS rows FROM %I.%I t', c.table_schema, c.table_name), true, true, '')::text AS rows
-    FROM information_schema.columns c JOIN information_schema.tables USING (table_schema, table_name)
-    WHERE c.table_schema IN ('public', 'lethe', 'lethe_control') AND table_type = 'BASE TABLE'
-    GROUP BY c.table_schema, c.table_name ORDER BY 1`
-  return Promise.all([app.sql(text), app.control(text)])
+  return Promise.all(
+    [(text: string) => app.sql(text), (text: string) => app.control(text)].map(async (query) => {
+      const tables =
+        await query(`SELECT format('%I.%I', table_schema, table_name) AS name, string_agg(column_name || ' ' || data_type, ', ' ORDER BY column_name) AS columns
+          FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+          WHERE table_schema IN ('public', 'lethe', 'lethe_control') AND table_type = 'BASE TABLE'
+          GROUP BY table_schema, table_name ORDER BY 1`)
+      const hash = (name: unknown) =>
+        `SELECT '${String(name)}' AS name, md5(string_agg(t::text, ' ' ORDER BY t::text)) AS rows FROM ${String(name)} t`
+      const rows = await query(tables.map(({ name }) => hash(name)).join(' UNION ALL '))
+      return { tables, rows }
+    }),
+  )
 }
 
 /** lethe.yaml with these changes for the time of `use`; nothing checks it on the way. */
@@ -218,26 +227,22 @@ describe('the databases', () => {
   )
 
   it('A role that may not delete from a table of the plan is E_DATABASE_PRIVILEGE: the run is refused before it proposes.', async () => {
-    const role = `keeps_notes_${process.pid}`
+    const role = logins.keeps_notes
     const url = new URL(app.appUrl)
     url.username = role
     url.password = 'secret'
     await app.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA lethe TO ${role};
       GRANT ALL ON ALL TABLES IN SCHEMA lethe TO ${role}; GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO ${role};
       GRANT DELETE ON public.people TO ${role}`)
-    try {
-      expect(await lethe(['retention', 'run', 'closed'], app.env)).toMatchObject({ code: 0 })
-      const rows = await app.sql('SELECT count(*) AS n FROM people, notes')
-      await workOnce({ APP_URL: url.toString() })
-      const [run] = await app.control('SELECT state, error_code, error_message FROM lethe_control.runs')
-      expect(run).toMatchObject({ state: 'refused', error_code: 'E_DATABASE_PRIVILEGE' })
-      expect(String(run?.['error_message'])).toContain('notes')
-      expect(await app.control('SELECT id FROM lethe_control.proposals')).toEqual([])
-      expect(await app.sql('SELECT count(*) AS n FROM people, notes')).toEqual(rows)
-      expect(await app.sql('SELECT 1 FROM lethe.population')).toEqual([])
-    } finally {
-      await app.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
-    }
+    expect(await lethe(['retention', 'run', 'closed'], app.env)).toMatchObject({ code: 0 })
+    const rows = await app.sql('SELECT count(*) AS n FROM people, notes')
+    await workOnce({ APP_URL: url.toString() })
+    const [run] = await app.control('SELECT state, error_code, error_message FROM lethe_control.runs')
+    expect(run).toMatchObject({ state: 'refused', error_code: 'E_DATABASE_PRIVILEGE' })
+    expect(String(run?.['error_message'])).toContain('notes')
+    expect(await app.control('SELECT id FROM lethe_control.proposals')).toEqual([])
+    expect(await app.sql('SELECT count(*) AS n FROM people, notes')).toEqual(rows)
+    expect(await app.sql('SELECT 1 FROM lethe.population')).toEqual([])
   })
 
   it('A database that is not there is E_DATABASE_UNAVAILABLE, exit 20.', async () => {

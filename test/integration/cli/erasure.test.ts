@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { takeIntake } from '../../../jobs/erasure/index.ts'
-import { lethe } from '../../support/cli.ts'
-import { openErasureHouse, type ErasureHouse } from '../../support/erasure-house.ts'
-import { createSshKey } from '../../support/ssh-key.ts'
+import { lethe } from '../../support/stages/cli.ts'
+import { openErasureHouse, type ErasureHouse } from '../../support/stages/erasure-house.ts'
+import { createSshKey } from '../../support/stages/ssh-key.ts'
 
 const key = createSshKey()
 const nobody = '019340c8-0000-7000-8000-000000000000'

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { formatVerifierKey } from '../../../lib/record/evidence/index.ts'
 import { receiptHash, renderReceipt, signReceipt } from '../../../lib/record/receipt/index.ts'
-import { lethe } from '../../support/cli.ts'
-import { createSigner, sampleReceipt } from '../../support/receipt.ts'
+import { lethe } from '../../support/stages/cli.ts'
+import { createSigner, sampleReceipt } from '../../support/stages/receipt.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lethe-receipt-'))
 afterAll(() => rmSync(folder, { recursive: true }))

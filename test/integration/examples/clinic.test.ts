@@ -12,8 +12,8 @@ import { loadCatalogue } from '../../../lib/data/datamap/index.ts'
 import { migrate, openDatabase } from '../../../lib/base/db/index.ts'
 import { collectIdentifiers, findByIdentifier, raiseFence } from '../../../lib/data/rows/index.ts'
 import { postgresEraser } from '../../../lib/data/erasers/index.ts'
-import { makeFolder } from '../../support/process.ts'
-import { startPostgres } from '../../support/servers.ts'
+import { makeFolder } from '../../support/servers/process.ts'
+import { startPostgres } from '../../support/servers/servers.ts'
 
 const now = new Date('2026-03-15T12:00:00Z')
 const patients = 400

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { listHolds } from '../../../jobs/holds.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../support/retention-house.ts'
+import { listHolds } from '../../../lib/record/holds/index.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {
@@ -73,7 +73,7 @@ describe('a hold', () => {
     await expect(house.hold({ level: 'table', table: 'public.nothing' })).rejects.toMatchObject({
       code: 'E_NOT_FOUND',
     })
-    expect(await listHolds(house.context)).toEqual([])
+    expect(await listHolds(house.control)).toEqual([])
   })
 
   test('that came too late says so', async () => {
@@ -119,7 +119,7 @@ describe('a hold', () => {
   test('whose review date has passed is listed as overdue', async () => {
     await house.hold({ level: 'subject', subject: 'person', key: ['1'], reviewAt: '2001-01-01' })
     await house.hold({ level: 'subject', subject: 'person', key: ['2'] })
-    expect(await listHolds(house.context, { overdue: true })).toHaveLength(1)
-    expect(await listHolds(house.context)).toHaveLength(2)
+    expect(await listHolds(house.control, { overdue: true })).toHaveLength(1)
+    expect(await listHolds(house.control)).toHaveLength(2)
   })
 })

@@ -1,12 +1,18 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { getRun, recordStep, requestRun, runStory, type Run } from '../../../lib/record/ledger/index.ts'
+import { getRun, recordStep, requestRun, type Run } from '../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../jobs/run-story.ts'
 import type { JobKind, StepResult } from '../../../jobs/kind.ts'
 import { runJob, type RunEnd } from '../../../jobs/runner.ts'
 import type { Process } from '../../../workers/process.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { startPostgres, startRedis, type PostgresServer, type RedisServer } from '../../support/servers.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import {
+  startPostgres,
+  startRedis,
+  type PostgresServer,
+  type RedisServer,
+} from '../../support/servers/servers.ts'
 
 let server: PostgresServer
 let redis: RedisServer

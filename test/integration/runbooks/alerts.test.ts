@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { createMetrics } from '../../../lib/base/metrics/index.ts'
-import { findProgram } from '../../support/install.ts'
+import { findProgram } from '../../support/servers/install.ts'
 
 const runbooks = new URL('../../../runbooks', import.meta.url).pathname
 const run = promisify(execFile)

@@ -12,7 +12,7 @@ const report = z.object({ pids: z.array(z.number()), folders: z.array(z.string()
 async function startServersElsewhere() {
   const child = spawn(
     process.execPath,
-    [new URL('../../support/idle-servers.ts', import.meta.url).pathname],
+    [new URL('../../support/servers/idle-servers.ts', import.meta.url).pathname],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, LETHE_TEST_SERVERS: 'installed' },

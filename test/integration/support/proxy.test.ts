@@ -4,7 +4,12 @@ import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { startProxy, type FaultProxy, type MessageCounter, type ProxyOptions } from '../../support/servers.ts'
+import {
+  startProxy,
+  type FaultProxy,
+  type MessageCounter,
+  type ProxyOptions,
+} from '../../support/servers/servers.ts'
 
 const closers: (() => Promise<unknown> | void)[] = []
 afterEach(async () => {

@@ -18,9 +18,9 @@ import {
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
-import { canConnect } from '../../support/process.ts'
-import { startS3, type S3Address, type S3Server } from '../../support/servers.ts'
-import { sharedS3 } from '../../support/shared.ts'
+import { canConnect } from '../../support/servers/process.ts'
+import { startS3, type S3Address, type S3Server } from '../../support/servers/servers.ts'
+import { sharedS3 } from '../../support/servers/shared.ts'
 
 // the first on a machine installs the server
 const installTime = 120_000
@@ -186,9 +186,13 @@ describe('the server itself', () => {
   )
 
   test('leaves nothing behind when the process that started it is killed', async () => {
-    const child = spawn(process.execPath, [new URL('../../support/idle-s3.ts', import.meta.url).pathname], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const child = spawn(
+      process.execPath,
+      [new URL('../../support/servers/idle-s3.ts', import.meta.url).pathname],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     const [line] = await once(createInterface({ input: child.stdout }), 'line')
     const pids = z.array(z.number()).parse(JSON.parse(String(line)))
     const folder = readlinkSync(`/proc/${pids[0]}/cwd`)

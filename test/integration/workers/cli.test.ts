@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { canary, createSmallApp, type SmallApp } from '../../support/small-app.ts'
-import { lethe, startLethe, type CliResult } from '../../support/cli.ts'
-import { createSshKey, type SshKey } from '../../support/ssh-key.ts'
+import { canary, createSmallApp, type SmallApp } from '../../support/stages/small-app.ts'
+import { lethe, startLethe, type CliResult } from '../../support/stages/cli.ts'
+import { createSshKey, type SshKey } from '../../support/stages/ssh-key.ts'
 
 let app: SmallApp
 let key: SshKey

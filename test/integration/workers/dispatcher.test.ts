@@ -7,11 +7,11 @@ import type { JobKind } from '../../../jobs/kind.ts'
 import { consume } from '../../../workers/consumer.ts'
 import { dispatch, runOnce, type Round } from '../../../workers/dispatcher.ts'
 import type { Process } from '../../../workers/process.ts'
-import { openHouse, type House } from '../../support/processes.ts'
-import { dumpRedis } from '../../support/redis-dump.ts'
-import { startRedis, type RedisServer } from '../../support/servers.ts'
-import { freshDatabase } from '../../support/shared.ts'
-import { createEffects, effects, expectedEffects, stepper } from '../../support/stepper.ts'
+import { openHouse, type House } from '../../support/servers/processes.ts'
+import { dumpRedis } from '../../support/servers/redis-dump.ts'
+import { startRedis, type RedisServer } from '../../support/servers/servers.ts'
+import { freshDatabase } from '../../support/servers/shared.ts'
+import { createEffects, effects, expectedEffects, stepper } from '../../support/stages/stepper.ts'
 
 let house: House
 let redis: RedisServer

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { lethe, startLethe } from '../../support/cli.ts'
-import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
-import { createSshKey } from '../../support/ssh-key.ts'
+import { lethe, startLethe } from '../../support/stages/cli.ts'
+import { createSmallApp, type SmallApp } from '../../support/stages/small-app.ts'
+import { createSshKey } from '../../support/stages/ssh-key.ts'
 
 let app: SmallApp
 let folder: string

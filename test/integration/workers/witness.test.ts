@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { lethe, startLethe } from '../../support/cli.ts'
-import { makeFolder } from '../../support/process.ts'
-import { createSmallApp, type SmallApp } from '../../support/small-app.ts'
-import { createSshKey } from '../../support/ssh-key.ts'
-import { startWitness, type TestWitness } from '../../support/witness.ts'
+import { lethe, startLethe } from '../../support/stages/cli.ts'
+import { makeFolder } from '../../support/servers/process.ts'
+import { createSmallApp, type SmallApp } from '../../support/stages/small-app.ts'
+import { createSshKey } from '../../support/stages/ssh-key.ts'
+import { startWitness, type TestWitness } from '../../support/vendors/witness.ts'
 
 const origin = 'example.org/lethe'
 let app: SmallApp

@@ -28,6 +28,31 @@ export async function takeHoldLock(tx: Transaction): Promise<void> {
   await tx.execute(`SELECT pg_advisory_xact_lock(${HOLD_LOCK})`)
 }
 
+/** A hold as a target has it; its key as the deleting statements compare it. */
+export interface ProjectedHold {
+  id: string
+  level: string
+  subjectKind: string | null
+  tableName: string | null
+  key: readonly string[] | null
+  kind: string
+}
+
+/** Under `takeHoldLock`: afterwards the target has these holds and no other. */
+export async function replaceHolds(tx: Transaction, holds: readonly ProjectedHold[]): Promise<void> {
+  await tx.execute(`DELETE FROM lethe.holds WHERE NOT id = ANY($1::uuid[])`, [holds.map(({ id }) => id)])
+  for (const hold of holds)
+    await tx.execute(
+      `INSERT INTO lethe.holds (id, level, subject_kind, table_name, key, kind) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (id) DO UPDATE SET level = EXCLUDED.level, subject_kind = EXCLUDED.subject_kind,
+         table_name = EXCLUDED.table_name, key = EXCLUDED.key, kind = EXCLUDED.kind`,
+      [hold.id, hold.level, hold.subjectKind, hold.tableName, hold.key, hold.kind],
+    )
+}
+
+/** SQL: any hold stands in this target. Names no root, so a statement asks it once. */
+export const ANY_HOLD = 'EXISTS (SELECT FROM lethe.holds)'
+
 /** SQL condition over root row `root`, without parameters: a hold of any level keeps this subject. */
 export async function holdsCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
   const tables = planTables(plan)

@@ -10,11 +10,13 @@ import type { BatchOutcome } from '../batch/batch.ts'
 
 export type Pass = 'light' | 'heavy' | 'locked'
 
+export const rootStates = ['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked'] as const
+
 export interface PopulationRoot {
   ordinal: bigint
   key: RootKey
   weight: bigint
-  state: 'pending' | 'locked' | 'removing' | 'erased' | 'skipped' | 'blocked'
+  state: (typeof rootStates)[number]
 }
 
 const populationRow = z
@@ -22,7 +24,7 @@ const populationRow = z
     ordinal: z.coerce.bigint(),
     root_key: z.array(z.string()),
     weight: z.coerce.bigint(),
-    state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
+    state: z.enum(rootStates),
   })
   .transform((row): PopulationRoot => ({
     ordinal: row.ordinal,
@@ -82,7 +84,7 @@ export async function populationStates(
 ): Promise<{ state: PopulationRoot['state']; reason: string | null; count: number }[]> {
   return db.query(
     z.object({
-      state: z.enum(['pending', 'locked', 'removing', 'erased', 'skipped', 'blocked']),
+      state: z.enum(rootStates),
       reason: z.string().nullable(),
       count: z.coerce.number(),
     }),
@@ -125,4 +127,19 @@ export async function settlePopulation(
       changes.map((change) => change.reason),
     ],
   )
+}
+
+/**
+ * SQL that stores the rows of `due` (root_key, clock_at) as the population of proposal `$1`. Numbered in key order: neighbours
+ * in the table go together, which halves the pages a batch touches. `weight` (SQL over `due`): the rows that go with a root, so
+ * that a batch can be cut by rows.
+ */
+export function storeDue(weight: string): string {
+  return `INSERT INTO lethe.population (proposal_id, ordinal, root_key, clock_at, weight)
+       SELECT $1, row_number() OVER (ORDER BY length(root_key[1]), root_key), root_key, clock_at, ${weight} FROM due`
+}
+
+/** Its keys leave the target. Idempotent. */
+export async function forgetPopulation(db: Queryable, proposalId: string): Promise<void> {
+  await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
 }

@@ -5,11 +5,12 @@ import { policyMode } from '../../../../jobs/retention/index.ts'
 import { loadConfig } from '../../../../lib/config/index.ts'
 import { migrate } from '../../../../lib/base/db/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
-import { createSmallApp, type SmallApp } from '../../../support/small-app.ts'
-import { createSshKey } from '../../../support/ssh-key.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
+import { createSmallApp, type SmallApp } from '../../../support/stages/small-app.ts'
+import { createSshKey } from '../../../support/stages/ssh-key.ts'
 
 let app: SmallApp
-const role = `doctor_erasure_${Math.floor(performance.timeOrigin)}_${process.pid}`
+const { role } = testRoles('role')
 const identities = { 'dr-osei': { roles: ['records'], ssh_keys: [createSshKey().publicKeyLine] } }
 const own = { kind: 'postgres', url: 'env:APP_URL' }
 const sessions = (places: unknown) => ({ kind: 'redis', url: 'env:SESSIONS_URL', places })
@@ -23,8 +24,6 @@ beforeAll(async () => {
   await app.sql(`CREATE ROLE ${role} LOGIN`)
 })
 afterAll(async () => {
-  await app.sql(`DROP OWNED BY ${role}`)
-  await app.sql(`DROP ROLE ${role}`)
   await app.drop()
 })
 beforeEach(() => {
@@ -33,7 +32,7 @@ beforeEach(() => {
 
 async function examine(env: Readonly<Record<string, string>> = {}) {
   const config = loadConfig(app.env['LETHE_CONFIG'] ?? '', { ...app.env, ...env })
-  const { findings } = await diagnose({ config, policyMode, nodeVersion: '24.9.0' })
+  const { findings } = await diagnose({ config, policyMode, nodeVersion: '24.22.3' })
   return (check: string, on?: string): Finding | undefined =>
     findings
       .filter((finding) => finding.check === check && (on === undefined || finding.on === on))

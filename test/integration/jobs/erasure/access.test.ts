@@ -9,8 +9,8 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { startRedis, type RedisServer } from '../../../support/servers.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { startRedis, type RedisServer } from '../../../support/servers/servers.ts'
 
 let house: RetentionHouse
 let server: RedisServer

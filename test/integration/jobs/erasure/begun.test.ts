@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { acceptLeg } from '../../../../jobs/erasure/index.ts'
 import { beginLegs, dueLegs } from '../../../../lib/record/requests/index.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {

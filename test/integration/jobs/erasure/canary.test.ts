@@ -16,11 +16,12 @@ import { sequence } from '../../../../lib/record/evidence/index.ts'
 import { confirmLock } from '../../../../jobs/evidence/index.ts'
 import { readReceipt, requestStatus } from '../../../../jobs/erasure/index.ts'
 import { registry } from '../../../../jobs/registry.ts'
-import { lethe, startLethe } from '../../../support/cli.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
-import { dumpRedis } from '../../../support/redis-dump.ts'
-import { findProgram, startRedis, type RedisServer, type S3Address } from '../../../support/servers.ts'
-import { sharedS3 } from '../../../support/shared.ts'
+import { lethe, startLethe } from '../../../support/stages/cli.ts'
+import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
+import { dumpRedis } from '../../../support/servers/redis-dump.ts'
+import { findClient } from '../../../support/servers/postgres-programs.ts'
+import { startRedis, type RedisServer, type S3Address } from '../../../support/servers/servers.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
 
 /** The address, the number and the password of the person; the number looks like no other. */
 const email = 'xcanaryx7@example.org'
@@ -76,7 +77,7 @@ afterAll(async () => {
 const run = promisify(execFile)
 
 async function dump(url: string): Promise<string> {
-  const { stdout } = await run(await findProgram('pg_dump', 'postgresql-client'), ['--dbname', url], {
+  const { stdout } = await run(await findClient('pg_dump'), ['--dbname', url], {
     maxBuffer: 1e9,
   })
   return stdout

@@ -14,8 +14,8 @@ import {
 import { logKeys, verifierKeys } from '../../../../lib/record/evidence/index.ts'
 import { verifyReceipt } from '../../../../lib/record/receipt/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { startHook, type Hook } from '../../../support/hook.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { startHook, type Hook } from '../../../support/stages/hook.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 let hook: Hook

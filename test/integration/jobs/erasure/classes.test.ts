@@ -9,7 +9,7 @@ import {
   takeIntake,
 } from '../../../../jobs/erasure/index.ts'
 import { getRequest } from '../../../../lib/record/requests/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

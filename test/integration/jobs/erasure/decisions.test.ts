@@ -14,9 +14,14 @@ import {
   resolveSubject,
   retryLeg,
 } from '../../../../jobs/erasure/index.ts'
-import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
-import { makeFolder } from '../../../support/process.ts'
-import { startJsonServer } from '../../../support/json-server.ts'
+import {
+  emailOf,
+  openErasureHouse,
+  otherStores,
+  type ErasureHouse,
+} from '../../../support/stages/erasure-house.ts'
+import { makeFolder } from '../../../support/servers/process.ts'
+import { startJsonServer } from '../../../support/servers/json-server.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }
 const whole = { app: 3, sessions: 2, letters: 2, parcels: 2 }

@@ -13,10 +13,15 @@ import {
   retryLeg,
 } from '../../../../jobs/erasure/index.ts'
 import { holdStatement, releaseStatement } from '../../../../jobs/holds.ts'
-import { untilWaiting } from '../../../support/small-clinic.ts'
-import { lockedMeanwhile } from '../../../support/locked.ts'
+import { untilWaiting } from '../../../support/stages/small-clinic.ts'
+import { lockedMeanwhile } from '../../../support/servers/locked.ts'
 import { beatWorker } from '../../../../lib/record/ledger/index.ts'
-import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
+import {
+  emailOf,
+  openErasureHouse,
+  otherStores,
+  type ErasureHouse,
+} from '../../../support/stages/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }
 const whole = { app: 3, sessions: 2, letters: 2, parcels: 2 }

@@ -11,7 +11,7 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { getRequest, listRequests } from '../../../../lib/record/requests/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

@@ -12,7 +12,7 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { createRequests, moveRequests } from '../../../../lib/record/requests/index.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 const gone = { app: 0, sessions: 0, letters: 0, parcels: 0 }
 const closure = `kind => 'account-closure', identity => 'signed-in-session'`

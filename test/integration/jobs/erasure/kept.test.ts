@@ -8,7 +8,7 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 import { previewText } from '../../../../workers/cli/erasure-text.ts'
 
 let house: RetentionHouse

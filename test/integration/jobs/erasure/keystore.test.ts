@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { requestStatus, retryLeg } from '../../../../jobs/erasure/index.ts'
 import { openKeystore } from '../../../../lib/base/keystore/index.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
-import { makeFolder, removeFolder } from '../../../support/process.ts'
+import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
+import { makeFolder, removeFolder } from '../../../support/servers/process.ts'
 
 let house: ErasureHouse
 const folder = makeFolder('keystore')

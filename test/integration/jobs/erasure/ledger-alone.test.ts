@@ -1,15 +1,15 @@
 /** The objects of the locked bucket, without the control database, say who is erased where and who stayed after all. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cancelRequest } from '../../../../jobs/erasure/index.ts'
-import { openErasureHouse, stores, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { openErasureHouse, stores, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 import {
   erasedIn,
   lastWords,
   lastWordsOf,
   openLedgerBucket,
   type LedgerBucket,
-} from '../../../support/ledger-bucket.ts'
-import { sharedS3 } from '../../../support/shared.ts'
+} from '../../../support/stages/ledger-bucket.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
 
 const everybody = Array.from({ length: 9 }, (_, place) => place + 1)
 const policies = {

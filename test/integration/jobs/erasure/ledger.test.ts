@@ -5,10 +5,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { confirmLock } from '../../../../jobs/evidence/index.ts'
 import { cancelRequest } from '../../../../jobs/erasure/index.ts'
-import { emailOf, openErasureHouse, stores, type ErasureHouse } from '../../../support/erasure-house.ts'
-import { lockedMeanwhile } from '../../../support/locked.ts'
-import { startProxy, type FaultProxy, type S3Address } from '../../../support/servers.ts'
-import { sharedS3 } from '../../../support/shared.ts'
+import {
+  emailOf,
+  openErasureHouse,
+  stores,
+  type ErasureHouse,
+} from '../../../support/stages/erasure-house.ts'
+import { lockedMeanwhile } from '../../../support/servers/locked.ts'
+import { startProxy, type FaultProxy, type S3Address } from '../../../support/servers/servers.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
 
 const whole = { app: 3, sessions: 2, letters: 2, parcels: 2 }
 const everywhere = (id: number) => stores.map((store) => `${store}:${id}`)

@@ -1,7 +1,7 @@
 /** Rows that were merged into another are the same person: whoever asks under one of them is erased whole, and nobody else is. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { resolveSubject } from '../../../../jobs/erasure/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

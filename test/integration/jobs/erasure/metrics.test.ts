@@ -1,7 +1,7 @@
 /** What the dispatcher shows of erasure requests to Prometheus: counts by state and store, nothing about a person. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { registry } from '../../../../jobs/registry.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

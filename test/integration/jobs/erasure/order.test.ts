@@ -1,7 +1,12 @@
 /** What waits for what: rows for nobody, a cache for the store it is filled from; and a cache whose word is taken. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startCloudfront, type CloudfrontServer } from '../../../support/cloudfront.ts'
-import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { startCloudfront, type CloudfrontServer } from '../../../support/vendors/cloudfront.ts'
+import {
+  emailOf,
+  openErasureHouse,
+  otherStores,
+  type ErasureHouse,
+} from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 let cloudfront: CloudfrontServer

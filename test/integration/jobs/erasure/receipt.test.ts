@@ -8,9 +8,9 @@ import {
   type Asked,
 } from '../../../../jobs/erasure/index.ts'
 import { describeReceipt, type Receipt } from '../../../../lib/record/receipt/index.ts'
-import { carryOnLater, receiptOf } from '../../../support/requests.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { startWebhookProcessor, type WebhookProcessor } from '../../../support/webhook-processor.ts'
+import { carryOnLater, receiptOf } from '../../../support/stages/requests.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { startWebhookProcessor, type WebhookProcessor } from '../../../support/vendors/webhook-processor.ts'
 
 let house: RetentionHouse
 let letters: WebhookProcessor

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { acceptLeg, requestStatement, requestStatus } from '../../../../jobs/erasure/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { startHook, type Hook } from '../../../support/hook.ts'
-import { startRecipient, type Recipient } from '../../../support/recipient.ts'
-import { askFor, carryOn, carryOnLater, receiptOf } from '../../../support/requests.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { startHook, type Hook } from '../../../support/stages/hook.ts'
+import { startRecipient, type Recipient } from '../../../support/vendors/recipient.ts'
+import { askFor, carryOn, carryOnLater, receiptOf } from '../../../support/stages/requests.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 let hook: Hook

@@ -19,12 +19,12 @@ import { openDatabase, type Database } from '../../../../lib/base/db/index.ts'
 import { freeExpiredLeases, takeForEnqueue } from '../../../../lib/record/ledger/index.ts'
 import { decisionsOf, getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
 import { openContext, type OpenContext } from '../../../../workers/context.ts'
-import { lethe } from '../../../support/cli.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { lethe } from '../../../support/stages/cli.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
 
-const tag = `${process.pid}_${Math.floor(performance.timeOrigin)}`
-const roles = { worker: `r_worker_${tag}`, operator: `r_operator_${tag}`, auditor: `r_auditor_${tag}` }
-const logins = { worker: `l_worker_${tag}`, operator: `l_operator_${tag}`, application: `l_app_${tag}` }
+const roles = testRoles('worker', 'operator', 'auditor')
+const logins = testRoles('worker', 'operator', 'application', 'documented')
 const subject = {
   store: 'app',
   root: 'public.people',
@@ -79,10 +79,6 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   await Promise.all([worker.close(), operator.close(), application.close()])
-  const names = [...Object.values(logins), ...Object.values(roles)].join(', ')
-  await house.app.execute(`DROP OWNED BY ${names}`)
-  await house.control.execute(`DROP OWNED BY ${names}`)
-  await house.app.execute(`DROP ROLE ${names}`)
   await house.close()
 })
 beforeEach(async () => {
@@ -229,23 +225,18 @@ describe('with the printed rights alone', () => {
 test('The statements of the runbook let an application ask, confirm and cancel.', async () => {
   const runbook = readFileSync(new URL('../../../../runbooks/erasure-requests.md', import.meta.url), 'utf8')
   const documented = /```sql\n(GRANT [^`]*)```/u.exec(runbook)?.[1] ?? ''
-  const role = `r_documented_${tag}`
+  const role = logins.documented
   await house.app.execute(`CREATE ROLE ${role} NOLOGIN`)
-  try {
-    await house.app.execute(documented.replaceAll('clinic_app', role))
-    await house.app.transaction(async (tx) => {
-      await tx.execute(`SET LOCAL ROLE ${role}`)
-      const [row] = await tx.query(
-        z.object({ id: z.string() }),
-        `SELECT lethe.request_erasure('person', ARRAY['1']) AS id`,
-      )
-      await tx.execute(`SELECT lethe.confirm_erasure($1, 'emailed-link', 'token')`, [row?.id])
-      await tx.execute(`SELECT lethe.cancel_erasure($1), lethe.cancel_erasure($1, 'token')`, [row?.id])
-    })
-  } finally {
-    await house.app.execute(`DROP OWNED BY ${role}`)
-    await house.app.execute(`DROP ROLE ${role}`)
-  }
+  await house.app.execute(documented.replaceAll('clinic_app', role))
+  await house.app.transaction(async (tx) => {
+    await tx.execute(`SET LOCAL ROLE ${role}`)
+    const [row] = await tx.query(
+      z.object({ id: z.string() }),
+      `SELECT lethe.request_erasure('person', ARRAY['1']) AS id`,
+    )
+    await tx.execute(`SELECT lethe.confirm_erasure($1, 'emailed-link', 'token')`, [row?.id])
+    await tx.execute(`SELECT lethe.cancel_erasure($1), lethe.cancel_erasure($1, 'token')`, [row?.id])
+  })
 })
 
 describe('what they do not cover', () => {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ensureCascade, previewErasure, requestStatus, takeIntake } from '../../../../jobs/erasure/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { sharedRedisUrl } from '../../../support/shared.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { sharedRedisUrl } from '../../../support/servers/shared.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { previewErasure } from '../../../../jobs/erasure/index.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {

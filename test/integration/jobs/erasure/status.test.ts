@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { registry } from '../../../../jobs/registry.ts'
 import { requestStatus, retryLeg } from '../../../../jobs/erasure/index.ts'
 import { beatWorker, listRuns } from '../../../../lib/record/ledger/index.ts'
-import { lethe } from '../../../support/cli.ts'
-import { openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
+import { lethe } from '../../../support/stages/cli.ts'
+import { openErasureHouse, otherStores, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {

@@ -1,8 +1,13 @@
 /** What an erasure says stays and nothing can read back: payments of a customer who was found by address. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readReceipt } from '../../../../jobs/erasure/index.ts'
-import { emailOf, openErasureHouse, otherStores, type ErasureHouse } from '../../../support/erasure-house.ts'
-import { startStripe, type StripeServer } from '../../../support/stripe.ts'
+import {
+  emailOf,
+  openErasureHouse,
+  otherStores,
+  type ErasureHouse,
+} from '../../../support/stages/erasure-house.ts'
+import { startStripe, type StripeServer } from '../../../support/vendors/stripe.ts'
 
 let house: ErasureHouse
 let stripe: StripeServer

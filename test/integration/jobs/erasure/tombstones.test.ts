@@ -10,11 +10,11 @@ import {
 import { planFor } from '../../../../jobs/erasure/plans.ts'
 import { writeTombstones } from '../../../../lib/data/rows/index.ts'
 import { getRequest, legsOf } from '../../../../lib/record/requests/index.ts'
-import { startOpenbao, type OpenbaoServer } from '../../../support/openbao.ts'
-import { lockedMeanwhile } from '../../../support/locked.ts'
-import { askFor, carryOn, carryOnLater } from '../../../support/requests.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { untilWaiting } from '../../../support/small-clinic.ts'
+import { startOpenbao, type OpenbaoServer } from '../../../support/servers/openbao.ts'
+import { lockedMeanwhile } from '../../../support/servers/locked.ts'
+import { askFor, carryOn, carryOnLater } from '../../../support/stages/requests.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { untilWaiting } from '../../../support/stages/small-clinic.ts'
 
 let house: RetentionHouse
 let vault: OpenbaoServer

@@ -17,10 +17,16 @@ import {
   revocationStatement,
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
-import { listHolds } from '../../../../jobs/holds.ts'
+import { lostStatements } from '../../../../lib/record/decisions/index.ts'
+import { listHolds } from '../../../../lib/record/holds/index.ts'
 import { verifierKeys, verifyLog } from '../../../../lib/record/evidence/index.ts'
-import { runStory, type Run } from '../../../../lib/record/ledger/index.ts'
-import { openRetentionHouse, type RetentionHouse, type Signer } from '../../../support/retention-house.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
+import type { Run } from '../../../../lib/record/ledger/index.ts'
+import {
+  openRetentionHouse,
+  type RetentionHouse,
+  type Signer,
+} from '../../../support/stages/retention-house.ts'
 
 const typed = 'Frau Osei of Ward 7 wrote in'
 const evidence = { evidence: { origin: 'example.org/lethe' } }
@@ -79,7 +85,11 @@ async function breaks() {
   const keys = evidenceKeys(house.context)
   if (keys === null) throw new Error('no evidence log is configured')
   return (
-    await verifyLog(house.control, { origin: keys.origin, keys: verifierKeys(keys) }, { keep: '6 years' })
+    await verifyLog(
+      house.control,
+      { origin: keys.origin, keys: verifierKeys(keys) },
+      { keep: '6 years', lostStatements },
+    )
   ).breaks
 }
 
@@ -225,19 +235,19 @@ describe('erasing what somebody typed', () => {
   test('waits until a hold is released', async () => {
     const { id } = await house.hold({ level: 'subject', subject: 'person', key: ['2'], reason: typed })
     const text = await committed('hold.added')
-    expect(await listHolds(house.context)).toMatchObject([{ id, reason: typed, statement: text }])
+    expect(await listHolds(house.control)).toMatchObject([{ id, reason: typed, statement: text }])
     await expect(erase(text)).rejects.toMatchObject({
       code: 'E_USAGE',
       message: expect.stringContaining(`hold ${id} is not released`),
     })
     await house.release(id)
     const released = await committed('hold.released')
-    expect(await listHolds(house.context, { released: true })).toMatchObject([
+    expect(await listHolds(house.control, { released: true })).toMatchObject([
       { reason: typed, releaseReason: 'settled', releaseStatement: released },
     ])
     await erase(text)
     await erase(released)
-    expect(await listHolds(house.context, { released: true })).toMatchObject([
+    expect(await listHolds(house.control, { released: true })).toMatchObject([
       { reason: '(erased)', releaseReason: '(erased)' },
     ])
     expect(await dump()).not.toContain(typed)

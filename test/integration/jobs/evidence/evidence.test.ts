@@ -25,12 +25,14 @@ import { signCheckpoint } from '../../../../lib/record/evidence/checkpoint.ts'
 import { rootOf } from '../../../../lib/record/evidence/merkle.ts'
 import { storedNodes } from '../../../../lib/record/evidence/store.ts'
 import { grantsSql } from '../../../../lib/record/grants/index.ts'
+import { lostStatements } from '../../../../lib/record/decisions/index.ts'
 import { createRun } from '../../../../lib/record/ledger/index.ts'
-import { startProxy, type FaultProxy } from '../../../support/servers.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { makeFolder } from '../../../support/process.ts'
-import { sharedS3 } from '../../../support/shared.ts'
-import type { S3Address } from '../../../support/s3.ts'
+import { startProxy, type FaultProxy } from '../../../support/servers/servers.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { makeFolder } from '../../../support/servers/process.ts'
+import { testRoles } from '../../../support/servers/roles.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
+import type { S3Address } from '../../../support/servers/s3.ts'
 
 let s3: S3Address
 let client: S3Client
@@ -38,6 +40,7 @@ let house: RetentionHouse
 let proxy: FaultProxy
 let bucket: Bucket
 let name: string
+const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
 
 beforeAll(async () => {
   s3 = await sharedS3()
@@ -101,7 +104,7 @@ async function trust() {
   return verifyLog(
     house.control,
     { origin: keys.origin, keys: verifierKeys(keys) },
-    { others: published === null ? [] : [published], keep: keepFor(house.context) },
+    { others: published === null ? [] : [published], keep: keepFor(house.context), lostStatements },
   )
 }
 
@@ -268,8 +271,7 @@ describe('a round of the evidence log', () => {
   })
 
   test('lets the contents go that are older than they have to be kept, their hashes stay, and the log verifies', async () => {
-    const login = `aging_${process.pid}`
-    await house.control.execute(grantsSql('control'))
+    await house.control.execute(grantsSql('control', { roles }))
     await house.control.execute(`CREATE ROLE ${login} LOGIN`)
     const url = new URL(house.controlUrl)
     url.username = login

@@ -12,10 +12,10 @@ import {
   signHead,
   witnessStates,
 } from '../../../../lib/record/evidence/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { sharedS3 } from '../../../support/shared.ts'
-import type { S3Address } from '../../../support/s3.ts'
-import { startWitness, type TestWitness } from '../../../support/witness.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
+import type { S3Address } from '../../../support/servers/s3.ts'
+import { startWitness, type TestWitness } from '../../../support/vendors/witness.ts'
 
 const origin = 'example.org/lethe'
 let s3: S3Address

@@ -1,7 +1,8 @@
 /** A sweep's entries go where a restore can't take them back before anything of the batch is destroyed. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { requestRun, runStory, takeForEnqueue, type Run } from '../../../../lib/record/ledger/index.ts'
+import { requestRun, takeForEnqueue, type Run } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
 import { registry } from '../../../../jobs/registry.ts'
 import { decide, decisionStatement } from '../../../../jobs/retention/index.ts'
 import { runJob } from '../../../../jobs/runner.ts'
@@ -14,10 +15,10 @@ import {
   openLedgerBucket,
   type LedgerBucket,
   type LedgerObject,
-} from '../../../support/ledger-bucket.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
-import { startProxy } from '../../../support/servers.ts'
-import { sharedS3 } from '../../../support/shared.ts'
+} from '../../../support/stages/ledger-bucket.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
+import { startProxy } from '../../../support/servers/servers.ts'
+import { sharedS3 } from '../../../support/servers/shared.ts'
 
 let bucket: LedgerBucket
 let house: RetentionHouse

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { effectivePeriod, findPolicy } from '../../../../jobs/retention/index.ts'
 import { cutoffNow } from '../../../../jobs/retention/rules.ts'
 import { registry } from '../../../../jobs/registry.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

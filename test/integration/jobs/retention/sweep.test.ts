@@ -10,8 +10,10 @@ import {
   revocationStatement,
   revokeAppraisal,
 } from '../../../../jobs/retention/index.ts'
-import { liveErasures, requestRun, runStory } from '../../../../lib/record/ledger/index.ts'
-import { openRetentionHouse, type RetentionHouse } from '../../../support/retention-house.ts'
+import { liveErasures } from '../../../../lib/record/erasures/index.ts'
+import { requestRun } from '../../../../lib/record/ledger/index.ts'
+import { runStory } from '../../../../jobs/run-story.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
 beforeAll(async () => {

@@ -9,14 +9,15 @@ CREATE TABLE lethe_control.erasure_requests (
   kind text NOT NULL CHECK (kind IN ('account-closure', 'article-17', 'retention')),
   ground text NOT NULL,
   -- on whose behalf, in a word; who wrote it down, as a verified name or an application's
-  requester text NOT NULL,
+  requester text NOT NULL CHECK (requester IN ('subject', 'guardian', 'representative', 'staff', 'policy')),
   actor text NOT NULL,
   origin text NOT NULL CHECK (origin IN ('command-line', 'sql', 'sweep')),
   -- the row of the target's intake that this was copied from
   intake_id uuid UNIQUE,
-  state text NOT NULL,
+  state text NOT NULL CHECK (state IN ('received', 'referred', 'confirmed', 'assessed', 'access-cut', 'grace', 'planned', 'erasing', 'verifying',
+    'needs-attention', 'on-hold', 'completed', 'completed-with-retained', 'completed-with-left', 'refused', 'cancelled')),
   -- where a hold's release or a mended problem goes on
-  resume_state text,
+  resume_state text CHECK (resume_state IN ('received', 'referred', 'confirmed', 'assessed', 'access-cut', 'grace', 'planned', 'erasing', 'verifying')),
   -- what an attention or a wait is about, in a word
   waiting_for text,
   received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -30,7 +31,7 @@ CREATE TABLE lethe_control.erasure_requests (
   grace_until timestamptz,
   -- when the first call to cut access went out: sessions it ended don't come back with a cancel
   access_cut_at timestamptz,
-  identity_method text,
+  identity_method text CHECK (identity_method IN ('signed-in-session', 'emailed-link', 'staff-check', 'representative', 'policy')),
   identity_at timestamptz,
   identity_by text,
   -- the controller's reference of its instruction, where the team is a processor (Art. 28)
@@ -136,9 +137,9 @@ CREATE TABLE lethe_control.erasure_joined (
   -- the application's id; of a raised request its own; else one that nobody knows
   intake_id uuid PRIMARY KEY,
   request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
-  kind text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('account-closure', 'article-17', 'retention')),
   ground text NOT NULL,
-  requester text NOT NULL,
+  requester text NOT NULL CHECK (requester IN ('subject', 'guardian', 'representative', 'staff', 'policy')),
   actor text NOT NULL,
   has_grace boolean NOT NULL,
   -- the open request was raised to this
@@ -154,7 +155,7 @@ CREATE INDEX erasure_joined_raised ON lethe_control.erasure_joined (actor, at) W
 CREATE TABLE lethe_control.erasure_decisions (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   request_id uuid NOT NULL REFERENCES lethe_control.erasure_requests (id),
-  verb text NOT NULL,
+  verb text NOT NULL CHECK (verb IN ('request', 'confirm', 'approve', 'assess', 'instruct', 'extend', 'refuse', 'accept', 'retry', 'cancel')),
   -- the class or the store it is about
   object text,
   data jsonb NOT NULL DEFAULT '{}',

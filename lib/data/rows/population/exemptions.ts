@@ -1,0 +1,24 @@
+/** lethe.exemptions: roots that a decision took out of a policy, until an instant or for good. */
+import { sqlLiteral } from '../../datamap/index.ts'
+import type { DeletionPlan } from '../../deletion/index.ts'
+import type { Queryable } from '../../../base/db/index.ts'
+import { rootKeyText } from '../batch/root-sql.ts'
+
+/** The population of a proposal; `until` null: for good. Idempotent: the later decision stands. */
+export async function exemptPopulation(
+  db: Queryable,
+  { proposalId, policy, until }: { proposalId: string; policy: string; until: Date | null },
+): Promise<void> {
+  await db.execute(
+    `INSERT INTO lethe.exemptions (policy, root_key, until, proposal_id)
+     SELECT $2, root_key, $3, proposal_id FROM lethe.population WHERE proposal_id = $1
+     ON CONFLICT (policy, root_key) DO UPDATE SET until = EXCLUDED.until, proposal_id = EXCLUDED.proposal_id`,
+    [proposalId, policy, until],
+  )
+}
+
+/** SQL condition over `root`: a decision keeps it out of this policy now. */
+export function exemptedCondition(plan: DeletionPlan, policy: string): string {
+  return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE e.policy = ${sqlLiteral(policy)}
+    AND e.root_key = ${rootKeyText(plan)} AND (e.until IS NULL OR e.until > now()))`
+}

@@ -1,0 +1,11 @@
+/** What people decided: the statements that they signed, and how a decision is recorded. */
+export type { Attested } from './attested.ts'
+export { recordDecision } from './record.ts'
+export {
+  eraseStatement,
+  joinStatement,
+  lockStatement,
+  lostStatements,
+  reasonOf,
+  statementHash,
+} from './statements.ts'

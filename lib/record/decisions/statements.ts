@@ -1,0 +1,93 @@
+/**
+ * What people typed and signed, apart from the evidence: rows and events name a statement by its hash. Erasing one leaves
+ * the hash, so that whoever has kept a copy can still prove it, and nobody can read it here.
+ */
+import { hash } from 'node:crypto'
+import { z } from 'zod'
+import type { Queryable } from '../../base/db/index.ts'
+import { LetheError } from '../../base/errors/index.ts'
+import { namedStatements } from '../evidence/index.ts'
+import type { Attested } from './attested.ts'
+
+/** SHA-256 of the UTF-8 bytes, 64 hex digits: what evidence names a statement by. The nonce salts it. */
+export function statementHash(statement: string): string {
+  return hash('sha256', statement)
+}
+
+/**
+ * Keeps the statement and its signature in the caller's transaction; returns the hash (64 hex digits) by which everything
+ * else names it. The same bytes twice are kept once. Throws E_STATEMENT_EXPIRED where they are there with another
+ * signature, or were erased: a decision must not stand on what nobody can read.
+ */
+export async function storeStatement(
+  tx: Queryable,
+  { statement, signature }: Pick<Attested, 'statement' | 'signature'>,
+): Promise<string> {
+  const named = statementHash(statement)
+  const inserted = await tx.execute(
+    `INSERT INTO lethe_control.statements (hash, statement, signature) VALUES (decode($1, 'hex'), $2, $3)
+     ON CONFLICT (hash) DO NOTHING`,
+    [named, statement, signature],
+  )
+  if (inserted === 1) return named
+  // locked against an erasure that is under way
+  const [kept] = await tx.query(
+    z.object({ signature: z.string().nullable() }),
+    `SELECT signature FROM lethe_control.statements WHERE hash = decode($1, 'hex') FOR KEY SHARE`,
+    [named],
+  )
+  if (kept?.signature === signature) return named
+  throw new LetheError('E_STATEMENT_EXPIRED', {
+    message: `The statement ${named} was used before: another signature stands under it, or its text was erased.`,
+    next: 'Print the statement again and sign the new one.',
+    facts: { statement: named },
+  })
+}
+
+/** SQL: joins the statement of hash `hash` (SQL) as `alias`, with its columns `statement` and `signature`; null where there is none. */
+export function joinStatement(alias: string, hash: string): string {
+  return `LEFT JOIN lethe_control.statements ${alias} ON ${alias}.hash = ${hash}`
+}
+
+/** The reason in a statement's text; null is the text of an erased one. */
+export function reasonOf(text: string | null): string {
+  if (text === null) return '(erased)'
+  try {
+    return z.object({ reason: z.string() }).parse(JSON.parse(text)).reason
+  } catch {
+    // a listing goes on; whoever acts on a statement parses it strictly
+    return '(unreadable)'
+  }
+}
+
+/** When the text was erased, null where it was not; `undefined`: nothing has this hash. Nobody can refer to it anew before the transaction ends. */
+export async function lockStatement(tx: Queryable, hash: string): Promise<Date | null | undefined> {
+  const [found] = await tx.query(
+    z.object({ erasedAt: z.date().nullable() }),
+    `SELECT erased_at AS "erasedAt" FROM lethe_control.statements WHERE hash = decode($1, 'hex') FOR UPDATE`,
+    [hash],
+  )
+  return found?.erasedAt
+}
+
+/** Returns the instant. Whether it may go is for the caller to judge, under `lockStatement`. */
+export async function eraseStatement(tx: Queryable, hash: string): Promise<Date> {
+  const [erased] = await tx.query(
+    z.object({ at: z.date() }),
+    `UPDATE lethe_control.statements SET statement = NULL, signature = NULL, erased_at = clock_timestamp()
+     WHERE hash = decode($1, 'hex') AND erased_at IS NULL RETURNING erased_at AS at`,
+    [hash],
+  )
+  if (erased !== undefined) return erased.at
+  throw new LetheError('E_NOT_FOUND', { message: `There is no text ${hash} to erase.` })
+}
+
+/** Events whose statement is gone although nobody erased it by a command; the first hundred. */
+export async function lostStatements(tx: Queryable): Promise<string[]> {
+  const rows = await tx.query(
+    z.object({ id: z.string() }),
+    `SELECT e.id FROM (${namedStatements}) AS e ${joinStatement('s', `decode(e.statement, 'hex')`)}
+     WHERE s.hash IS NULL OR s.statement IS NULL AND NOT e.erased ORDER BY e.id LIMIT 100`,
+  )
+  return rows.map(({ id }) => id)
+}

@@ -1,0 +1,46 @@
+/** Which version of a policy may destroy. A policy that nobody armed only observes. */
+import { z } from 'zod'
+import type { Database, Queryable } from '../../base/db/index.ts'
+import { recordDecision, type Attested } from '../decisions/index.ts'
+
+export const modes = ['observe', 'armed'] as const
+export type Mode = (typeof modes)[number]
+
+/** The version that was armed; null: none is. */
+export async function armedVersion(control: Queryable, policy: string): Promise<string | null> {
+  const [found] = await control.query(
+    z.object({ mode: z.enum(modes), armed_version: z.string().nullable() }),
+    `SELECT mode, armed_version FROM lethe_control.policies WHERE name = $1`,
+    [policy],
+  )
+  return found?.mode === 'armed' ? found.armed_version : null
+}
+
+/** Idempotent but for its event. */
+export async function writeMode(
+  control: Database,
+  { policy, version, mode }: { policy: string; version: string; mode: Mode },
+  by: Attested,
+): Promise<void> {
+  await control.transaction(
+    (tx) =>
+      recordDecision(
+        tx,
+        by,
+        (statement) =>
+          tx.execute(
+            `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+             VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
+             ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
+               armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
+               updated_at = now()`,
+            [policy, mode, mode === 'armed' ? version : null, by.identity.name, statement],
+          ),
+        (signed) =>
+          mode === 'armed'
+            ? { type: 'policy.armed', data: { policy, version, ...signed } }
+            : { type: 'policy.disarmed', data: { policy, ...signed } },
+      ),
+    { retry: true },
+  )
+}

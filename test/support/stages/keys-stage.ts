@@ -1,0 +1,13 @@
+/** What the tests of the keys' erasers share. */
+import type { Identifiers } from '../../../lib/data/datamap/index.ts'
+import type { KeyPlace } from '../../../lib/data/erasers/stores/keys/target.ts'
+import type { KeysPlan } from '../../../lib/data/erasers/stores/keys/plan.ts'
+import { idOf } from './erasing.ts'
+
+/** A person's `id` is its key. */
+export function keysPlan(
+  places: readonly KeyPlace[],
+  more: (id: string) => Identifiers = () => ({}),
+): KeysPlan {
+  return { places, identifiers: (subject) => ({ id: [idOf(subject)], ...more(idOf(subject)) }) }
+}

@@ -1,0 +1,42 @@
+/**
+ * Which test files touch PostgreSQL, read from the files themselves: a file does that takes a database or starts a server,
+ * or imports a file of the tests or examples that does.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+const root = new URL('../../', import.meta.url).pathname
+/** What gives a PostgreSQL. */
+const gives = /\b(?:startPostgres|postgresUrl|freshDatabase|createTestDatabase)\b/
+/** These define what gives one; an import of them alone says nothing: they give Redis and S3, too. */
+const givers = ['servers/servers', 'servers/shared', 'servers/postgres', 'cluster'].map(
+  (name) => `test/support/${name}.ts`,
+)
+
+/** Paths from the root, sorted. */
+export function testsTouchingPostgres(): string[] {
+  const known = new Map<string, boolean>(givers.map((giver) => [giver, false]))
+  return readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', name))
+    .filter((file) => touches(file, known))
+    .sort()
+}
+
+function touches(file: string, known: Map<string, boolean>): boolean {
+  const before = known.get(file)
+  if (before !== undefined) return before
+  // for a file that leads back here, until this one is known
+  known.set(file, false)
+  const text = readFileSync(join(root, file), 'utf8')
+  const found = gives.test(text) || importsOf(file, text).some((imported) => touches(imported, known))
+  known.set(file, found)
+  return found
+}
+
+/** Its imports within the tests and examples: what the product does with a database, the test gives it. */
+function importsOf(file: string, text: string): string[] {
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+\.ts)'/g)]
+    .map(([, specifier = '']) => join(dirname(file), specifier))
+    .filter((path) => /^(?:test|examples)\//.test(path) && existsSync(join(root, path)))
+}
