@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/cluster.ts', 'test/support/servers/server-roles.ts'],
+    setupFiles: ['test/support/error-codes.ts'],
     reporters: ['default', './test/support/reporter.ts'],
     pool: 'forks',
     maxWorkers: 2,

@@ -9,7 +9,7 @@ describeEraser('for Cloudflare', async (): Promise<EraserFixture<Known<Cloudflar
   return {
     eraser: knowing(
       cloudflareEraser({
-        name: 'cdn',
+        store: 'cdn',
         zone,
         token,
         baseUrl: server.baseUrl,

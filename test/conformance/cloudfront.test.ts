@@ -11,7 +11,7 @@ describeEraser('for CloudFront', async (): Promise<EraserFixture<Known<Cloudfron
   return {
     eraser: knowing(
       cloudfrontEraser({
-        name: 'cdn',
+        store: 'cdn',
         distribution: server.distribution,
         region: server.region,
         credentials: server.credentials,

@@ -16,7 +16,7 @@ describeEraser('for DynamoDB', async (): Promise<EraserFixture<Known<DynamodbPla
   const eraser = knowing(
     dynamodbEraser({
       ...server,
-      name: 'records',
+      store: 'records',
       endpoint: faults.endpoint,
       patience: { firstMs: 1 },
       settleMs: 1,

@@ -13,7 +13,7 @@ describeEraser('for OpenDSR', async (): Promise<EraserFixture<Known<OpendsrPlan>
   return {
     eraser: knowing(
       opendsrEraser({
-        name: 'insights',
+        store: 'insights',
         url: `${processor.url}/v3`,
         authorization,
         certificate: processor.publicKey,

@@ -28,7 +28,7 @@ describeEraser('for Redis', async (): Promise<EraserFixture<Known<RedisPlan>>> =
   let seeded: SubjectRef[] = []
 
   return {
-    eraser: knowing(redisEraser({ name: 'sessions', url: url.toString() })),
+    eraser: knowing(redisEraser({ store: 'sessions', url: url.toString() })),
     plan: {
       identifiers: (subject) => ({ id: [idOf(subject)] }),
       places: [

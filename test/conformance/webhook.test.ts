@@ -12,7 +12,7 @@ async function open(slow: boolean) {
   const fixture: EraserFixture<Known<WebhookPlan>, 'retain'> = {
     eraser: knowing(
       webhookEraser({
-        name: 'letters',
+        store: 'letters',
         url: processor.url,
         secret: processor.secret,
         allowPrivate: true,

@@ -1,4 +1,5 @@
 /** A bucket for what must not change. */
+import { LetheError } from '../errors/index.ts'
 
 export interface BucketSettings {
   name: string
@@ -22,4 +23,13 @@ export interface Bucket {
   /** The newest version; null where there is none. */
   get(key: string): Promise<Buffer | null>
   close(): void
+}
+
+/** `what` is not copied there: what is locked in compliance mode nobody can unlock, so a person confirms the period once. */
+export function unconfirmedLock(name: string, lock: string, what: string): LetheError {
+  return new LetheError('E_BUCKET_LOCK', {
+    message: `${what} can't be copied to bucket ${name}: nobody has confirmed how long its objects are locked.`,
+    next: `Confirm it once: lethe evidence lock "${lock}".`,
+    facts: { bucket: name },
+  })
 }

@@ -2,5 +2,5 @@
 import './errors.ts'
 
 export { bucketSchema } from './schema.ts'
-export type { Bucket, BucketSettings } from './bucket.ts'
+export { unconfirmedLock, type Bucket, type BucketSettings } from './bucket.ts'
 export { openBucket } from './open.ts'

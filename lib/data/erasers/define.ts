@@ -24,7 +24,7 @@ export interface StoreTools {
 }
 
 /** Of one store, with its own pace. */
-export type Tools = Omit<StoreTools, 'pace'> & { name: string; pace: Pace }
+export type Tools = Omit<StoreTools, 'pace'> & { store: string; pace: Pace }
 
 /** An eraser with its plan: what the map says of the store is in it. The methods are those of `Eraser`. */
 export interface OpenedStore {

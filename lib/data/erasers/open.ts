@@ -11,7 +11,7 @@ export async function openStore(name: string, entry: StoreEntry, given: StoreToo
   const keeper = () => (pace ??= given.pace(opened?.capabilities.ratePerMinute ?? null))
   const tools: Tools = {
     ...given,
-    name,
+    store: name,
     pace: { turn: (signal) => keeper().turn(signal), rest: (seconds) => keeper().rest(seconds) },
   }
   opened = await kindOf(entry).open(entry, tools)

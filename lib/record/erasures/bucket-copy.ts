@@ -1,7 +1,6 @@
 /** The ledger's way into the locked bucket: objects go there one after the other, in the order of their numbers. */
-import type { Bucket } from '../../base/bucket/index.ts'
+import { unconfirmedLock, type Bucket } from '../../base/bucket/index.ts'
 import type { Database } from '../../base/db/index.ts'
-import { LetheError } from '../../base/errors/index.ts'
 import { lockedUntil } from '../evidence/index.ts'
 import type { Written } from './entries.ts'
 import { writeObject, writeObjects } from './objects.ts'
@@ -28,7 +27,7 @@ export function openBucketCopy(control: Database, { name, lock, open }: LockedBu
   let until: Date | null = null
   const put = async (key: string, body: Buffer): Promise<void> => {
     until ??= await lockedUntil(control, lock)
-    if (until === null) throw unconfirmed(name, lock)
+    if (until === null) throw unconfirmedLock(name, lock, 'The erasure ledger')
     await bucket.put(key, body, { contentType: 'application/json', lockedUntil: until })
   }
   /** All objects to this number are there, where that isn't 0. */
@@ -55,12 +54,4 @@ export function openBucketCopy(control: Database, { name, lock, open }: LockedBu
     catchUp: async () => inTurn(writeAll),
     close: () => bucket.close(),
   }
-}
-
-function unconfirmed(name: string, lock: string): LetheError {
-  return new LetheError('E_BUCKET_LOCK', {
-    message: `The erasure ledger can't be copied to bucket ${name}: nobody has confirmed how long its objects are locked.`,
-    next: `Confirm it once: lethe evidence lock "${lock}".`,
-    facts: { bucket: name },
-  })
 }

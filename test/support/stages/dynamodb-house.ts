@@ -33,7 +33,7 @@ export async function openDynamodbHouse(): Promise<DynamodbHouse> {
       const { region, credentials } = server
       const eraser = knowing(
         dynamodbEraser({
-          name: 'records',
+          store: 'records',
           region,
           credentials,
           endpoint: faults.endpoint,

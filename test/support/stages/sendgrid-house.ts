@@ -23,7 +23,7 @@ export async function openSendgridHouse(): Promise<SendgridHouse> {
     eraser: (options = {}) =>
       knowing(
         sendgridEraser({
-          name: 'mailing',
+          store: 'mailing',
           apiKey: 'SG.of-the-tests',
           pace: freePace(),
           baseUrl: server.url,

@@ -21,7 +21,7 @@ export async function openStripeHouse(): Promise<StripeHouse> {
     eraser: (options = {}) =>
       knowing(
         stripeEraser({
-          name: 'billing',
+          store: 'billing',
           apiKey: 'sk_test_of_the_tests',
           pace: freePace(),
           baseUrl: server.url,

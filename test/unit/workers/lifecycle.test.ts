@@ -1,7 +1,5 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import '../../../lib/base/db/errors.ts'
-import '../../../lib/base/queue/errors.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { runRoles } from '../../../workers/lifecycle.ts'
 import type { Role, StartRole } from '../../../workers/role.ts'

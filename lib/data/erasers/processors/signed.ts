@@ -8,7 +8,7 @@ import { checkAddress, guardedSend } from './guarded.ts'
 
 export interface SignedOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   url: string
   /** Base64 of 24 to 64 bytes, with or without `whsec_` before it. */
   secret: string
@@ -26,7 +26,7 @@ export type Post = (
 
 /** `vendor`: who answers, for messages. Throws E_CONFIG for a secret that is too short and an address that may not be called. */
 export function signedPosts(vendor: string, options: SignedOptions): Post {
-  const { name: store, url, pace, patience, allowPrivate = false } = options
+  const { store, url, pace, patience, allowPrivate = false } = options
   const guard = { store, allowPrivate }
   const baseUrl = checkAddress(url, guard).href
   const key = webhookKey(options.secret, `The secret of ${store}`)

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import '../../../../jobs/retention/errors.ts'
 import { LetheError } from '../../../../lib/base/errors/index.ts'
 import { createOutput, table } from '../../../../workers/cli/output.ts'
 

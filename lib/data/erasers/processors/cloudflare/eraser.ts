@@ -10,7 +10,7 @@ import { openCloudflare } from './client.ts'
 
 export interface CloudflareEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   zone: string
   /** Of an API token with the zone's rights Cache Purge and Zone Read. */
   token: string
@@ -31,7 +31,7 @@ const filesPerCall = { free: 100, pro: 100, business: 100, enterprise: 500 } as 
 const CALLS_A_MINUTE = 240
 
 export function cloudflareEraser(options: CloudflareEraserOptions): Eraser<CloudflarePlan> {
-  const { name: store, token, zone, baseUrl, pace, patience, verifyUrls } = options
+  const { store, token, zone, baseUrl, pace, patience, verifyUrls } = options
   const side: Side = { store, vendor: 'Cloudflare', pace, patience }
   const client = openCloudflare(side, { token, zone, baseUrl })
   const most = filesPerCall[options.plan ?? 'free']

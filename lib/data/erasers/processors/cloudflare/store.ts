@@ -48,12 +48,12 @@ export const cloudflare = defineStore({
   kind: 'cloudflare',
   schema,
   filledFrom: ({ origin }) => origin,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { cloudflareEraser } = await import('./eraser.ts')
     const places = entry.places.map((place) => ({ name: place.name, template: place.url }))
     return {
       eraser: cloudflareEraser({
-        name,
+        store,
         pace,
         zone: entry.zone,
         token: secret(entry.token),

@@ -11,7 +11,7 @@ import { LetheError } from '../../../../base/errors/index.ts'
 export interface CloudfrontEraserOptions
   extends Omit<CloudfrontAccess, 'region'>, Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   /** CloudFront has one for the world: us-east-1, the default. */
   region?: string
   /** Whether `verify` asks for each path as a visitor would; `origin` without a slash at its end. */
@@ -27,7 +27,7 @@ const POLL_SECONDS = 30
 
 /** Needs the rights cloudfront:CreateInvalidation, GetInvalidation and ListInvalidations on the distribution. */
 export function cloudfrontEraser(options: CloudfrontEraserOptions): Eraser<CloudfrontPlan> {
-  const { name: store, region = 'us-east-1', pace, patience, verifyUrls } = options
+  const { store, region = 'us-east-1', pace, patience, verifyUrls } = options
   const { distribution, endpoint, credentials } = options
   const side: Side = { store, vendor: 'CloudFront', pace, patience }
   const api = openCloudfront(side, {

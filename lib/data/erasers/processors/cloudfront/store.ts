@@ -52,13 +52,13 @@ export const cloudfront = defineStore({
   kind: 'cloudfront',
   schema,
   filledFrom: ({ origin }) => origin,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { cloudfrontEraser } = await import('./eraser.ts')
     const { verify_urls: origin, gone_statuses: gone } = entry
     const places = entry.places.map((place) => ({ name: place.name, template: place.path }))
     return {
       eraser: cloudfrontEraser({
-        name,
+        store,
         pace,
         distribution: entry.distribution,
         region: entry.region,

@@ -14,7 +14,7 @@ import { identitiesOf, requestId, type Identity, type OpendsrPlan } from './requ
 
 export interface OpendsrEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   /** With the major version, without a slash at its end: `https://opendsr.example.com/v3`. */
   url: string
   /** The value of the header Authorization. */
@@ -40,7 +40,7 @@ const PLACE = 'subjects'
 
 /** Throws E_CONFIG for a certificate that is none and an address that may not be called. */
 export function opendsrEraser(options: OpendsrEraserOptions): Eraser<OpendsrPlan> {
-  const { name: store, url, authorization, pace, patience, verifyUrl, allowPrivate = false } = options
+  const { store, url, authorization, pace, patience, verifyUrl, allowPrivate = false } = options
   const { version = '3.0', regulation = 'gdpr', discovery = true, requestKey, controllerId = null } = options
   const guard = { store, allowPrivate }
   const address = checkAddress(url, guard)

@@ -55,11 +55,11 @@ const schema = z.strictObject({
 export const opendsr = defineStore({
   kind: 'opendsr',
   schema,
-  async open(entry, { name, secret, pace, requestKey }) {
+  async open(entry, { store, secret, pace, requestKey }) {
     const { opendsrEraser } = await import('./eraser.ts')
     return {
       eraser: opendsrEraser({
-        name,
+        store,
         pace,
         requestKey,
         url: entry.url,

@@ -24,12 +24,12 @@ const schema = z
 export const posthog = defineStore({
   kind: 'posthog',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { posthogEraser } = await import('./eraser.ts')
     const { distinct_id: distinctId, email } = entry
     return {
       eraser: posthogEraser({
-        store: name,
+        store,
         pace,
         url: entry.url,
         project: entry.project,

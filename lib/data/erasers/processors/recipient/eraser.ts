@@ -17,7 +17,7 @@ const BULK = 20
 
 /** Throws E_CONFIG for a secret that is too short and an address that may not be called. */
 export function recipientEraser(options: RecipientOptions): Eraser<RecipientPlan> {
-  const { name: store, requestKey } = options
+  const { store, requestKey } = options
   const post = signedPosts('The recipient', options)
   // who was told by this eraser: where one notice of a call fails, the call is repeated in halves
   const told = new Set<string>()

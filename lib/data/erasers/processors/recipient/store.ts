@@ -33,11 +33,11 @@ export const recipient = defineStore({
   kind: 'recipient',
   schema,
   tells: true,
-  async open(entry, { name, secret, pace, requestKey }) {
+  async open(entry, { store, secret, pace, requestKey }) {
     const { recipientEraser } = await import('./eraser.ts')
     return {
       eraser: recipientEraser({
-        name,
+        store,
         pace,
         requestKey,
         url: secret(entry.url),

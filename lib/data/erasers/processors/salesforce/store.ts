@@ -37,11 +37,11 @@ const schema = z.strictObject({
 export const salesforce = defineStore({
   kind: 'salesforce',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { salesforceEraser } = await import('./eraser.ts')
     return {
       eraser: salesforceEraser({
-        store: name,
+        store,
         pace,
         url: entry.url,
         clientId: secret(entry.client_id),

@@ -22,16 +22,16 @@ const scopes = z.object({ scopes: z.array(z.string()) })
  * suppressions. One account or subuser an eraser: nothing here reaches from one to another.
  */
 export function sendgridEraser(options: SendgridEraserOptions): Eraser<SendgridPlan> {
-  const { name, pace, patience, deleteSuppressions = [] } = options
+  const { store, pace, patience, deleteSuppressions = [] } = options
   const side: SendgridSide = {
-    store: name,
+    store,
     vendor: 'SendGrid',
     pace,
     options,
     patience,
   }
   return {
-    store: name,
+    store,
     capabilities: {
       // What one search takes. Suppressions are looked up one address at a time, six calls each.
       bulk: 100,

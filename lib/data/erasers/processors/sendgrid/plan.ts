@@ -12,7 +12,7 @@ export type SuppressionKind =
 
 export interface SendgridEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   apiKey: string
   /** "eu": an account or subuser whose data stands in the EU. */
   region?: 'global' | 'eu'

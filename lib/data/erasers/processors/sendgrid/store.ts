@@ -37,11 +37,11 @@ const schema = z.strictObject({
 export const sendgrid = defineStore({
   kind: 'sendgrid',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { sendgridEraser } = await import('./eraser.ts')
     return {
       eraser: sendgridEraser({
-        name,
+        store,
         pace,
         apiKey: secret(entry.api_key),
         region: entry.region,

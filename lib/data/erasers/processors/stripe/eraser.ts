@@ -12,16 +12,16 @@ const NOBODY = 'probe@lethe.invalid'
 
 /** Needs a key that may read and write customers, for redaction also redaction jobs. */
 export function stripeEraser(options: StripeEraserOptions): Eraser<StripePlan> {
-  const { name, pace, patience, redaction = false, search = true, byAddress = false } = options
+  const { store, pace, patience, redaction = false, search = true, byAddress = false } = options
   const side: StripeSide = {
-    store: name,
+    store,
     vendor: 'Stripe',
     pace,
     options,
     patience,
   }
   return {
-    store: name,
+    store,
     capabilities: {
       // Customers are deleted one by one.
       bulk: byAddress && !redaction ? 1 : 100,
@@ -48,7 +48,7 @@ export function stripeEraser(options: StripeEraserOptions): Eraser<StripePlan> {
     async probe(plan, signal) {
       if (plan.customer === undefined && plan.email === undefined)
         throw new LetheError('E_CONFIG', {
-          message: `Stripe (${name}) needs to know which identifier leads to a customer: customer, email or both.`,
+          message: `Stripe (${store}) needs to know which identifier leads to a customer: customer, email or both.`,
         })
       await listByAddress(side, NOBODY, signal)
       if (search) await searchByAddress(side, [NOBODY], signal)

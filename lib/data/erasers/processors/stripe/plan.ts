@@ -11,7 +11,7 @@ export interface StripePlan {
 
 export interface StripeEraserOptions extends Pick<Side, 'pace' | 'patience'> {
   /** The store's name in the map. */
-  name: string
+  store: string
   apiKey: string
   /** A connected account: only its customers are seen then. */
   account?: string

@@ -44,12 +44,12 @@ const schema = z
 export const stripe = defineStore({
   kind: 'stripe',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { stripeEraser } = await import('./eraser.ts')
     const { account, customer, email, redaction, validation, search, base_url: baseUrl } = entry
     return {
       eraser: stripeEraser({
-        name,
+        store,
         pace,
         apiKey: secret(entry.api_key),
         redaction,

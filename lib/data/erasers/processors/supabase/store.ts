@@ -21,11 +21,11 @@ const schema = z
 export const supabase = defineStore({
   kind: 'supabase',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { supabaseEraser } = await import('./eraser.ts')
     const { user, email } = entry
     return {
-      eraser: supabaseEraser({ store: name, pace, url: entry.url, secretKey: secret(entry.secret_key) }),
+      eraser: supabaseEraser({ store, pace, url: entry.url, secretKey: secret(entry.secret_key) }),
       plan: given({ user, email }),
       leads: braces(user, email),
     }

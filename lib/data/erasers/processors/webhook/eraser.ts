@@ -36,7 +36,7 @@ const BULK = 100
 
 /** Throws E_CONFIG for a secret that is too short and an address that may not be called. */
 export function webhookEraser(options: WebhookEraserOptions): Eraser<WebhookPlan> {
-  const { name: store, declared = {} } = options
+  const { store, declared = {} } = options
   const post = signedPosts('The processor', options)
 
   /** Each call is a message of its own. */

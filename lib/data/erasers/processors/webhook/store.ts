@@ -43,11 +43,11 @@ const schema = z.strictObject({
 export const webhook = defineStore({
   kind: 'webhook',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { webhookEraser } = await import('./eraser.ts')
     return {
       eraser: webhookEraser({
-        name,
+        store,
         pace,
         url: secret(entry.url),
         secret: secret(entry.secret),

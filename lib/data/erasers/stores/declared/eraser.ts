@@ -3,7 +3,7 @@ import { wallClock } from '../../../../base/clock/index.ts'
 import type { Eraser, Retained } from '../../eraser.ts'
 
 export interface DeclaredOptions {
-  name: string
+  store: string
   owner: string
   /** What is there, in words. */
   holds: string
@@ -11,7 +11,7 @@ export interface DeclaredOptions {
   goneAfter: string
 }
 
-export function declaredEraser({ name, owner, holds, goneAfter }: DeclaredOptions): Eraser<unknown> {
+export function declaredEraser({ store, owner, holds, goneAfter }: DeclaredOptions): Eraser<unknown> {
   const kept = (): Retained => ({
     place: holds,
     count: 1,
@@ -19,7 +19,7 @@ export function declaredEraser({ name, owner, holds, goneAfter }: DeclaredOption
     until: after(wallClock(), goneAfter).toISOString(),
   })
   return {
-    store: name,
+    store,
     capabilities: {
       bulk: 1000,
       ratePerMinute: null,

@@ -15,8 +15,8 @@ const schema = z.strictObject({
 export const declared = defineStore({
   kind: 'declared',
   schema,
-  async open({ owner, holds, gone_after: goneAfter }, { name }) {
+  async open({ owner, holds, gone_after: goneAfter }, { store }) {
     const { declaredEraser } = await import('./eraser.ts')
-    return { eraser: declaredEraser({ name, owner, holds, goneAfter }), plan: {}, leads: [], always: true }
+    return { eraser: declaredEraser({ store, owner, holds, goneAfter }), plan: {}, leads: [], always: true }
   },
 })

@@ -11,7 +11,7 @@ import { openSchemas } from './schema.ts'
 
 export interface DynamodbEraserOptions {
   /** The store's name in the map. */
-  name: string
+  store: string
   region: string
   /** Of a server that isn't AWS's. */
   endpoint?: string
@@ -29,7 +29,7 @@ export interface DynamodbEraserOptions {
  * BatchGetItem and GetItem, and Query on the index.
  */
 export function dynamodbEraser(options: DynamodbEraserOptions): Eraser<DynamodbPlan> & { close(): void } {
-  const { name, region, endpoint, credentials, indexed = true, settleMs = 1000 } = options
+  const { store, region, endpoint, credentials, indexed = true, settleMs = 1000 } = options
   const client = new DynamoDBClient({
     region,
     // We try again ourselves: the SDK knows neither our signal's reason nor what UnprocessedItems mean.
@@ -43,10 +43,10 @@ export function dynamodbEraser(options: DynamodbEraserOptions): Eraser<DynamodbP
 
   const session = (signal: AbortSignal, left = 'Nothing was changed.'): Session => {
     signal.throwIfAborted()
-    return { store: name, client, signal, patience, left, forgetSchemas: () => schemas.forget() }
+    return { store, client, signal, patience, left, forgetSchemas: () => schemas.forget() }
   }
   return {
-    store: name,
+    store,
     capabilities: {
       bulk: 1000,
       ratePerMinute: null,

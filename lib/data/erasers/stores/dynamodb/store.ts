@@ -34,11 +34,11 @@ const schema = z
 export const dynamodb = defineStore({
   kind: 'dynamodb',
   schema,
-  async open(entry, { name, secret }) {
+  async open(entry, { store, secret }) {
     const { dynamodbEraser } = await import('./eraser.ts')
     const { region, endpoint, access_key_id: access, secret_access_key: key } = entry
     const eraser = dynamodbEraser({
-      name,
+      store,
       region,
       indexed: entry.places.some(({ index }) => index !== undefined),
       ...given({ endpoint }),

@@ -102,7 +102,7 @@ export const keys = defineStore({
   },
 })
 
-function keysOptions(entry: z.infer<typeof schema>, { name: store, secret, pace }: Tools) {
+function keysOptions(entry: z.infer<typeof schema>, { store, secret, pace }: Tools) {
   if (entry.backend === 'openbao') {
     const { auth } = entry
     return {

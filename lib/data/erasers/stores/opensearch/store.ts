@@ -52,12 +52,12 @@ const schema = z.strictObject({
 export const opensearch = defineStore({
   kind: 'opensearch',
   schema,
-  async open(entry, { name, secret, pace }) {
+  async open(entry, { store, secret, pace }) {
     const { opensearchEraser } = await import('./eraser.ts')
     const { auth, places } = entry
     return {
       eraser: opensearchEraser({
-        store: name,
+        store,
         pace,
         baseUrl: entry.url,
         documentsPerSecond: entry.documents_per_second,

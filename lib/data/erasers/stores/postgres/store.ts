@@ -6,10 +6,10 @@ import { defineStore } from '../../define.ts'
 export const postgres = defineStore({
   kind: 'postgres',
   schema: postgresSchema,
-  open(_entry, { name }) {
+  open(_entry, { store }) {
     throw new LetheError('E_STORE_WITHOUT_ERASER', {
-      message: `Store ${name} is a PostgreSQL store: say which subject its rows belong to.`,
-      facts: { store: name },
+      message: `Store ${store} is a PostgreSQL store: say which subject its rows belong to.`,
+      facts: { store },
     })
   },
 })

@@ -62,7 +62,7 @@ export function redisEraser(settings: RedisEraserSettings): Eraser<RedisPlan> {
   }
 
   return {
-    store: settings.name,
+    store: settings.store,
     capabilities: {
       bulk: 1000,
       ratePerMinute: null,
@@ -104,7 +104,7 @@ export function redisEraser(settings: RedisEraserSettings): Eraser<RedisPlan> {
           const call = { id: page.runId, budget: { left: page.limit }, signal }
           more = !(await removeAll(nodes, targets, tally, call))
           for (const { lost } of nodes.all) tally.lost(lost)
-          tally.throwUndone(settings.name)
+          tally.throwUndone(settings.store)
         } catch (error) {
           stopped = null
           throw error

@@ -59,7 +59,7 @@ async function lookAll(
   let passing: Failure | null = null
   const miss = ({ subjects }: KeyTarget, failure: Failure) => {
     if (failure.passing) passing = failure
-    else for (const subject of subjects) findings.unseen(subject, storeError(settings.name, WHAT, failure))
+    else for (const subject of subjects) findings.unseen(subject, storeError(settings.store, WHAT, failure))
   }
   const told = new Map<string, Set<number>>()
   const find = ({ place, key, subjects }: KeyTarget) => {
@@ -92,5 +92,5 @@ async function lookAll(
   }
   await scanPass(nodes, targets.scans, { signal, count, own, from: null, take })
   const failure = nodes.all.find(({ lost }) => lost !== null)?.lost ?? passing
-  if (failure !== null) throw storeError(settings.name, WHAT, failure)
+  if (failure !== null) throw storeError(settings.store, WHAT, failure)
 }

@@ -9,7 +9,7 @@ import { slotCount, slotOf } from './slots.ts'
 
 export interface RedisEraserSettings {
   /** In reports and errors. */
-  name: string
+  store: string
   /** redis:// or rediss://, with /N for a database. Any node of a cluster: it says which the others are. */
   url: string
   /** What Lethe's own keys begin with, where they share this server. Default `{lethe}`. */
@@ -48,7 +48,7 @@ export async function openNodes(settings: RedisEraserSettings): Promise<Nodes> {
     })
     if (slots === null) {
       if (hello.get('role') !== 'master')
-        throw storeError(settings.name, 'answer as a master', { word: 'it is a replica', passing: true })
+        throw storeError(settings.store, 'answer as a master', { word: 'it is a replica', passing: true })
       return { cluster: false, all: [seed], of: () => seed, close: () => seed.redis.disconnect() }
     }
     seed.redis.disconnect()
@@ -65,12 +65,12 @@ export async function attempt<T>(
   node: Node,
   call: (node: Node) => Promise<T>,
 ): Promise<T> {
-  if (node.lost !== null) throw storeError(settings.name, 'answer', node.lost)
+  if (node.lost !== null) throw storeError(settings.store, 'answer', node.lost)
   try {
     return await call(node)
   } catch (error) {
     if (error instanceof LetheError) throw error
-    throw storeError(settings.name, 'answer', failureOf(error))
+    throw storeError(settings.store, 'answer', failureOf(error))
   }
 }
 
@@ -87,7 +87,7 @@ async function openCluster(
 ): Promise<Nodes> {
   const covered = ranges.reduce((all, { from, to }) => all + to - from + 1, 0)
   if (covered !== slotCount)
-    throw storeError(settings.name, 'cover all slots', { word: 'CLUSTERDOWN', passing: true })
+    throw storeError(settings.store, 'cover all slots', { word: 'CLUSTERDOWN', passing: true })
   const byAddress = new Map<string, Node>()
   for (const address of new Set(ranges.map((range) => range.address))) {
     const own = new URL(url)

@@ -17,9 +17,9 @@ export async function whileSteady<T>(
   const seen = await look()
   if (before === null || before !== (await slotsByNode(settings, nodes)))
     throw new LetheError('E_STORE_UNAVAILABLE', {
-      message: `The cluster of Redis ${settings.name} is moving slots: a scan can't say what is absent.`,
+      message: `The cluster of Redis ${settings.store} is moving slots: a scan can't say what is absent.`,
       next: 'Wait until the resharding or failover is over. Runs go on by themselves.',
-      facts: { store: settings.name },
+      facts: { store: settings.store },
     })
   return seen
 }

@@ -38,11 +38,11 @@ const schema = z.strictObject({
 export const redis = defineStore({
   kind: 'redis',
   schema,
-  async open(entry, { name, secret, redisPrefix }) {
+  async open(entry, { store, secret, redisPrefix }) {
     const { redisEraser } = await import('./eraser.ts')
     const { places } = entry
     return {
-      eraser: redisEraser({ name, url: secret(entry.url), ownPrefix: redisPrefix }),
+      eraser: redisEraser({ store, url: secret(entry.url), ownPrefix: redisPrefix }),
       plan: { places },
       leads: places.map((place) =>
         'key' in place

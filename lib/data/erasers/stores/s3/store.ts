@@ -38,11 +38,11 @@ const schema = z
 export const s3 = defineStore({
   kind: 's3',
   schema,
-  async open(entry, { name, secret }) {
+  async open(entry, { store, secret }) {
     const { s3Eraser } = await import('./eraser.ts')
     const { region, endpoint, access_key_id: access, secret_access_key: key, places } = entry
     const eraser = s3Eraser({
-      store: name,
+      store,
       region,
       ...given({ endpoint }),
       ...credentials(secret, access, key),

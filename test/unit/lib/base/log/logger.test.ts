@@ -1,6 +1,4 @@
 import { expect, test } from 'vitest'
-import '../../../../../lib/base/db/errors.ts'
-import '../../../../../lib/record/ledger/errors.ts'
 import { LetheError } from '../../../../../lib/base/errors/index.ts'
 import { createLogger, errorFields } from '../../../../../lib/base/log/index.ts'
 

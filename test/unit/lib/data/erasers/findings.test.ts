@@ -1,7 +1,5 @@
 import { expect, test } from 'vitest'
 import { Findings } from '../../../../../lib/data/erasers/index.ts'
-import '../../../../../lib/base/calls/errors.ts'
-import '../../../../../lib/data/datamap/errors.ts'
 import { LetheError } from '../../../../../lib/base/errors/index.ts'
 
 const astray = new LetheError('E_IDENTIFIER', { message: 'no value' })

@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import '../../../../../lib/people/identity/errors.ts'
 import { verifyOidc } from '../../../../../lib/people/identity/oidc.ts'
 import type { OidcEntry } from '../../../../../lib/people/identity/schema.ts'
 

@@ -39,7 +39,7 @@ describe('the eraser for Cloudflare', () => {
   const eraser = (options: Partial<CloudflareEraserOptions> = {}) =>
     knowing(
       cloudflareEraser({
-        name: 'cdn',
+        store: 'cdn',
         zone,
         token,
         baseUrl: server.baseUrl,

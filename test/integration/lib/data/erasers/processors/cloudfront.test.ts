@@ -38,7 +38,7 @@ describe('the eraser for CloudFront', () => {
   const eraser = (options: Partial<CloudfrontEraserOptions> = {}) =>
     knowing(
       cloudfrontEraser({
-        name: 'cdn',
+        store: 'cdn',
         distribution: server.distribution,
         credentials: server.credentials,
         endpoint: server.url,

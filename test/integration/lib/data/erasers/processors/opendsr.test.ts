@@ -44,7 +44,7 @@ describe('a processor that speaks OpenDSR', () => {
   const eraser = (options: Partial<OpendsrEraserOptions> = {}) =>
     knowing(
       opendsrEraser({
-        name: 'insights',
+        store: 'insights',
         url: `${processor.url}/v3`,
         authorization,
         certificate: processor.publicKey,

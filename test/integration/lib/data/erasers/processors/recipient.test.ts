@@ -26,7 +26,7 @@ describe('a recipient', () => {
   const eraser = (options: Partial<RecipientOptions> = {}) =>
     knowing(
       recipientEraser({
-        name: 'laboratory',
+        store: 'laboratory',
         url: recipient.url,
         secret: recipient.secret,
         requestKey: 'a key of this store',

@@ -54,7 +54,7 @@ const plan: Known<StripePlan> = {
 const eraser = (options = {}) =>
   knowing(
     stripeEraser({
-      name: 'billing',
+      store: 'billing',
       apiKey: 'sk_test_123',
       pace: freePace(),
       baseUrl: `http://127.0.0.1:${port}`,

@@ -41,7 +41,7 @@ describe('a processor of our own', () => {
     const pace = freePace()
     const made = knowing(
       webhookEraser({
-        name: 'letters',
+        store: 'letters',
         url: processor.url,
         secret: processor.secret,
         allowPrivate: true,

@@ -25,7 +25,7 @@ afterAll(async () => {
 })
 beforeEach(() => redis.flushall())
 
-const eraser = () => knowing(redisEraser({ name: 'sessions', url: server.url }))
+const eraser = () => knowing(redisEraser({ store: 'sessions', url: server.url }))
 const erase = (ids: string[], places: RedisPlace[]) =>
   eraser().erase(ids.map(person), planOf(...places), request, never)
 const left = async () => (await redis.keys('*')).toSorted()
@@ -79,7 +79,7 @@ describe('a form of keys', () => {
     const others = Array.from({ length: 2000 }, (_, id) => `other:${id}`)
     await redis.mset(...ids.flatMap((id) => [`user:${id}:a`, 'x']), ...others.flatMap((key) => [key, 'x']))
     await redis.config('RESETSTAT')
-    const one = knowing(redisEraser({ name: 'sessions', url: server.url, scanCount: 20 }))
+    const one = knowing(redisEraser({ store: 'sessions', url: server.url, scanCount: 20 }))
     let calls = 0
     while ((await one.erase(ids.map(person), carts, { ...request, limit: 20 }, never)).more) calls += 1
     const [, scans = ''] = /cmdstat_scan:calls=(\d+),/.exec(await redis.info('commandstats')) ?? []
@@ -180,7 +180,7 @@ test('what may not be looked at holds up nobody else, and is not absent', async 
   const url = `redis://partial:x@${server.host}:${server.port}`
   const plan = planOf({ name: 'profiles', key: 'profile:{id}' })
   const verify = (...ids: string[]) =>
-    knowing(redisEraser({ name: 's', url })).verify(ids.map(person), plan, never)
+    knowing(redisEraser({ store: 's', url })).verify(ids.map(person), plan, never)
   expect(await verify('1', '2', '3')).toEqual([
     { absent: false, left: {}, retained: [] },
     { absent: false, left: { profiles: 1 }, retained: [] },
@@ -200,7 +200,7 @@ describe('a probe', () => {
   const keys = ['~profile:*', '~user:*:*', '~online', '~gone']
   const probe = async (...given: string[]) => {
     await redis.acl('SETUSER', 'probing', 'reset', 'on', '>x', ...given)
-    await knowing(redisEraser({ name: 's', url: `redis://probing:x@${server.host}:${server.port}` })).probe(
+    await knowing(redisEraser({ store: 's', url: `redis://probing:x@${server.host}:${server.port}` })).probe(
       plan,
       never,
     )
@@ -238,7 +238,8 @@ test('what a live application writes again is seen by reading back', async () =>
 })
 
 test('a database that is not there, a replica and a wrong password are no empty store', async () => {
-  const verify = (url: string) => knowing(redisEraser({ name: 's', url })).verify([person('1')], carts, never)
+  const verify = (url: string) =>
+    knowing(redisEraser({ store: 's', url })).verify([person('1')], carts, never)
   await expect(verify(`${server.url}/99`)).rejects.toMatchObject({ code: 'E_STORE_REFUSED' })
   await expect(verify(`redis://nobody:x@${server.host}:${server.port}`)).rejects.toMatchObject({
     code: 'E_STORE_REFUSED',
@@ -263,7 +264,7 @@ describe('behind a broken path', () => {
       const ids = Array.from({ length: 100 }, (_, id) => String(id))
       await redis.mset(...ids.flatMap((id) => [`user:${id}:a`, 'secret']))
       const broken = knowing(
-        redisEraser({ name: 'sessions', url: proxy.rewrite(server.url), commandMs: 500 }),
+        redisEraser({ store: 'sessions', url: proxy.rewrite(server.url), commandMs: 500 }),
       )
       const error: unknown = await broken
         .erase(ids.map(person), carts, request, never)
@@ -285,7 +286,7 @@ describe('behind a broken path', () => {
   test('a server that is slow is waited for, until the deadline', async () => {
     await redis.set('user:1:a', 'x')
     await redis.call('CLIENT', 'PAUSE', 700, 'ALL')
-    const impatient = knowing(redisEraser({ name: 'sessions', url: server.url, commandMs: 200 }))
+    const impatient = knowing(redisEraser({ store: 'sessions', url: server.url, commandMs: 200 }))
     await expect(impatient.verify([person('1')], carts, never)).rejects.toMatchObject({
       code: 'E_STORE_UNAVAILABLE',
     })
