@@ -2,15 +2,15 @@
 import './errors.ts'
 
 import type { JobKind } from '../kind.ts'
-import { cascade } from './cascade.ts'
+import { cascade } from './cascade/cascade.ts'
 
 export const erasureKinds: readonly JobKind[] = [cascade]
 
-export { ensureCascade } from './cascade.ts'
-export { takeIntake } from './intake.ts'
-export { readReceipt } from './receipt.ts'
-export { findRequest, type FoundRequest } from './find.ts'
-export { askedStatement, isPresent, requestErasure, resolveSubject, type Asked } from './request.ts'
+export { ensureCascade } from './cascade/cascade.ts'
+export { takeIntake } from './cascade/intake.ts'
+export { readReceipt } from './cascade/receipt.ts'
+export { findRequest, type FoundRequest } from './desk/find.ts'
+export { askedStatement, isPresent, requestErasure, resolveSubject, type Asked } from './desk/request.ts'
 export {
   acceptLeg,
   approveRequest,
@@ -23,8 +23,14 @@ export {
   requestStatement,
   retryLeg,
   type By,
-} from './support.ts'
-export { previewErasure, type Preview } from './preview.ts'
-export { kindInWords } from './words.ts'
-export { listPages, listStatus, requestStatus, type ListedRequest, type RequestStatus } from './status.ts'
-export { holdRequest, releaseRequest } from './hold.ts'
+} from './desk/support.ts'
+export { previewErasure, type Preview } from './desk/preview.ts'
+export { kindInWords } from './desk/words.ts'
+export {
+  listPages,
+  listStatus,
+  requestStatus,
+  type ListedRequest,
+  type RequestStatus,
+} from './desk/status.ts'
+export { holdRequest, releaseRequest } from './desk/hold.ts'

@@ -2,15 +2,15 @@
 import './errors.ts'
 
 import type { JobKind } from '../kind.ts'
-import { sweep } from './sweep.ts'
-import { warn } from './warn.ts'
+import { sweep } from './sweep/sweep.ts'
+import { warn } from './sweep/warn.ts'
 
 export const retentionKinds: readonly JobKind[] = [sweep, warn]
 
-export { addAppraisal, revokeAppraisal } from './appraise.ts'
-export { policyMode, setMode, type PolicyMode } from './arm.ts'
-export { decide, refuseDecided } from './decide.ts'
-export { judgeLimits } from './limits.ts'
+export { addAppraisal, revokeAppraisal } from './decisions/appraise.ts'
+export { policyMode, setMode, type PolicyMode } from './decisions/arm.ts'
+export { decide, refuseDecided } from './decisions/decide.ts'
+export { judgeLimits } from './decisions/limits.ts'
 export { loadPolicyPlan, planTarget } from './plan.ts'
 export { effectivePeriod, findPolicy, policyVersion } from './policy.ts'
 export { preview } from './propose.ts'
@@ -23,4 +23,4 @@ export {
   decisionStatement,
   revocationStatement,
   type Decision,
-} from './statements.ts'
+} from './decisions/statements.ts'

@@ -1,7 +1,7 @@
 /** What a sweep found, who decided and what was done, as Markdown for the file. No personal data. */
 import { total } from '../../lib/base/counts/index.ts'
 import type { Report } from '../../lib/record/proposals/index.ts'
-import { HANDED_OVER } from './hand-over.ts'
+import { HANDED_OVER } from './sweep/hand-over.ts'
 
 export function renderReport(report: Report): string {
   const lines = [

@@ -3,7 +3,7 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import { createRun, type Run } from '../../lib/record/ledger/index.ts'
 import type { Context } from '../context.ts'
 import { findPolicy } from './policy.ts'
-import { sweep } from './sweep.ts'
+import { sweep } from './sweep/sweep.ts'
 
 /** Throws E_NOT_FOUND, and E_ALREADY_RUNNING with the run that is there: a policy never runs twice at once. */
 export async function startSweep(context: Context, policyName: string, createdBy: string): Promise<Run> {

@@ -96,6 +96,27 @@ describe('the house', () => {
     expect(upwards).toEqual([])
   })
 
+  it('no file reaches itself through its imports, those of types counted', () => {
+    const next = Map.groupBy(imports, ({ from }) => from)
+    const done = new Set<string>()
+    const circles: string[] = []
+    const walk = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' > '))
+      if (done.has(file)) return
+      done.add(file)
+      for (const { to } of next.get(file) ?? []) walk(to, [...path, file])
+    }
+    for (const file of sources) walk(file, [])
+    expect(circles).toEqual([])
+  })
+
+  it('a folder of more than 16 files has families', () => {
+    const flat = new Set(['lib/record/evidence', 'workers/cli'])
+    const folders = Map.groupBy(sources, (file) => dirname(file))
+    const large = [...folders].filter(([folder, files]) => files.length > 16 && !flat.has(folder))
+    expect(large.map(([folder, files]) => `${folder}: ${files.length}`)).toEqual([])
+  })
+
   it('a job knows no other job, and jobs know no transport and no HTTP', () => {
     const folder = (path: string) => path.split('/')[1] ?? ''
     const between = imports.filter(

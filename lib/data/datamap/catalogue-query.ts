@@ -1,6 +1,6 @@
 /** The catalogue's SQL. Everything is qualified with pg_catalog: a user's own object of the same name changes nothing. */
 import { z } from 'zod'
-import type { CatalogueSource, CatalogueTable, Index } from './catalogue.ts'
+import type { CatalogueSource, CatalogueTable, Index } from './catalogue-shape.ts'
 import { tableKey, type TableKey, type TableName } from './names.ts'
 
 const relation = z.object({

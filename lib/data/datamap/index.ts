@@ -1,14 +1,8 @@
 import './errors.ts'
 
 export * from './schema.ts'
-export {
-  loadCatalogue,
-  type Catalogue,
-  type CatalogueSource,
-  type CatalogueTable,
-  type ForeignKey,
-  type Index,
-} from './catalogue.ts'
+export { loadCatalogue } from './catalogue.ts'
+export type { Catalogue, CatalogueSource, CatalogueTable, ForeignKey, Index } from './catalogue-shape.ts'
 
 export { checkMapFile, checkPlace } from './check.ts'
 export { otherStore, type OtherStore } from './other-store.ts'

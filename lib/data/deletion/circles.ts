@@ -2,10 +2,10 @@
 import pg from 'pg'
 import type { ForeignKey } from '../datamap/index.ts'
 import { addRule, addStep, removeId, type Draught } from './draught.ts'
-import { columnsOf } from './model.ts'
+import { columnsOf } from './model/model.ts'
 import { order, type Precedence } from './order.ts'
 import type { PlanStep, StepKind } from './plan.ts'
-import { leads, type Target } from './reach.ts'
+import { leads, type Target } from './model/reach.ts'
 
 /** Sorts; a circle is opened by nulling a key that may be null, else by deferring one, else it is a finding. */
 export function sortOpening(draught: Draught): PlanStep[] {

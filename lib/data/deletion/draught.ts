@@ -1,11 +1,11 @@
 /** A plan's steps while they are being put in order: the statements so far, and what must come before what. */
 import type { ForeignKey, TableKey } from '../datamap/index.ts'
-import type { Draft } from './findings.ts'
-import { columnsOf, type Link } from './model.ts'
+import type { Draft } from './findings/findings.ts'
+import { columnsOf, type Link } from './model/model.ts'
 import type { Precedence } from './order.ts'
 import type { PlanStep, StepKind } from './plan.ts'
-import type { Target } from './reach.ts'
-import type { Retention } from './retention.ts'
+import type { Target } from './model/reach.ts'
+import type { Retention } from './model/retention.ts'
 import type { Statement, Statements } from './statements.ts'
 
 export interface Rule extends Precedence {

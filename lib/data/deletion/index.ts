@@ -1,6 +1,6 @@
 /** The planner: catalogue and map become a typed plan of deletion, with its evidence. */
-export { checkMap } from './check.ts'
-export { explainPlan } from './explain.ts'
+export { checkMap } from './findings/check.ts'
+export { explainPlan } from './findings/explain.ts'
 export type { DeletionPlan, RootKey, KeyColumn, PlanStep, PlanTable, Finding } from './plan.ts'
 export { planDeletion, type PlanTarget, draftPlan, refusal } from './planner.ts'
 export { mapRetaining, retainableClasses, type RecordClasses } from './retaining.ts'

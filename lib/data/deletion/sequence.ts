@@ -1,14 +1,14 @@
 /** The steps of a plan in their order: which there are, and what must come before what. */
 import { openKey, sortOpening } from './circles.ts'
 import { addRule, addStep, detachId, pseudonymiseId, removeId, type Draught } from './draught.ts'
-import type { Draft } from './findings.ts'
-import { detachments, foreignKeysInto, linkOf, removes } from './hazards.ts'
-import type { Membership } from './membership.ts'
-import { columnsOf, mapError } from './model.ts'
+import type { Draft } from './findings/findings.ts'
+import { detachments, foreignKeysInto, linkOf, removes } from './findings/hazards.ts'
+import type { Membership } from './model/membership.ts'
+import { columnsOf, mapError } from './model/model.ts'
 import type { TableKey } from '../datamap/index.ts'
 import type { PlanStep } from './plan.ts'
-import { leads, type Target } from './reach.ts'
-import { releases, type Retention } from './retention.ts'
+import { leads, type Target } from './model/reach.ts'
+import { releases, type Retention } from './model/retention.ts'
 import { collectId, detachable, statements } from './statements.ts'
 
 export function sequence(

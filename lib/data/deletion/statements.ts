@@ -1,6 +1,6 @@
 /** The SQL of each step. Shapes only: values come as parameters, or stand in the map. */
-import { matches, rowAddress } from './access.ts'
-import { bareType } from './compare.ts'
+import { matches, rowAddress } from './model/access.ts'
+import { bareType } from './model/compare.ts'
 import {
   type CatalogueTable,
   type ForeignKey,
@@ -10,11 +10,11 @@ import {
   type TableKey,
   type TableEntry,
 } from '../datamap/index.ts'
-import { anyOf, fromTable, type Membership, type Roots, type Scope } from './membership.ts'
-import type { Link } from './model.ts'
+import { anyOf, fromTable, type Membership, type Roots, type Scope } from './model/membership.ts'
+import type { Link } from './model/model.ts'
 import type { KeyColumn, PlanStep } from './plan.ts'
-import type { Target } from './reach.ts'
-import type { Retention } from './retention.ts'
+import type { Target } from './model/reach.ts'
+import type { Retention } from './model/retention.ts'
 
 export type Statement = Pick<PlanStep, 'collected' | 'sql' | 'pieceSql' | 'returns' | 'bare'>
 

@@ -26,8 +26,8 @@ export {
   type NewStep,
 } from './steps.ts'
 export { requestRun, wakeDueRuns, wakeRun, type Request } from './requests.ts'
-export { enqueuedBefore, forgetEnqueue, takeForEnqueue, type Enqueueable } from './outbox.ts'
-export { acquireLease, releaseLease } from './leases.ts'
+export { enqueuedBefore, forgetEnqueue, takeForEnqueue, type Enqueueable } from './processes/outbox.ts'
+export { acquireLease, releaseLease } from './processes/leases.ts'
 export {
   answerProbe,
   currentProbe,
@@ -35,7 +35,7 @@ export {
   probesAnswered,
   queueAge,
   type QueueAge,
-} from './probes.ts'
+} from './processes/probes.ts'
 export {
   aliveRoles,
   beatWorker,
@@ -44,7 +44,7 @@ export {
   liveWorkers,
   workersNotUnder,
   type WorkerEntry,
-} from './workers.ts'
+} from './processes/workers.ts'
 export {
   batchCounters,
   copyBatches,
@@ -54,6 +54,6 @@ export {
   type StoredBatch,
 } from './batches.ts'
 export { fenced } from './move.ts'
-export { noteMissed } from './missed.ts'
+export { noteMissed } from './processes/missed.ts'
 export { paceOf } from './paces.ts'
 export { runRecord, type RunRecord } from './story.ts'

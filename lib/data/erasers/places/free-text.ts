@@ -1,7 +1,7 @@
 /** The own store's texts as a place that is only searched. */
 import type { SubjectEntry } from '../../datamap/index.ts'
 import { freeTextColumns, searchable, searchFreeText } from '../../rows/index.ts'
-import type { PlaceTools } from './open.ts'
+import type { PlaceTools } from './tools.ts'
 import type { Person, Place } from './place.ts'
 
 /** The own store's texts, searched for identifiers that lead to one person once their rows are gone; hits go to a person. */

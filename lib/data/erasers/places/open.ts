@@ -3,44 +3,17 @@
  * ledger entry, a pace) and of the configuration (a secret, an address) is handed in, so that a drill can open the same
  * places on restored copies.
  */
-import type { Pace } from '../../../base/calls/index.ts'
-import type { Database } from '../../../base/db/index.ts'
 import { LetheError } from '../../../base/errors/index.ts'
-import { otherStore, type DataMap, type SubjectEntry } from '../../datamap/index.ts'
-import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
+import { otherStore, type SubjectEntry } from '../../datamap/index.ts'
+import type { DeletionPlan } from '../../deletion/index.ts'
 import type { OpenedStore } from '../define.ts'
 import type { StoreEntry } from '../kinds.ts'
 import { openStore, storesBefore } from '../open.ts'
 import { elsewhere } from './elsewhere.ts'
 import { freeText } from './free-text.ts'
 import { excused, unusable, type Place } from './place.ts'
-import type { Plans } from './plans.ts'
-import { linkedRows, ownRows, type PlanOf } from './rows.ts'
-
-export interface PlaceTools {
-  readonly map: DataMap
-  /** Entries of `stores`, by name: where each is opened. */
-  readonly stores: Readonly<Record<string, StoreEntry>>
-  readonly plans: Plans
-  /** The database of a PostgreSQL store. */
-  target: (store: string) => Promise<Database>
-  /** What `env:NAME` or `file:/path` stands for. */
-  secret: (reference: string) => string
-  /** The turns of a store's calls, shared by all workers; null: no limit of its own. */
-  pace: (store: string, perMinute: number | null) => Pace
-  /** A secret of one store alone: for pseudonyms there, and for ids that tell nobody whose they are. */
-  storeKey: (store: string) => string
-  /** Where Lethe's own keys begin in Redis: no plan may reach them. */
-  readonly redisPrefix: string
-  /** Whose batches they are. */
-  readonly claim: { id: string; fence: bigint }
-  /** Resolves once the ledger entries of these subjects are durable; nothing of them is destroyed before. */
-  enter: (store: string, plan: DeletionPlan, keys: readonly RootKey[]) => Promise<void>
-  /** Stores that are not erased in, with the reason that the configuration answers for. */
-  readonly without: Readonly<Record<string, string>>
-  /** The store that answers to the person are sent through. */
-  readonly channel: string | undefined
-}
+import { linkedRows, ownRows } from './rows.ts'
+import type { PlaceTools, PlanOf } from './tools.ts'
 
 export interface OpenedPlaces {
   /** The own store first. */

@@ -5,12 +5,10 @@ import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import { forecast, raiseFence, type Guard } from '../../rows/index.ts'
 import type { SubjectRef, Verification } from '../eraser.ts'
 import { postgresCapabilities, postgresEraser } from '../stores/postgres/eraser.ts'
-import type { PlaceTools } from './open.ts'
+import type { PlaceTools, PlanOf } from './tools.ts'
 import { PATIENCE, type Person, type Place } from './place.ts'
 
 /** Rows of a PostgreSQL store, by keys that the person leads to; several plans at once, one for each set of retained classes. */
-export type PlanOf = (retained: readonly string[]) => Promise<DeletionPlan>
-
 /** Rows of the subject's own store. */
 export function ownRows(subject: SubjectEntry, planOf: PlanOf, tools: PlaceTools): Place {
   return rows(subject.store, planOf, tools, { guard: ownHolds(subject), keysOf: ({ keys }) => keys })

@@ -1,0 +1,101 @@
+/** What one step of a cascade works with: the subject's own store and every other place, each behind the one interface. */
+import type { SubjectEntry } from '../../../lib/data/datamap/index.ts'
+import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
+import type { Database } from '../../../lib/base/db/index.ts'
+import { openPlaces, type Place } from '../../../lib/data/erasers/index.ts'
+import { errorFields } from '../../../lib/base/log/index.ts'
+import type { ErasureLedger } from '../../../lib/record/erasures/index.ts'
+import { paceOf, type Claim } from '../../../lib/record/ledger/index.ts'
+import type { Context } from '../../context.ts'
+import { isBucketAway, openLedger } from '../../erasure-ledger.ts'
+import { leaving } from './ledger.ts'
+import { plansOf, subjectOf } from '../plans.ts'
+
+export interface House {
+  context: Context
+  /** Whose writes these are; a reader's is nobody's, since it writes nothing. */
+  claim: Claim
+  signal: AbortSignal
+  kind: string
+  subject: SubjectEntry
+  target: Database
+  ledger: ErasureLedger
+  /** The own store first. */
+  places: readonly Place[]
+  plan: (retained: readonly string[]) => Promise<DeletionPlan>
+  /** Set once the bucket didn't take what the ledger says: the run looks again soon. */
+  bucketAway: boolean
+  /** When each person was last seen to be under no hold. */
+  seenFree: Map<string, number>
+  close(): Promise<void>
+}
+
+/** Throws what planning and `context.target` throw; a place elsewhere is opened at its first call. */
+export async function openHouse(
+  context: Context,
+  claim: Claim,
+  kind: string,
+  signal: AbortSignal,
+): Promise<House> {
+  const { config, control, keystore } = context
+  const subject = subjectOf(context, kind)
+  const target = await context.target(subject.store)
+  const ledger = openLedger(context)
+  const { places, plan, close } = await openPlaces(kind, subject, {
+    map: config.file,
+    stores: config.file.stores,
+    plans: plansOf(context),
+    target: async (store) => context.target(store),
+    secret: (reference) => config.secret(reference),
+    pace: (store, perMinute) => paceOf(control, store, perMinute),
+    storeKey: (store) => keystore.pseudonymKey(store),
+    redisPrefix: config.file.operations.redis_prefix,
+    claim,
+    enter: async (store, own, keys) =>
+      ledger.enterAll(claim, () => Promise.resolve([leaving(claim, store, own, keys)])),
+    without: config.file.erasure.without,
+    channel: config.file.notifications.store,
+  })
+  return {
+    context,
+    claim,
+    signal,
+    kind,
+    subject,
+    target,
+    ledger,
+    places,
+    plan,
+    bucketAway: false,
+    seenFree: new Map(),
+    close: async () => {
+      ledger.close()
+      await close()
+    },
+  }
+}
+
+export function storesOf(places: readonly Place[]): string[] {
+  return places.map(({ store }) => store)
+}
+
+/** What needs the bucket waits for it, and nothing else does; null where it is away. */
+export async function unlessBucketIsAway<T>(house: House, act: () => Promise<T>): Promise<T | null> {
+  try {
+    return await act()
+  } catch (error) {
+    if (!isBucketAway(error)) throw error
+    if (!house.bucketAway)
+      house.context.log.warn(
+        { subject: house.kind, ...errorFields(error) },
+        'nothing more is begun until the bucket has the ledger',
+      )
+    house.bucketAway = true
+    return null
+  }
+}
+
+/** Whether something goes there, so that the ledger has to name it. */
+export function erasesAt({ kind, tells, excused }: Place): boolean {
+  return kind !== 'search' && !tells && excused === undefined
+}

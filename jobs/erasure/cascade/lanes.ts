@@ -1,0 +1,288 @@
+/**
+ * Works off the legs that are due: one lane a place, all at once. A lane takes as many persons as its place takes in a call,
+ * records that it begins, calls, and records what became of it. Killed in between, the next worker calls again: every call
+ * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
+ */
+import { monotonicMs } from '../../../lib/base/clock/index.ts'
+import { Counts, total } from '../../../lib/base/counts/index.ts'
+import type { ErasePage, Retained, Verification } from '../../../lib/data/erasers/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
+import { errorFields } from '../../../lib/base/log/index.ts'
+import {
+  beginLegs,
+  dueLegs,
+  recordLegs,
+  type Leg,
+  type LegChange,
+} from '../../../lib/record/requests/index.ts'
+import { isBucketAway } from '../../erasure-ledger.ts'
+import { storesOf, type House } from './house.ts'
+import type { Person, Place } from '../../../lib/data/erasers/index.ts'
+
+/** Items at most in one call, so that a lane is never long without a record. */
+const ITEMS = 20_000
+/** A new turn begins before this at the latest. */
+const STEP_MS = 20_000
+/** How soon a bucket that was away is asked again: nothing of the leg was touched. */
+const BUCKET_SECONDS = 60
+/** First wait after a failure, doubled with each, and the longest: a vendor that is down for a day is asked each hour. */
+const BACKOFF_SECONDS = { first: 5, longest: 3_600 }
+/** Failures that trying again doesn't mend, before a person is asked. */
+const PATIENCE = 3
+
+/** Persons of the requests that are being erased; null: what leads to them is gone, or they are held. */
+export type Persons = ReadonlyMap<string, Person>
+
+/** Returns how many legs were worked on. Throws E_FENCED, and what the control database throws. */
+export async function workLegs(house: House, persons: Persons): Promise<number> {
+  const until = monotonicMs() + STEP_MS
+  const inTime = () => monotonicMs() < until && !house.signal.aborted
+  const busy = new Map<string, Promise<string>>()
+  let worked = 0
+  const work = async (place: Place, legs: readonly Leg[]) => {
+    const bulk = Math.min(place.capabilities.bulk, 1000)
+    for (let from = 0; from < legs.length && inTime(); from += bulk)
+      worked += await turn(house, place, persons, legs.slice(from, from + bulk))
+    return place.store
+  }
+  try {
+    for (;;) {
+      const idle = house.places.filter(({ store }) => !busy.has(store))
+      const due = inTime() ? await dueLegs(house.context.control, [...persons.keys()], storesOf(idle)) : []
+      const legs = Map.groupBy(due, ({ store }) => store)
+      for (const place of idle) {
+        const own = legs.get(place.store)
+        if (own !== undefined) busy.set(place.store, work(place, own))
+      }
+      if (busy.size === 0) return worked
+      // whoever ends first may have freed what waited for it
+      busy.delete(await Promise.race(busy.values()))
+    }
+  } finally {
+    await Promise.allSettled(busy.values())
+  }
+}
+
+/** One call's worth of legs of one place; returns how many were worked on. */
+async function turn(house: House, place: Place, persons: Persons, legs: readonly Leg[]): Promise<number> {
+  const { control } = house.context
+  const { store, excused } = place
+  const begun = await beginLegs(
+    control,
+    house.claim,
+    store,
+    legs.map(({ requestId }) => requestId),
+  )
+  const pairs = legs.flatMap((leg): Pair[] => {
+    const person = persons.get(leg.requestId)
+    return person === undefined || !begun.has(leg.requestId) ? [] : [{ leg, person }]
+  })
+  const changes: LegChange[] = []
+  const call: Pair[] = []
+  const read: Pair[] = []
+  for (const pair of pairs) {
+    const { requestId, state } = pair.leg
+    if (excused !== undefined)
+      changes.push({ requestId, store, state: 'accepted-as-failed', messages: [excused] })
+    else if (state === 'accepted') read.push(pair)
+    else if (place.concerns(pair.person)) call.push(pair)
+    else changes.push({ requestId, store, state: 'not-needed' })
+  }
+  const shapes = Map.groupBy(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
+  for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
+  // a place reads by one plan at a time, and what one person retains another does not
+  for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
+    changes.push(...(await readBack(house, place, group)))
+  await recordLegs(control, house.claim, changes)
+  return pairs.length
+}
+
+interface Pair {
+  leg: Leg
+  person: Person
+}
+
+async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
+  const counts = new Counts()
+  const pseudonymised = new Counts()
+  const detached = new Counts()
+  const messages = new Set<string>()
+  const said = new Map<string, Retained>()
+  const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
+    group.map(({ leg }) => ({
+      requestId: leg.requestId,
+      store: leg.store,
+      counts: counts.plain(),
+      pseudonymised: pseudonymised.plain(),
+      detached: detached.plain(),
+      shared: group.length,
+      messages: [...messages],
+      ...change,
+    }))
+  const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : leg.job.split('\n'))))]
+  try {
+    let page: ErasePage
+    do {
+      const { id: runId, fence } = house.claim
+      page = await place.erase(
+        group.map(({ person }) => person),
+        { runId, fence, limit: ITEMS, ...(jobs.length === 0 ? {} : { jobs }) },
+        house.signal,
+      )
+      const before = counts.total + pseudonymised.total + detached.total
+      counts.addAll(page.removed)
+      pseudonymised.addAll(page.pseudonymised)
+      detached.addAll(page.detached)
+      for (const message of page.messages) messages.add(message)
+      for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
+      if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
+      // such as rows that another session has locked: nobody else waits for that one
+      const done = counts.total + pseudonymised.total + detached.total - before
+      if (page.more && page.pending.length === 0 && done === 0)
+        return own({ state: 'pending', after: BACKOFF_SECONDS.first, fresh: true })
+    } while (page.more && page.pending.length === 0)
+    if (page.pending.length > 0)
+      return own({
+        state: 'waiting',
+        job: page.pending.map(({ job }) => job).join('\n'),
+        after: Math.min(...page.pending.map(({ pollAfterSeconds }) => pollAfterSeconds)),
+        fresh: true,
+        errorCode: null,
+        errorMessage: null,
+      })
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
+    return group.map(({ leg }) => failed(house, leg, error))
+  }
+  if (place.tells) return own({ state: 'told', shared: 1, job: null, errorCode: null, errorMessage: null })
+  const taken = takenAtItsWord(house, place)
+  if (!place.capabilities.verifiable && taken === undefined)
+    return own({
+      state: 'failed',
+      after: null,
+      job: null,
+      errorCode: 'E_NOT_VERIFIABLE',
+      errorMessage: `Store ${place.store} accepted the erasure and has no way to read it back.`,
+    })
+  const settleSeconds = taken === undefined ? place.capabilities.settleSeconds : 0
+  // what a call for several keeps is not told apart
+  const kept = group.length === 1 ? { retained: [...said.values()] } : {}
+  const accepted = own({
+    state: 'accepted',
+    ...kept,
+    fresh: true,
+    job: null,
+    after: settleSeconds,
+    errorCode: null,
+    errorMessage: null,
+  })
+  if (settleSeconds > 0 || taken !== undefined) return accepted
+  const reported = group.map(({ leg, person }) => ({ leg: { ...leg, ...kept }, person }))
+  const found = new Map(
+    (await readBack(house, place, reported)).map((change) => [change.requestId, change] as const),
+  )
+  return accepted.map((change) => ({ ...change, ...found.get(change.requestId) }))
+}
+
+/** Why nothing is read back there, where the configuration answers for that. */
+function takenAtItsWord({ context }: House, { store, capabilities }: Place): string | undefined {
+  return capabilities.verifiable ? undefined : context.config.file.erasure.unverified[store]
+}
+
+async function readBack(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
+  const taken = takenAtItsWord(house, place)
+  if (taken !== undefined)
+    return group.map(({ leg: { requestId, store, messages } }) => ({
+      requestId,
+      store,
+      state: 'accepted-as-failed',
+      messages: [...messages, taken],
+    }))
+  try {
+    const found = await place.verify(
+      group.map(({ person }) => person),
+      house.signal,
+    )
+    return group.map(({ leg }, index) => verified(place, leg, found[index]))
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (group.length > 1 && !isForAll(error)) return split(group, (half) => readBack(house, place, half))
+    // accepted stays accepted: what failed is the look
+    return group.map(({ leg }) => ({ ...failed(house, leg, error), state: 'accepted' }))
+  }
+}
+
+function verified(place: Place, leg: Leg, found: Verification | undefined): LegChange {
+  const { requestId, store } = leg
+  if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
+  const clear = { errorCode: null, errorMessage: null }
+  const stays = together(found.retained, leg.retained)
+  if (found.absent)
+    return {
+      requestId,
+      store,
+      ...clear,
+      state: stays.length > 0 ? 'retained' : 'verified',
+      remains: {},
+      retained: stays,
+    }
+  const lies = leg.reopened + 1
+  return {
+    requestId,
+    store,
+    state: 'failed',
+    lied: true,
+    remains: found.left,
+    retained: [...found.retained],
+    after: lies >= place.patience ? null : backoff(lies),
+    errorCode: 'E_STILL_THERE',
+    errorMessage: `Reading ${store} back found ${total(found.left)} items: ${Object.keys(found.left).join(', ')}.`,
+  }
+}
+
+/** What was read back, and what the erasure said of places that can't be: a customer's payments, once the customer is gone. */
+function together(read: readonly Retained[], said: readonly Retained[]): Retained[] {
+  return [...read, ...said.filter(({ place }) => !read.some((one) => one.place === place))]
+}
+
+function failed(house: House, leg: Leg, error: unknown): LegChange {
+  const { requestId, store } = leg
+  const known = error instanceof LetheError ? error : null
+  if (known === null)
+    house.context.log.error({ request: requestId, store, ...errorFields(error) }, 'a leg failed unexpectedly')
+  const attempt = leg.attempt + 1
+  const wait = known?.facts['retryAfterSeconds']
+  const retryable = known?.retryable ?? true
+  return {
+    requestId,
+    store,
+    state: 'failed',
+    errorCode: known?.code ?? 'E_INTERNAL',
+    errorMessage: known?.message ?? 'An unexpected error was raised; the log has the place.',
+    after: isBucketAway(error)
+      ? BUCKET_SECONDS
+      : !retryable && attempt >= PATIENCE
+        ? null
+        : typeof wait === 'number'
+          ? Math.min(wait, 86_400)
+          : backoff(attempt),
+  }
+}
+
+function backoff(attempt: number): number {
+  return Math.min(BACKOFF_SECONDS.first * 2 ** (attempt - 1), BACKOFF_SECONDS.longest)
+}
+
+/** What may pass by itself, such as a place that is away, would fail alike for half of the persons. */
+function isForAll(error: unknown): boolean {
+  return error instanceof LetheError && (error.code === 'E_FENCED' || error.retryable)
+}
+
+async function split(
+  group: readonly Pair[],
+  act: (half: readonly Pair[]) => Promise<LegChange[]>,
+): Promise<LegChange[]> {
+  const half = Math.ceil(group.length / 2)
+  return [...(await act(group.slice(0, half))), ...(await act(group.slice(half)))]
+}

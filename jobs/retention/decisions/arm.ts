@@ -1,0 +1,55 @@
+/** A new policy only observes. Arming says: this version may destroy. Another version observes until it is armed too. */
+import type { ResolvedPolicy } from '../../../lib/config/index.ts'
+import type { Database, Queryable } from '../../../lib/base/db/index.ts'
+import { listRuns, requestRun } from '../../../lib/record/ledger/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
+import { authorise, verbs, type Attested } from '../../../lib/people/identity/index.ts'
+import { armedVersion, listProposals, writeMode, type Mode } from '../../../lib/record/proposals/index.ts'
+import type { Context } from '../../context.ts'
+import { findPolicy, policyVersion } from '../policy.ts'
+
+export interface PolicyMode {
+  policy: string
+  mode: Mode
+  version: string
+  /** Armed once, but as another version: it observes. */
+  changed: boolean
+}
+
+export async function policyMode(control: Queryable, policy: ResolvedPolicy): Promise<PolicyMode> {
+  const version = policyVersion(policy)
+  const armed = await armedVersion(control, policy.name)
+  return {
+    policy: policy.name,
+    mode: armed === version ? 'armed' : 'observe',
+    version,
+    changed: armed !== null && armed !== version,
+  }
+}
+
+/**
+ * Idempotent. To disarm also calls off the run that waits for a decision or destroys now: it ends after the subject in
+ * hand; a run that only observes goes on. Throws E_NOT_FOUND and what `authorise` throws.
+ */
+export async function setMode(context: Context, name: string, mode: Mode, by: Attested): Promise<PolicyMode> {
+  authorise(by.identity, verbs[mode === 'armed' ? 'policy.arm' : 'policy.disarm'])
+  const policy = findPolicy(context, name)
+  await writeMode(context.control, { policy: name, version: policyVersion(policy), mode }, by)
+  if (mode === 'observe') await callOff(context.control, name, by.identity.name)
+  return policyMode(context.control, policy)
+}
+
+/** A run that has no proposal yet reads the mode when it makes one, and again before it destroys. */
+async function callOff(control: Database, policy: string, actor: string): Promise<void> {
+  const states = ['queued', 'running', 'waiting', 'paused'] as const
+  const [run] = await listRuns(control, { kind: 'retention.sweep', scope: policy, states })
+  if (run === undefined) return
+  const proposal = (await listProposals(control, { policy })).find((one) => one.runId === run.id)
+  if (proposal?.state !== 'waiting' && proposal?.state !== 'approved') return
+  try {
+    await requestRun(control, run.id, 'cancel', actor)
+  } catch (error) {
+    // it ended by itself meanwhile
+    if (!(error instanceof LetheError) || error.code !== 'E_ILLEGAL_TRANSITION') throw error
+  }
+}
