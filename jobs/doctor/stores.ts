@@ -41,7 +41,7 @@ export async function examineStores(config: Config): Promise<OtherStores> {
           requestKey: vault.pseudonymKey(name),
         })
         opened.set(name, store)
-        await store.eraser.probe({ identifiers: () => ({}) }, signal)
+        await store.probe(signal)
         return check.ok(
           entry.kind === 'declared' ? `${entry.owner} answers for it` : `it answers, and a call could work`,
         )

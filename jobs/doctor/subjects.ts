@@ -3,11 +3,10 @@ import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import { parseTableName, sqlTable, type Catalogue, type SubjectEntry } from '../../lib/data/datamap/index.ts'
-import { planDeletion } from '../../lib/data/deletion/index.ts'
+import { planDeletion, mapRetaining, retainableClasses } from '../../lib/data/deletion/index.ts'
 import type { OpenedStore } from '../../lib/data/erasers/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { missingRights, type RoleName } from '../../lib/record/grants/index.ts'
-import { mapRetaining, retainableClasses } from '../retained-classes.ts'
 import { attempt, examine, type Finding } from './finding.ts'
 import { a } from './rights.ts'
 import { examineLeads } from './stores.ts'
@@ -27,7 +26,8 @@ export async function examineSubjects(
       ...(await attempt('subject', kind, async () => {
         const plan = planDeletion(config.file, store, { subject: kind }, catalogue)
         // what may be retained must fit the map too: found now, not when somebody has asked
-        const retaining = mapRetaining(config.file, retainableClasses(config.file))
+        const { classes } = config.file.erasure
+        const retaining = mapRetaining(config.file, classes, retainableClasses(classes))
         const kept = planDeletion(retaining, store, { subject: kind }, catalogue)
         const keys = plan.key.map(({ name }) => name)
         return [

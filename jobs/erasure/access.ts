@@ -6,7 +6,7 @@ import { errorFields } from '../../lib/base/log/index.ts'
 import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../lib/record/requests/index.ts'
 import { collect, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
-import type { Person, Place } from './place.ts'
+import type { Person, Place } from '../../lib/data/erasers/index.ts'
 
 /** A row that is locked for longer is passed over, and tried again later. */
 const LOCK_MS = 2_000

@@ -25,7 +25,7 @@ import { collect, withFormer } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
-import { sayProblem } from './place.ts'
+import { sayProblem } from './problem.ts'
 import { classesOf } from './plans.ts'
 
 const BULK = 1000

@@ -11,7 +11,7 @@ import { errorFields } from '../../lib/base/log/index.ts'
 import { beginLegs, dueLegs, recordLegs, type Leg, type LegChange } from '../../lib/record/requests/index.ts'
 import { isBucketAway } from '../erasure-ledger.ts'
 import { storesOf, type House } from './house.ts'
-import type { Person, Place } from './place.ts'
+import type { Person, Place } from '../../lib/data/erasers/index.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
 const ITEMS = 20_000

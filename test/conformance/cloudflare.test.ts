@@ -1,20 +1,22 @@
 import { cloudflareEraser, type CloudflarePlan } from '../../lib/data/erasers/processors/cloudflare/eraser.ts'
 import { startCloudflare, token, zone } from '../support/vendors/cloudflare.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
-import { freePace, idOf, people, person } from '../support/stages/erasing.ts'
+import { freePace, idOf, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 
-describeEraser('for Cloudflare', async (): Promise<EraserFixture<CloudflarePlan>> => {
+describeEraser('for Cloudflare', async (): Promise<EraserFixture<Known<CloudflarePlan>>> => {
   const server = await startCloudflare()
   const files = ['a', 'b', 'c']
   return {
-    eraser: cloudflareEraser({
-      store: 'cdn',
-      zone,
-      token,
-      baseUrl: server.baseUrl,
-      verifyUrls: {},
-      pace: freePace(),
-    }),
+    eraser: knowing(
+      cloudflareEraser({
+        store: 'cdn',
+        zone,
+        token,
+        baseUrl: server.baseUrl,
+        verifyUrls: {},
+        pace: freePace(),
+      }),
+    ),
     plan: {
       places: [{ name: 'photos', template: `${server.url}/photos/{id}/{file}.jpg` }],
       identifiers: (subject) => ({ id: [idOf(subject)], file: files }),

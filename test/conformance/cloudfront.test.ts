@@ -1,23 +1,25 @@
 import { cloudfrontEraser, type CloudfrontPlan } from '../../lib/data/erasers/processors/cloudfront/eraser.ts'
 import { startCloudfront } from '../support/vendors/cloudfront.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
-import { freePace, idOf, people, person } from '../support/stages/erasing.ts'
+import { freePace, idOf, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 
-describeEraser('for CloudFront', async (): Promise<EraserFixture<CloudfrontPlan, 'settle'>> => {
+describeEraser('for CloudFront', async (): Promise<EraserFixture<Known<CloudfrontPlan>, 'settle'>> => {
   const server = await startCloudfront()
   const files = ['a', 'b', 'c']
   // The distribution remembers what a run has invalidated; a test is a run.
   let run = 0
   return {
-    eraser: cloudfrontEraser({
-      store: 'cdn',
-      distribution: server.distribution,
-      region: server.region,
-      credentials: server.credentials,
-      endpoint: server.url,
-      verifyUrls: { origin: server.url },
-      pace: freePace(),
-    }),
+    eraser: knowing(
+      cloudfrontEraser({
+        store: 'cdn',
+        distribution: server.distribution,
+        region: server.region,
+        credentials: server.credentials,
+        endpoint: server.url,
+        verifyUrls: { origin: server.url },
+        pace: freePace(),
+      }),
+    ),
     plan: {
       places: [{ name: 'photos', template: '/photos/{id}/{file}.jpg' }],
       // A cache says of nobody that it never had them; who is unknown to us has no paths.

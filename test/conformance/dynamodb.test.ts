@@ -4,22 +4,24 @@ import { dynamodbEraser } from '../../lib/data/erasers/stores/dynamodb/eraser.ts
 import type { DynamodbPlan } from '../../lib/data/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults } from '../support/vendors/dynamodb-faults.ts'
 import { createTable, dropTables, putItems } from '../support/stages/dynamodb-tables.ts'
-import { idOf, people, person } from '../support/stages/erasing.ts'
+import { idOf, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { startMinistack } from '../support/servers/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** A single-table design, a table of one item a person, and a table that is found by an index. */
-describeEraser('for DynamoDB', async (): Promise<EraserFixture<DynamodbPlan>> => {
+describeEraser('for DynamoDB', async (): Promise<EraserFixture<Known<DynamodbPlan>>> => {
   const server = await startMinistack('dynamodb')
   const faults = await startDynamodbFaults(server.endpoint)
   const client = new DynamoDBClient(server)
-  const eraser = dynamodbEraser({
-    ...server,
-    store: 'records',
-    endpoint: faults.endpoint,
-    patience: { firstMs: 1 },
-    settleMs: 1,
-  })
+  const eraser = knowing(
+    dynamodbEraser({
+      ...server,
+      store: 'records',
+      endpoint: faults.endpoint,
+      patience: { firstMs: 1 },
+      settleMs: 1,
+    }),
+  )
   /** Of a key as it stands in a request. */
   const isOf = (subject: SubjectRef) => (key: string) =>
     key.includes(`"PATIENT#${idOf(subject)}"`) || key.includes(`"M${idOf(subject)}-`)

@@ -1,22 +1,24 @@
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
 import { startAkeyless } from '../support/vendors/akeyless.ts'
-import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { freePace, idOf, people, person, request, knowing, type Known } from '../support/stages/erasing.ts'
 import { keysPlan } from '../support/stages/keys-stage.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
+describeEraser('for keys in Akeyless', async (): Promise<EraserFixture<Known<KeysPlan>, 'retain'>> => {
   const server = await startAkeyless()
   const names = (id: string) => [`/records/${id}`, `/mails/${id}`, `/secrets/${id}`]
   return {
-    eraser: keysEraser({
-      backend: 'akeyless',
-      store: 'akeyless',
-      pace: freePace(),
-      baseUrl: server.url,
-      accessId: server.accessId,
-      accessKey: server.accessKey,
-    }),
+    eraser: knowing(
+      keysEraser({
+        backend: 'akeyless',
+        store: 'akeyless',
+        pace: freePace(),
+        baseUrl: server.url,
+        accessId: server.accessId,
+        accessKey: server.accessKey,
+      }),
+    ),
     plan: keysPlan([
       { name: 'records', key: '/records/{id}' },
       { name: 'mails', key: '/mails/{id}' },

@@ -1,13 +1,13 @@
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
-import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { freePace, idOf, people, person, request, knowing, type Known } from '../support/stages/erasing.ts'
 import { startHttpBetween } from '../support/servers/http-between.ts'
 import { keysPlan } from '../support/stages/keys-stage.ts'
 import { startMinistack } from '../support/servers/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan, 'retain'>> => {
+describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<Known<KeysPlan>, 'retain'>> => {
   const server = await startMinistack('kms')
   const between = await startHttpBetween(server.endpoint)
   const client = new KMSClient(server)
@@ -17,15 +17,17 @@ describeEraser('for keys in AWS KMS', async (): Promise<EraserFixture<KeysPlan, 
   const ids = new Map<string, string[]>()
   const isOf = (body: string, id: string) => (ids.get(id) ?? []).some((key) => body.includes(key))
   return {
-    eraser: keysEraser({
-      backend: 'kms',
-      store: 'kms',
-      pace: freePace(),
-      waitingDays: 7,
-      region: server.region,
-      credentials: server.credentials,
-      endpoint: between.url,
-    }),
+    eraser: knowing(
+      keysEraser({
+        backend: 'kms',
+        store: 'kms',
+        pace: freePace(),
+        waitingDays: 7,
+        region: server.region,
+        credentials: server.credentials,
+        endpoint: between.url,
+      }),
+    ),
     plan: keysPlan(
       [
         { name: 'records', key: 'alias/{test}/record-{id}' },

@@ -1,13 +1,13 @@
 import { keysEraser } from '../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeyPlace } from '../../lib/data/erasers/stores/keys/target.ts'
 import type { KeysPlan } from '../../lib/data/erasers/stores/keys/plan.ts'
-import { freePace, idOf, people, person, request } from '../support/stages/erasing.ts'
+import { freePace, idOf, people, person, request, knowing, type Known } from '../support/stages/erasing.ts'
 import { startHttpBetween } from '../support/servers/http-between.ts'
 import { keysPlan } from '../support/stages/keys-stage.ts'
 import { startOpenbao } from '../support/servers/openbao.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for keys in OpenBao', async (): Promise<EraserFixture<KeysPlan>> => {
+describeEraser('for keys in OpenBao', async (): Promise<EraserFixture<Known<KeysPlan>>> => {
   const server = await startOpenbao()
   const between = await startHttpBetween(server.url)
   const places: KeyPlace[] = [
@@ -18,13 +18,15 @@ describeEraser('for keys in OpenBao', async (): Promise<EraserFixture<KeysPlan>>
   /** Of a path of the transit engine. */
   const isOf = (path: string, id: string) => path.endsWith(`-${id}`) || path.endsWith(`-${id}/config`)
   return {
-    eraser: keysEraser({
-      backend: 'openbao',
-      store: 'vault',
-      pace: freePace(),
-      baseUrl: between.url,
-      auth: { token: server.token },
-    }),
+    eraser: knowing(
+      keysEraser({
+        backend: 'openbao',
+        store: 'vault',
+        pace: freePace(),
+        baseUrl: between.url,
+        auth: { token: server.token },
+      }),
+    ),
     plan: keysPlan(places),
     stranger: person(999_999),
     async reset() {

@@ -1,27 +1,29 @@
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { opendsrEraser } from '../../lib/data/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../lib/data/erasers/processors/opendsr/requests.ts'
-import { freePace, people, person } from '../support/stages/erasing.ts'
+import { freePace, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { authorization, startOpendsrProcessor } from '../support/vendors/opendsr-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for OpenDSR', async (): Promise<EraserFixture<OpendsrPlan, 'settle'>> => {
+describeEraser('for OpenDSR', async (): Promise<EraserFixture<Known<OpendsrPlan>, 'settle'>> => {
   const processor = await startOpendsrProcessor()
   const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
   // A run that goes on asks under its ids; a test is a run.
   let run = 0
   return {
-    eraser: opendsrEraser({
-      store: 'insights',
-      url: `${processor.url}/v3`,
-      authorization,
-      certificate: processor.publicKey,
-      requestKey: 'secret of the tests',
-      controllerId: 'controller-1',
-      verifyUrl: `${processor.url}/profiles?email={email}`,
-      allowPrivate: true,
-      pace: freePace(),
-    }),
+    eraser: knowing(
+      opendsrEraser({
+        store: 'insights',
+        url: `${processor.url}/v3`,
+        authorization,
+        certificate: processor.publicKey,
+        requestKey: 'secret of the tests',
+        controllerId: 'controller-1',
+        verifyUrl: `${processor.url}/profiles?email={email}`,
+        allowPrivate: true,
+        pace: freePace(),
+      }),
+    ),
     plan: {
       identities: [{ type: 'email', format: 'raw', from: 'email' }],
       identifiers: (subject) => (subject.key[0] === '999999' ? {} : { email: [email(subject)] }),

@@ -1,7 +1,7 @@
 import { vi } from 'vitest'
 import { opensearchEraser } from '../../lib/data/erasers/stores/opensearch/eraser.ts'
 import type { OpensearchPlan } from '../../lib/data/erasers/stores/opensearch/plan.ts'
-import { freePace, people, person, request } from '../support/stages/erasing.ts'
+import { freePace, people, person, request, knowing, type Known } from '../support/stages/erasing.ts'
 import { startHttpBetween } from '../support/servers/http-between.ts'
 import {
   addPeople,
@@ -15,11 +15,11 @@ import { describeEraser, type EraserFixture } from './eraser.ts'
 
 vi.setConfig({ hookTimeout: OPENSEARCH_START_MS })
 
-describeEraser('for OpenSearch', async (): Promise<EraserFixture<OpensearchPlan>> => {
+describeEraser('for OpenSearch', async (): Promise<EraserFixture<Known<OpensearchPlan>>> => {
   const server = await startOpensearch()
   const between = await startHttpBetween(server.url)
   return {
-    eraser: opensearchEraser({ store: 'search', pace: freePace(), baseUrl: between.url }),
+    eraser: knowing(opensearchEraser({ store: 'search', pace: freePace(), baseUrl: between.url })),
     plan: opensearchPlan,
     stranger: person(999_999),
     async reset() {

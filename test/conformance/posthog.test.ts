@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { posthogEraser, type PosthogPlan } from '../../lib/data/erasers/processors/posthog/eraser.ts'
-import { freePace, person } from '../support/stages/erasing.ts'
+import { freePace, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { startPosthog } from '../support/vendors/posthog.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** Each subject a person with events, found by distinct id and by address. Every day is a weekend. */
-describeEraser('for PostHog', async (): Promise<EraserFixture<PosthogPlan>> => {
+describeEraser('for PostHog', async (): Promise<EraserFixture<Known<PosthogPlan>>> => {
   const posthog = await startPosthog()
   const { url, apiKey } = posthog
   const uuidOf = ({ key: [id = ''] }: SubjectRef) =>
     posthog.persons.find(({ distinctIds }) => distinctIds.includes(`user-${id}`))?.uuid ?? ''
   return {
-    eraser: posthogEraser({ store: 'analytics', url, project: '7', apiKey, pace: freePace() }),
+    eraser: knowing(posthogEraser({ store: 'analytics', url, project: '7', apiKey, pace: freePace() })),
     plan: {
       distinctId: 'id',
       email: 'email',

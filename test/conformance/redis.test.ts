@@ -2,11 +2,11 @@ import { Redis } from 'ioredis'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../lib/data/erasers/stores/redis/plan.ts'
-import { idOf, people, person } from '../support/stages/erasing.ts'
+import { idOf, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { startProxy, startRedis } from '../support/servers/servers.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
+describeEraser('for Redis', async (): Promise<EraserFixture<Known<RedisPlan>>> => {
   const server = await startRedis({ own: true })
   const redis = new Redis(server.url)
   let liedAbout: string | null = null
@@ -28,7 +28,7 @@ describeEraser('for Redis', async (): Promise<EraserFixture<RedisPlan>> => {
   let seeded: SubjectRef[] = []
 
   return {
-    eraser: redisEraser({ store: 'sessions', url: url.toString() }),
+    eraser: knowing(redisEraser({ store: 'sessions', url: url.toString() })),
     plan: {
       identifiers: (subject) => ({ id: [idOf(subject)] }),
       places: [

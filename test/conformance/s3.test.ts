@@ -10,17 +10,17 @@ import {
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { s3Eraser } from '../../lib/data/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../lib/data/erasers/stores/s3/plan.ts'
-import { idOf, people, person } from '../support/stages/erasing.ts'
+import { idOf, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { askedToDelete, isDelete, startS3Between } from '../support/servers/s3-between.ts'
 import { sharedS3 } from '../support/servers/shared.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for S3', async (): Promise<EraserFixture<S3Plan, 'retain'>> => {
+describeEraser('for S3', async (): Promise<EraserFixture<Known<S3Plan>, 'retain'>> => {
   const { endpoint, region, accessKeyId, secretAccessKey } = await sharedS3()
   const credentials = { accessKeyId, secretAccessKey }
   const between = await startS3Between(endpoint)
   const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true })
-  const eraser = s3Eraser({ store: 'files', region, endpoint: between.endpoint, credentials })
+  const eraser = knowing(s3Eraser({ store: 'files', region, endpoint: between.endpoint, credentials }))
   const files = { name: 'files', bucket: '', prefix: 'people/{id}/' }
   const letters = { name: 'letters', bucket: '', key: '{letter}' }
   const plan = {

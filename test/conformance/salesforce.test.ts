@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { salesforceEraser } from '../../lib/data/erasers/processors/salesforce/eraser.ts'
 import type { SalesforcePlan } from '../../lib/data/erasers/processors/salesforce/plan.ts'
-import { freePace, people, person } from '../support/stages/erasing.ts'
+import { freePace, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { startSalesforce } from '../support/vendors/salesforce.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
-describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan, 'retain'>> => {
+describeEraser('for Salesforce', async (): Promise<EraserFixture<Known<SalesforcePlan>, 'retain'>> => {
   const salesforce = await startSalesforce()
   const { url, clientId, clientSecret } = salesforce
   const email = (subject: SubjectRef) => `person.${subject.key[0]}@example.org`
@@ -14,7 +14,7 @@ describeEraser('for Salesforce', async (): Promise<EraserFixture<SalesforcePlan,
     salesforce.records.find(({ type, fields }) => type === 'Contact' && fields['Email'] === email(subject))
       ?.id ?? ''
   return {
-    eraser: salesforceEraser({ store: 'crm', url, clientId, clientSecret, pace: freePace() }),
+    eraser: knowing(salesforceEraser({ store: 'crm', url, clientId, clientSecret, pace: freePace() })),
     plan: {
       objects: [
         { name: 'Case', where: { 'Contact.Email': 'email', SuppliedEmail: 'email' } },

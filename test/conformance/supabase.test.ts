@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { supabaseEraser, type SupabasePlan } from '../../lib/data/erasers/processors/supabase/eraser.ts'
-import { freePace } from '../support/stages/erasing.ts'
+import { freePace, knowing, type Known } from '../support/stages/erasing.ts'
 import { startSupabase } from '../support/vendors/supabase.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
 /** Each subject a user, found `by` its id or its address. */
-const fixture = (by: 'id' | 'email') => async (): Promise<EraserFixture<SupabasePlan>> => {
+const fixture = (by: 'id' | 'email') => async (): Promise<EraserFixture<Known<SupabasePlan>>> => {
   const supabase = await startSupabase()
   const { url, secretKey } = supabase
-  const person = (id: string, email: string): SubjectRef => ({ kind: 'person', key: [id, email] })
+  const person = (id: string, email: string): SubjectRef => ({
+    kind: 'person',
+    key: [id, email],
+    identifiers: {},
+  })
   const idOf = ({ key }: SubjectRef) => key[0] ?? ''
   return {
-    eraser: supabaseEraser({ store: 'auth', url, secretKey, pace: freePace() }),
+    eraser: knowing(supabaseEraser({ store: 'auth', url, secretKey, pace: freePace() })),
     plan: {
       ...(by === 'id' ? { user: 'id' } : { email: 'email' }),
       identifiers: ({ key: [id = '', email = ''] }) => ({ id: [id], email: [email] }),

@@ -1,6 +1,6 @@
 import type { SubjectRef } from '../../lib/data/erasers/index.ts'
 import { webhookEraser, type WebhookPlan } from '../../lib/data/erasers/processors/webhook/eraser.ts'
-import { freePace, people, person } from '../support/stages/erasing.ts'
+import { freePace, people, person, knowing, type Known } from '../support/stages/erasing.ts'
 import { startWebhookProcessor } from '../support/vendors/webhook-processor.ts'
 import { describeEraser, type EraserFixture } from './eraser.ts'
 
@@ -9,14 +9,16 @@ async function open(slow: boolean) {
   const processor = await startWebhookProcessor()
   const email = (subject: SubjectRef) => `p${subject.key[0]}@example.org`
   const stranger = person(999_999)
-  const fixture: EraserFixture<WebhookPlan, 'retain'> = {
-    eraser: webhookEraser({
-      store: 'letters',
-      url: processor.url,
-      secret: processor.secret,
-      allowPrivate: true,
-      pace: freePace(),
-    }),
+  const fixture: EraserFixture<Known<WebhookPlan>, 'retain'> = {
+    eraser: knowing(
+      webhookEraser({
+        store: 'letters',
+        url: processor.url,
+        secret: processor.secret,
+        allowPrivate: true,
+        pace: freePace(),
+      }),
+    ),
     plan: {
       sends: ['email'],
       places: ['letters', 'invoices'],
@@ -57,7 +59,7 @@ async function open(slow: boolean) {
 describeEraser('for a processor of our own', async () => (await open(false)).fixture)
 describeEraser(
   'for a processor of our own that works on after its answer',
-  async (): Promise<EraserFixture<WebhookPlan, 'settle' | 'retain'>> => {
+  async (): Promise<EraserFixture<Known<WebhookPlan>, 'settle' | 'retain'>> => {
     const { processor, fixture } = await open(true)
     return { ...fixture, settle: () => Promise.resolve(processor.settle()) }
   },

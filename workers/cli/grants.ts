@@ -84,9 +84,10 @@ const reserved = /^(pg_.*|public|none)$/i
 async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
   const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
   const { planDeletion } = await import('../../lib/data/deletion/index.ts')
-  const { mapRetaining, retainableClasses } = await import('../../jobs/retained-classes.ts')
+  const { mapRetaining, retainableClasses } = await import('../../lib/data/deletion/index.ts')
   const { file, policies } = config
-  const retaining = mapRetaining(file, retainableClasses(file))
+  const { classes } = file.erasure
+  const retaining = mapRetaining(file, classes, retainableClasses(classes))
   const subjects = Object.entries(file.subjects).flatMap(([name, subject]) =>
     subject.store === store ? [name] : [],
   )

@@ -2,7 +2,15 @@
 import type { z } from 'zod'
 import type { Pace } from '../../base/calls/index.ts'
 import { expand, type Identifiers } from '../datamap/index.ts'
-import type { Eraser, Identified, SubjectRef } from './eraser.ts'
+import type {
+  Capabilities,
+  ErasePage,
+  Eraser,
+  EraseRequest,
+  Located,
+  SubjectRef,
+  Verification,
+} from './eraser.ts'
 
 export interface StoreTools {
   /** What `env:NAME` or `file:/path` stands for. */
@@ -18,8 +26,13 @@ export interface StoreTools {
 /** Of one store, with its own pace. */
 export type Tools = Omit<StoreTools, 'pace'> & { store: string; pace: Pace }
 
+/** An eraser with its plan: what the map says of the store is in it. The methods are those of `Eraser`. */
 export interface OpenedStore {
-  eraser: Eraser<Identified>
+  capabilities: Capabilities
+  probe(signal: AbortSignal): Promise<void>
+  locate(subjects: readonly SubjectRef[], signal: AbortSignal): Promise<Located>
+  erase(subjects: readonly SubjectRef[], page: EraseRequest, signal: AbortSignal): Promise<ErasePage>
+  verify(subjects: readonly SubjectRef[], signal: AbortSignal): Promise<Verification[]>
   /** What leads here: templates with names of identifiers; none where nobody has to be looked for. */
   leads: readonly string[]
   /** Whether anything here is led to by these identifiers. */
@@ -31,7 +44,7 @@ export interface OpenedStore {
 
 type Declaration = z.ZodType<{ kind: string }>
 
-export interface Definition<S extends Declaration, P extends Identified> {
+export interface Definition<S extends Declaration, P> {
   /** As `kind` in lethe.yaml, and the name of its folder. */
   kind: string
   schema: S
@@ -45,10 +58,9 @@ export interface Definition<S extends Declaration, P extends Identified> {
   open(entry: z.infer<S>, tools: Tools): Promise<Opened<P>>
 }
 
-export interface Opened<P extends Identified> {
+export interface Opened<P> {
   eraser: Eraser<P>
-  /** The plan, but for whose identifiers they are. */
-  plan: Omit<P, 'identifiers'>
+  plan: P
   /** What leads somewhere here: templates, or names of identifiers in braces. */
   leads: readonly string[]
   /** Every subject is concerned, whatever is known of them. */
@@ -66,9 +78,7 @@ export interface StoreKind<S extends Declaration = Declaration> {
   open(entry: { kind: string }, tools: Tools): Promise<OpenedStore>
 }
 
-export function defineStore<S extends Declaration, P extends Identified>(
-  definition: Definition<S, P>,
-): StoreKind<S> {
+export function defineStore<S extends Declaration, P>(definition: Definition<S, P>): StoreKind<S> {
   const { kind, schema, ownRowsFirst = false, tells = false } = definition
   return {
     kind,
@@ -80,20 +90,14 @@ export function defineStore<S extends Declaration, P extends Identified>(
   }
 }
 
-/** One shape for all: a plan that is whole but for whose identifiers they are. */
-function bound<P extends Identified>(opened: Opened<P>, tells: boolean): OpenedStore {
-  const { eraser, plan, leads, always = false, close } = opened
-  const whole = (who: Identified): P =>
-    ({ ...plan, identifiers: (subject: SubjectRef) => who.identifiers(subject) }) as unknown as P
+/** One shape for all kinds: the eraser with its own plan. */
+function bound<P>({ eraser, plan, leads, always = false, close }: Opened<P>, tells: boolean): OpenedStore {
   return {
-    eraser: {
-      store: eraser.store,
-      capabilities: eraser.capabilities,
-      probe: (given, signal) => eraser.probe(whole(given), signal),
-      locate: (subjects, given, signal) => eraser.locate(subjects, whole(given), signal),
-      erase: (subjects, given, page, signal) => eraser.erase(subjects, whole(given), page, signal),
-      verify: (subjects, given, signal) => eraser.verify(subjects, whole(given), signal),
-    },
+    capabilities: eraser.capabilities,
+    probe: async (signal) => eraser.probe(plan, signal),
+    locate: async (subjects, signal) => eraser.locate(subjects, plan, signal),
+    erase: async (subjects, page, signal) => eraser.erase(subjects, plan, page, signal),
+    verify: async (subjects, signal) => eraser.verify(subjects, plan, signal),
     leads,
     concerns: (identifiers) => always || leads.some((template) => leadsSomewhere(template, identifiers)),
     tells,

@@ -11,6 +11,8 @@ export type { Retained, Verification }
 export interface SubjectRef {
   kind: string
   key: readonly string[]
+  /** What leads to the subject outside its own rows, by name; `{}` where nothing is known. */
+  identifiers: Identifiers
 }
 
 export interface Capabilities {
@@ -54,12 +56,6 @@ export interface ErasePage {
   messages: readonly string[]
   /** Whether another call is needed for the same subjects. */
   more: boolean
-}
-
-/** The part of a plan that differs from subject to subject. */
-export interface Identified {
-  /** A subject of whom nothing is known has no identifiers: `{}`. */
-  identifiers(subject: SubjectRef): Identifiers
 }
 
 /** `P` is the eraser's own plan: a DeletionPlan for PostgreSQL. */

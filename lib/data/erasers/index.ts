@@ -1,10 +1,12 @@
 import './errors.ts'
 
 export type * from './eraser.ts'
-export type { OpenedStore, StoreTools } from './define.ts'
-export { openStore, storesBefore } from './open.ts'
 export { storeSchema, type StoreEntry } from './kinds.ts'
 export { checkStores } from './check.ts'
 export { Findings } from './findings.ts'
-
+export type { OpenedStore } from './define.ts'
+export { openStore } from './open.ts'
+export { openPlaces, type OpenedPlaces, type PlaceTools } from './places/open.ts'
+export type { Person, Place } from './places/place.ts'
+export { openPlans, type Plans } from './places/plans.ts'
 export { postgresCapabilities, postgresEraser } from './stores/postgres/eraser.ts'

@@ -5,17 +5,16 @@ import { kindOf, type StoreEntry } from './kinds.ts'
 
 /** Opens no connection yet. Throws E_STORE_WITHOUT_ERASER, E_CONFIG_MISSING, E_CONFIG. */
 export async function openStore(name: string, entry: StoreEntry, given: StoreTools): Promise<OpenedStore> {
-  let eraser: { capabilities: { ratePerMinute: number | null } } | null = null
+  let opened: OpenedStore | null = null
   let pace: Pace | null = null
   // The rate is the eraser's to say, and the eraser is made with its pace.
-  const keeper = () => (pace ??= given.pace(eraser?.capabilities.ratePerMinute ?? null))
+  const keeper = () => (pace ??= given.pace(opened?.capabilities.ratePerMinute ?? null))
   const tools: Tools = {
     ...given,
     store: name,
     pace: { turn: (signal) => keeper().turn(signal), rest: (seconds) => keeper().rest(seconds) },
   }
-  const opened = await kindOf(entry).open(entry, tools)
-  eraser = opened.eraser
+  opened = await kindOf(entry).open(entry, tools)
   return opened
 }
 

@@ -183,7 +183,7 @@ describe('the clinic', () => {
     const config = loadConfig(path, { CLINIC_DATABASE_URL: other })
     const database = openDatabase(other, { name: 'clinic', applicationName: 'clinic-test' })
     const page = { runId: newId(), fence: 1n, limit: 20_000 }
-    const subjects = [{ kind: 'patient', key: ['1'] }]
+    const subjects = [{ kind: 'patient', key: ['1'], identifiers: {} }]
     const { signal } = new AbortController()
     try {
       const catalogue = await loadCatalogue(database, ['public', 'billing'])

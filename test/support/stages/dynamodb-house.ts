@@ -8,6 +8,7 @@ import {
 import type { DynamodbPlace, DynamodbPlan } from '../../../lib/data/erasers/stores/dynamodb/plan.ts'
 import { startDynamodbFaults, type DynamodbFaults } from '../vendors/dynamodb-faults.ts'
 import { startMinistack, type MinistackServer } from '../servers/servers.ts'
+import { knowing, type Known } from './erasing.ts'
 
 export interface DynamodbHouse {
   server: MinistackServer
@@ -30,15 +31,17 @@ export async function openDynamodbHouse(): Promise<DynamodbHouse> {
     client,
     eraser(options = {}) {
       const { region, credentials } = server
-      const eraser = dynamodbEraser({
-        store: 'records',
-        region,
-        credentials,
-        endpoint: faults.endpoint,
-        settleMs: 1,
-        ...options,
-        patience: { tries: 4, firstMs: 1, ...options.patience },
-      })
+      const eraser = knowing(
+        dynamodbEraser({
+          store: 'records',
+          region,
+          credentials,
+          endpoint: faults.endpoint,
+          settleMs: 1,
+          ...options,
+          patience: { tries: 4, firstMs: 1, ...options.patience },
+        }),
+      )
       erasers.push(eraser)
       return eraser
     },
@@ -55,7 +58,7 @@ export async function openDynamodbHouse(): Promise<DynamodbHouse> {
 export function planOf(
   places: readonly DynamodbPlace[],
   more: (id: string) => Identifiers = () => ({}),
-): DynamodbPlan {
+): Known<DynamodbPlan> {
   return {
     places,
     identifiers: ({ key: [id = ''] }) => ({ id: [id], ...more(id) }),

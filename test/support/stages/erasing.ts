@@ -1,10 +1,17 @@
 /** What the tests of every eraser ask it with. */
-import type { EraseRequest, SubjectRef } from '../../../lib/data/erasers/index.ts'
+// whoever enters the room has its error codes
+import '../../../lib/data/erasers/index.ts'
+import type { Eraser, EraseRequest, SubjectRef } from '../../../lib/data/erasers/index.ts'
+import type { Identifiers } from '../../../lib/data/datamap/index.ts'
 import type { Pace } from '../../../lib/base/calls/index.ts'
 
 export const never = new AbortController().signal
 
-export const person = (id: string | number): SubjectRef => ({ kind: 'person', key: [String(id)] })
+export const person = (id: string | number): SubjectRef => ({
+  kind: 'person',
+  key: [String(id)],
+  identifiers: {},
+})
 
 /** From 1 on. */
 export const people = (count: number) => Array.from({ length: count }, (_, place) => person(place + 1))
@@ -27,5 +34,27 @@ export function freePace(): Pace & { rests: number[] } {
     rest: async (seconds) => {
       rests.push(seconds)
     },
+  }
+}
+
+/** A plan of a test, with what leads to each subject. */
+export type Known<P> = P & { identifiers(subject: SubjectRef): Identifiers }
+
+interface Closing {
+  close(): void
+}
+
+/** Gives each subject what the test's plan knows of it: tests name subjects by their key alone. */
+export function knowing<P>(eraser: Eraser<P> & Closing): Eraser<Known<P>> & Closing
+export function knowing<P>(eraser: Eraser<P>): Eraser<Known<P>>
+export function knowing<P>(eraser: Eraser<P>): Eraser<Known<P>> {
+  const known = (subjects: readonly SubjectRef[], plan: Known<P>): SubjectRef[] =>
+    subjects.map((subject) => ({ ...subject, identifiers: plan.identifiers(subject) }))
+  return {
+    ...eraser,
+    probe: async (plan, signal) => eraser.probe(plan, signal),
+    locate: async (subjects, plan, signal) => eraser.locate(known(subjects, plan), plan, signal),
+    erase: async (subjects, plan, page, signal) => eraser.erase(known(subjects, plan), plan, page, signal),
+    verify: async (subjects, plan, signal) => eraser.verify(known(subjects, plan), plan, signal),
   }
 }

@@ -2,12 +2,12 @@
 import type { Identifiers } from '../../../lib/data/datamap/index.ts'
 import type { KeyPlace } from '../../../lib/data/erasers/stores/keys/target.ts'
 import type { KeysPlan } from '../../../lib/data/erasers/stores/keys/plan.ts'
-import { idOf } from './erasing.ts'
+import { idOf, type Known } from './erasing.ts'
 
 /** A person's `id` is its key. */
 export function keysPlan(
   places: readonly KeyPlace[],
   more: (id: string) => Identifiers = () => ({}),
-): KeysPlan {
+): Known<KeysPlan> {
   return { places, identifiers: (subject) => ({ id: [idOf(subject)], ...more(idOf(subject)) }) }
 }

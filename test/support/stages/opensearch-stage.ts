@@ -1,11 +1,11 @@
 /** Indices and documents for the tests of the eraser for OpenSearch. */
 import type { SubjectRef } from '../../../lib/data/erasers/index.ts'
 import type { OpensearchPlan } from '../../../lib/data/erasers/stores/opensearch/plan.ts'
-import { idOf } from './erasing.ts'
+import { idOf, type Known } from './erasing.ts'
 import type { OpensearchServer } from '../servers/opensearch.ts'
 
 /** Visits of each person by id, in two indices behind one alias; mails by address. */
-export const opensearchPlan: OpensearchPlan = {
+export const opensearchPlan: Known<OpensearchPlan> = {
   places: [
     { name: 'visits', index: 'visits', field: 'patient.id', value: '{id}' },
     { name: 'mails', index: 'mails', field: 'to', value: '{email}' },

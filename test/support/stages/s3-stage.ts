@@ -9,10 +9,10 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import type { SubjectRef, Verification } from '../../../lib/data/erasers/index.ts'
+import type { Eraser, SubjectRef, Verification } from '../../../lib/data/erasers/index.ts'
 import { s3Eraser, type S3Eraser } from '../../../lib/data/erasers/stores/s3/eraser.ts'
 import type { S3Plan } from '../../../lib/data/erasers/stores/s3/plan.ts'
-import { never } from './erasing.ts'
+import { never, knowing, type Known } from './erasing.ts'
 import { startS3Between, type S3Between } from '../servers/s3-between.ts'
 import type { S3Address } from '../servers/s3.ts'
 import { sharedS3 } from '../servers/shared.ts'
@@ -22,8 +22,8 @@ export let client: S3Client
 export let between: S3Between
 export let eraser: S3Eraser
 export let bucket: string
-export const one: SubjectRef = { kind: 'patient', key: ['1'] }
-export const two: SubjectRef = { kind: 'patient', key: ['2'] }
+export const one: SubjectRef = { kind: 'patient', key: ['1'], identifiers: {} }
+export const two: SubjectRef = { kind: 'patient', key: ['2'], identifiers: {} }
 
 /** In the test file itself; its tests run one after the other. */
 export function stageS3(): void {
@@ -47,9 +47,9 @@ export function stageS3(): void {
 export function openEraser(
   endpoint: string,
   settings: { deadlineMs?: number; attemptMs?: number } = {},
-): S3Eraser {
+): Eraser<Known<S3Plan>> & { close(): void } {
   const credentials = { accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey }
-  return s3Eraser({ store: 'files', region: s3.region, endpoint, credentials, ...settings })
+  return knowing(s3Eraser({ store: 'files', region: s3.region, endpoint, credentials, ...settings }))
 }
 
 export async function makeBucket(versioning: 'Enabled' | 'Suspended' | 'never' | 'locked'): Promise<void> {
@@ -89,7 +89,9 @@ export async function there(): Promise<string[]> {
 /** A place of a plan; in the bucket of the stage unless it names another. */
 export type Where = { name: string; bucket?: string } & ({ prefix: string } | { key: string })
 
-export function plan(places: readonly Where[] = [{ name: 'files', prefix: 'patients/{id}/' }]): S3Plan {
+export function plan(
+  places: readonly Where[] = [{ name: 'files', prefix: 'patients/{id}/' }],
+): Known<S3Plan> {
   return {
     places: places.map((place) => ({ bucket, ...place })),
     identifiers: ({ key }) => ({ id: [key[0] ?? ''], document_key: [`docs/${key[0]}`] }),

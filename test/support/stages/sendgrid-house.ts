@@ -5,13 +5,13 @@ import type {
   SendgridEraserOptions,
   SendgridPlan,
 } from '../../../lib/data/erasers/processors/sendgrid/plan.ts'
-import { freePace } from './erasing.ts'
+import { freePace, knowing, type Known } from './erasing.ts'
 import { startSendgrid, type SendgridServer } from '../vendors/sendgrid.ts'
 
 export interface SendgridHouse {
   server: SendgridServer
-  eraser: (options?: Partial<SendgridEraserOptions>) => Eraser<SendgridPlan>
-  plan: SendgridPlan
+  eraser: (options?: Partial<SendgridEraserOptions>) => Eraser<Known<SendgridPlan>>
+  plan: Known<SendgridPlan>
   addContact: (id: string, alternates?: string[]) => void
 }
 
@@ -21,14 +21,16 @@ export async function openSendgridHouse(): Promise<SendgridHouse> {
   return {
     server,
     eraser: (options = {}) =>
-      sendgridEraser({
-        store: 'mailing',
-        apiKey: 'SG.of-the-tests',
-        pace: freePace(),
-        baseUrl: server.url,
-        patience: { deadlineMs: 2000, attempts: 1 },
-        ...options,
-      }),
+      knowing(
+        sendgridEraser({
+          store: 'mailing',
+          apiKey: 'SG.of-the-tests',
+          pace: freePace(),
+          baseUrl: server.url,
+          patience: { deadlineMs: 2000, attempts: 1 },
+          ...options,
+        }),
+      ),
     plan: { email: 'email', identifiers: ({ key: [id = ''] }) => ({ email: [mailOf(id)] }) },
     addContact(id, alternates = []) {
       server.contacts.push({ id: `c-${id}`, email: mailOf(id), alternate_emails: alternates })

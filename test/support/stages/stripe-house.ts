@@ -2,14 +2,14 @@
 import type { Eraser } from '../../../lib/data/erasers/index.ts'
 import { stripeEraser } from '../../../lib/data/erasers/processors/stripe/eraser.ts'
 import type { StripeEraserOptions, StripePlan } from '../../../lib/data/erasers/processors/stripe/plan.ts'
-import { freePace } from './erasing.ts'
+import { freePace, knowing, type Known } from './erasing.ts'
 import { startStripe, type StripeServer } from '../vendors/stripe.ts'
 
 export interface StripeHouse {
   server: StripeServer
-  eraser: (options?: Partial<StripeEraserOptions>) => Eraser<StripePlan>
-  byEmail: StripePlan
-  byId: StripePlan
+  eraser: (options?: Partial<StripeEraserOptions>) => Eraser<Known<StripePlan>>
+  byEmail: Known<StripePlan>
+  byId: Known<StripePlan>
   /** As the address of `p1` or as given. */
   addCustomer: (id: string, email?: string) => void
 }
@@ -19,14 +19,16 @@ export async function openStripeHouse(): Promise<StripeHouse> {
   return {
     server,
     eraser: (options = {}) =>
-      stripeEraser({
-        store: 'billing',
-        apiKey: 'sk_test_of_the_tests',
-        pace: freePace(),
-        baseUrl: server.url,
-        patience: { deadlineMs: 2000, attempts: 1 },
-        ...options,
-      }),
+      knowing(
+        stripeEraser({
+          store: 'billing',
+          apiKey: 'sk_test_of_the_tests',
+          pace: freePace(),
+          baseUrl: server.url,
+          patience: { deadlineMs: 2000, attempts: 1 },
+          ...options,
+        }),
+      ),
     byEmail: { email: 'email', identifiers: ({ key: [id = ''] }) => ({ email: [`${id}@example.org`] }) },
     byId: { customer: 'customer', identifiers: ({ key: [id = ''] }) => ({ customer: [`cus_${id}`] }) },
     addCustomer(id, email = `${id}@example.org`) {

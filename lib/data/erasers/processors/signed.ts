@@ -1,7 +1,7 @@
 /** Signed posts to an address that a team typed in, with what leads to a person in them. */
 import { wallClock } from '../../../base/clock/index.ts'
 import { webhookHeaders, webhookKey } from '../../../base/webhooks/index.ts'
-import type { SubjectRef, Identified } from '../eraser.ts'
+import type { SubjectRef } from '../eraser.ts'
 import { valuesIn } from '../../datamap/index.ts'
 import { type HttpAnswer, type Side, requestVendor } from '../../../base/calls/index.ts'
 import { checkAddress, guardedSend } from './guarded.ts'
@@ -54,14 +54,14 @@ export interface SentSubject {
   identifiers: Record<string, readonly string[]>
 }
 
-export interface Sending extends Identified {
+export interface Sending {
   /** The identifiers that are sent, and no others. */
   sends: readonly string[]
 }
 
 /** Null: nothing is known that could lead to the subject there. */
 export function sentOf(subject: SubjectRef, plan: Sending): SentSubject | null {
-  const known = plan.identifiers(subject)
+  const known = subject.identifiers
   const identifiers = Object.fromEntries(
     plan.sends.flatMap((name) => {
       const values = valuesIn(known, name)

@@ -1,7 +1,7 @@
 /** The addresses under which a network of caches may hold a subject's files. */
 import { tally } from '../../../base/counts/index.ts'
 import { LetheError } from '../../../base/errors/index.ts'
-import type { SubjectRef, Identified } from '../eraser.ts'
+import type { SubjectRef } from '../eraser.ts'
 import { expand, isStray, namesIn, valuesIn, type Identifiers } from '../../datamap/index.ts'
 
 export interface CachedPlace {
@@ -11,7 +11,7 @@ export interface CachedPlace {
   template: string
 }
 
-export interface CachedPlan extends Identified {
+export interface CachedPlan {
   places: readonly CachedPlace[]
 }
 
@@ -31,7 +31,7 @@ export interface Address {
 /** Throws E_CONFIG where a template's host or scheme would come from a value. */
 export function addressesOf(subjects: readonly SubjectRef[], plan: CachedPlan): Cached {
   for (const { name, template } of plan.places) requireFixedHost(name, template)
-  const bySubject = subjects.map((subject) => addressesOfOne(plan.identifiers(subject), plan.places))
+  const bySubject = subjects.map((subject) => addressesOfOne(subject.identifiers, plan.places))
   const unique = new Map(bySubject.flatMap((some) => some ?? []).map((address) => [address.text, address]))
   const unfit = bySubject.filter((addresses) => addresses === null).length
   return {

@@ -1,6 +1,6 @@
 /** The values that a vendor is asked by, for many subjects at once: which subjects each stands for, and who can't be looked for. */
 import { LetheError } from '../../../base/errors/index.ts'
-import type { SubjectRef, Identified } from '../eraser.ts'
+import type { SubjectRef } from '../eraser.ts'
 import { expand } from '../../datamap/index.ts'
 
 export interface Values {
@@ -13,7 +13,6 @@ export interface Values {
 /** `name` is the identifier's; none: no values. `spell` gives a value as the vendor spells it, null where it can't be one of the vendor's. */
 export function valuesOf(
   subjects: readonly SubjectRef[],
-  plan: Identified,
   name: string | undefined,
   spell: (value: string) => string | null = (value) => value,
 ): Values {
@@ -21,7 +20,7 @@ export function valuesOf(
   const astray = new Set<number>()
   if (name === undefined) return { subjectsOf, astray }
   for (const [place, subject] of subjects.entries()) {
-    for (const value of spelled(plan, subject, name, spell)) {
+    for (const value of spelled(subject, name, spell)) {
       if (value === null) astray.add(place)
       else subjectsOf.set(value, [...(subjectsOf.get(value) ?? []), place])
     }
@@ -40,13 +39,12 @@ export function sentenceOf(store: string, count: number): string {
 }
 
 function spelled(
-  plan: Identified,
   subject: SubjectRef,
   name: string,
   spell: (value: string) => string | null,
 ): ReadonlySet<string | null> {
   try {
-    return new Set(expand(`{${name}}`, plan.identifiers(subject)).map(spell))
+    return new Set(expand(`{${name}}`, subject.identifiers).map(spell))
   } catch (error) {
     if (error instanceof LetheError && error.code === 'E_IDENTIFIER') return new Set([null])
     throw error

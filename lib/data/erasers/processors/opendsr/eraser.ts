@@ -248,7 +248,7 @@ async function isThere(
   plan: OpendsrPlan,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const known = plan.identifiers(subject)
+  const known = subject.identifiers
   const encoded = Object.fromEntries(
     namesIn(template).map((name) => [
       name,

@@ -1,10 +1,10 @@
 /** One request of erasure for each subject, under an id that the same run makes again. */
 import { createHash, createHmac } from 'node:crypto'
 import { canonicalJson } from '../../../../base/canonical/index.ts'
-import type { SubjectRef, Identified } from '../../eraser.ts'
+import type { SubjectRef } from '../../eraser.ts'
 import { valuesIn } from '../../../datamap/index.ts'
 
-export interface OpendsrPlan extends Identified {
+export interface OpendsrPlan {
   /** What is sent of a subject; one who has none of these is not sent. */
   identities: readonly IdentityRule[]
 }
@@ -24,7 +24,7 @@ export interface Identity {
 }
 
 export function identitiesOf(subject: SubjectRef, plan: OpendsrPlan): Identity[] {
-  const identifiers = plan.identifiers(subject)
+  const identifiers = subject.identifiers
   return plan.identities.flatMap(({ type, format, from }) =>
     valuesIn(identifiers, from).map((value) => ({
       identity_type: type,

@@ -1,6 +1,6 @@
 /** PostHog: persons, with their events and recordings, which go in the days that follow. */
 import { z } from 'zod'
-import type { ErasePage, Eraser, SubjectRef, Identified } from '../../eraser.ts'
+import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import { refuseAstray, sentenceOf, valuesOf, type Values } from '../values.ts'
 import { posthogClient, query, type PosthogOptions, type Post } from './client.ts'
@@ -15,7 +15,7 @@ import {
 } from './persons.ts'
 
 /** At least one of them. */
-export interface PosthogPlan extends Identified {
+export interface PosthogPlan {
   /** The identifier that holds distinct ids. */
   distinctId?: string
   /** The identifier that holds addresses, as in the person property `email`. */
@@ -121,8 +121,8 @@ interface Wanted {
 }
 
 function wantedOf(subjects: readonly SubjectRef[], plan: PosthogPlan): Wanted {
-  const ids = valuesOf(subjects, plan, plan.distinctId)
-  const emails = valuesOf(subjects, plan, plan.email, (email) => email.trim().toLowerCase() || null)
+  const ids = valuesOf(subjects, plan.distinctId)
+  const emails = valuesOf(subjects, plan.email, (email) => email.trim().toLowerCase() || null)
   return {
     ids: ids.subjectsOf,
     emails: emails.subjectsOf,

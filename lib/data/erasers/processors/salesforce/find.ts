@@ -35,7 +35,7 @@ export async function find(
   const astray = new Set<number>()
   for (const object of plan.objects) {
     for (const [field, name] of Object.entries(object.where)) {
-      const values = valuesOf(subjects, plan, name)
+      const values = valuesOf(subjects, name)
       for (const place of values.astray) astray.add(place)
       for (const piece of pieces(values.subjectsOf.keys()))
         for (const { value, record } of await match(ask, object, field, piece, signal)) {

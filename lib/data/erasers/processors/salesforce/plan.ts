@@ -1,5 +1,4 @@
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { Identified } from '../../eraser.ts'
 
 export interface SalesforceObject {
   /** As the API names it: `Contact`, `Case`, `Consent__c`. */
@@ -11,7 +10,7 @@ export interface SalesforceObject {
 }
 
 /** Objects in the order in which they go: what refers to another before what it refers to. */
-export interface SalesforcePlan extends Identified {
+export interface SalesforcePlan {
   objects: readonly SalesforceObject[]
 }
 

@@ -17,7 +17,7 @@ export function addressesOf(subjects: readonly SubjectRef[], plan: SendgridPlan)
   const all = new Set<string>()
   let unfit = 0
   for (const subject of subjects) {
-    for (const value of valuesIn(plan.identifiers(subject), plan.email)) {
+    for (const value of valuesIn(subject.identifiers, plan.email)) {
       const trimmed = value.trim()
       if (trimmed.length > 254 || !address.test(trimmed) || isStray(trimmed)) {
         unfit += 1

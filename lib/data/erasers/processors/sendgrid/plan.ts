@@ -1,8 +1,7 @@
 /** What is erased at SendGrid, and how it is reached. */
-import type { Identified } from '../../eraser.ts'
 import type { Side } from '../../../../base/calls/index.ts'
 
-export interface SendgridPlan extends Identified {
+export interface SendgridPlan {
   /** The identifier that holds the subject's addresses: "email". */
   email: string
 }

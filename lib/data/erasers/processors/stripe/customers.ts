@@ -149,7 +149,7 @@ export async function searchByAddress(side: StripeSide, addresses: readonly stri
 }
 
 function wantedOf(subject: SubjectRef, plan: StripePlan) {
-  const identifiers = plan.identifiers(subject)
+  const identifiers = subject.identifiers
   const valuesOf = (name: string | undefined) => (name === undefined ? [] : valuesIn(identifiers, name))
   const ids = valuesOf(plan.customer).map((value) => value.trim())
   const addresses = valuesOf(plan.email)

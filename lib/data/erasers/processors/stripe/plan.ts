@@ -1,9 +1,8 @@
 /** What is erased at Stripe, and how it is reached. */
-import type { Identified } from '../../eraser.ts'
 import type { Side } from '../../../../base/calls/index.ts'
 
 /** At least one of them; a customer that both lead to is one. */
-export interface StripePlan extends Identified {
+export interface StripePlan {
   /** The identifier that holds Stripe's own ids of customers: "stripe_customer". */
   customer?: string
   /** The identifier that holds addresses under which customers are looked for: "email". */

@@ -1,6 +1,6 @@
 /** Supabase Auth: users deleted for good, with their identities, sessions, refresh tokens and factors. */
 import { tally } from '../../../../base/counts/index.ts'
-import type { ErasePage, Eraser, SubjectRef, Identified } from '../../eraser.ts'
+import type { ErasePage, Eraser, SubjectRef } from '../../eraser.ts'
 import { Findings } from '../../findings.ts'
 import { abreast } from '../../../../base/slices/index.ts'
 import { refuseAstray, sentenceOf, valuesOf } from '../values.ts'
@@ -8,7 +8,7 @@ import { supabaseClient, type Supabase, type SupabaseOptions } from './client.ts
 import { idsByEmail, isThere, readPage, removeUser } from './users.ts'
 
 /** At least one of them; an address costs reading all users of the project. */
-export interface SupabasePlan extends Identified {
+export interface SupabasePlan {
   /** The identifier that holds users' ids. */
   user?: string
   /** The identifier that holds addresses. */
@@ -110,8 +110,8 @@ async function candidates(
   const users = new Map<string, Set<number>>()
   const add = (id: string, places: readonly number[]) =>
     users.set(id, new Set([...(users.get(id) ?? []), ...places]))
-  const byId = valuesOf(subjects, plan, plan.user, uuid)
-  const byEmail = valuesOf(subjects, plan, plan.email, (email) => email.trim().toLowerCase() || null)
+  const byId = valuesOf(subjects, plan.user, uuid)
+  const byEmail = valuesOf(subjects, plan.email, (email) => email.trim().toLowerCase() || null)
   for (const [id, places] of byId.subjectsOf) add(id, places)
   const listed = new Set<string>()
   if (byEmail.subjectsOf.size > 0)

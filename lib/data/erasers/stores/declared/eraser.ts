@@ -1,6 +1,6 @@
 /** Data that no interface reaches: nothing is called; what is there stays until the date that its owner answers for. */
 import { wallClock } from '../../../../base/clock/index.ts'
-import type { Eraser, Retained, Identified } from '../../eraser.ts'
+import type { Eraser, Retained } from '../../eraser.ts'
 
 export interface DeclaredOptions {
   store: string
@@ -11,7 +11,7 @@ export interface DeclaredOptions {
   goneAfter: string
 }
 
-export function declaredEraser({ store, owner, holds, goneAfter }: DeclaredOptions): Eraser<Identified> {
+export function declaredEraser({ store, owner, holds, goneAfter }: DeclaredOptions): Eraser<unknown> {
   const kept = (): Retained => ({
     place: holds,
     count: 1,

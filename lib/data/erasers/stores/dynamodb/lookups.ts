@@ -40,7 +40,7 @@ export async function lookupsOf(
   const known: TableSchema[] = []
   for (const place of plan.places) known.push(await schemas.of(place, session))
   for (const [number, subject] of subjects.entries()) {
-    const identifiers = plan.identifiers(subject)
+    const identifiers = subject.identifiers
     for (const [at, place] of plan.places.entries()) {
       const schema = known[at]
       if (schema === undefined) continue

@@ -1,5 +1,4 @@
 /** What leads to a subject in DynamoDB. */
-import type { Identified } from '../../eraser.ts'
 
 export interface DynamodbPlace {
   /** In counts and messages; never holds an identity. */
@@ -14,6 +13,6 @@ export interface DynamodbPlace {
   key: Readonly<Record<string, string>>
 }
 
-export interface DynamodbPlan extends Identified {
+export interface DynamodbPlan {
   places: readonly DynamodbPlace[]
 }

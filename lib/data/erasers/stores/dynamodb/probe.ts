@@ -10,9 +10,9 @@ import type { Schemas } from './schema.ts'
 export async function probe(session: Session, plan: DynamodbPlan, schemas: Schemas): Promise<void> {
   const identifiers = ofNobody(plan.places.flatMap(({ key }) => Object.values(key)))
   const [[value = ''] = []] = Object.values(identifiers)
-  const nobody = { kind: 'nobody', key: [] }
+  const nobody = { kind: 'nobody', key: [], identifiers }
   schemas.forget()
-  const found = await lookupsOf([nobody], { ...plan, identifiers: () => identifiers }, schemas, session)
+  const found = await lookupsOf([nobody], plan, schemas, session)
   for (const lookup of found.lookups) {
     const { place, schema } = lookup
     await readPage(session, lookup)

@@ -1,11 +1,11 @@
 /** Which keys belong to a subject: what each place's template stands for, once it is sure that it is this subject's alone. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef, Identified } from '../../eraser.ts'
+import type { SubjectRef } from '../../eraser.ts'
 import { expand, namesIn } from '../../../datamap/index.ts'
 import type { KeyBackend } from './backend.ts'
 import { nameOf, type KeyPlace, type Target } from './target.ts'
 
-export interface KeysPlan extends Identified {
+export interface KeysPlan {
   places: readonly KeyPlace[]
 }
 
@@ -36,7 +36,7 @@ export function targetsOf(plan: KeysPlan, subjects: readonly SubjectRef[], backe
   const unfit = new Set<number>()
   for (const [subject, ref] of subjects.entries()) {
     try {
-      const identifiers = plan.identifiers(ref)
+      const identifiers = ref.identifiers
       for (const place of plan.places)
         for (const key of expand(place.key, identifiers)) {
           if (backend.holds(place, key)) targets.push({ subject, place, key })

@@ -1,6 +1,6 @@
 /** Which documents belong to a subject: those whose field has one of its values, to the letter. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef, Identified } from '../../eraser.ts'
+import type { SubjectRef } from '../../eraser.ts'
 import { expand, namesIn } from '../../../datamap/index.ts'
 
 /** `{ name: 'visits', index: 'visits', field: 'patient_id', value: '{id}' }` */
@@ -13,7 +13,7 @@ export interface OpensearchPlace {
   value: string
 }
 
-export interface OpensearchPlan extends Identified {
+export interface OpensearchPlan {
   places: readonly OpensearchPlace[]
 }
 
@@ -66,7 +66,7 @@ export function searchOf(
   const unfit = new Set<number>()
   for (const [subject, ref] of subjects.entries()) {
     try {
-      const identifiers = plan.identifiers(ref)
+      const identifiers = ref.identifiers
       for (const { field, values } of wanted) {
         const texts = expand(field.place.value, identifiers)
         const known = texts.filter((text) => text.length <= field.longest)

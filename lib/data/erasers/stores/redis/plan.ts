@@ -1,7 +1,6 @@
 /** What leads to a subject in Redis, and what no plan may name. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import { namesIn } from '../../../datamap/index.ts'
-import type { Identified } from '../../eraser.ts'
 import { scanTemplate, type ScanTemplate } from './template.ts'
 
 /** One kind of item. `name` stands in counts and messages: it never holds an identity. */
@@ -13,7 +12,7 @@ export type RedisPlace =
   /** A member of a set or sorted set, a field of a hash, or all equal elements of a list: typed by what the key is. */
   | { name: string; member: { key: string; value: string } }
 
-export interface RedisPlan extends Identified {
+export interface RedisPlan {
   places: readonly RedisPlace[]
 }
 

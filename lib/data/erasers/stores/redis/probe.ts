@@ -19,7 +19,7 @@ export async function probe(
   signal: AbortSignal,
 ): Promise<void> {
   const identifiers = ofNobody(plan.places.flatMap(templatesOf))
-  const { keys, members } = targetsOf({ ...plan, identifiers: () => identifiers }, [nobody], own)
+  const { keys, members } = targetsOf(plan, [{ kind: 'nobody', key: [], identifiers }], own)
   const scanned = plan.places.flatMap((place) =>
     'scan' in place ? expand(place.scan.replaceAll('*', ''), identifiers).map(toBinary) : [],
   )
@@ -44,8 +44,6 @@ export async function probe(
     nodes.close()
   }
 }
-
-const nobody = { kind: 'nobody', key: [] }
 
 async function askEach(
   settings: RedisEraserSettings,

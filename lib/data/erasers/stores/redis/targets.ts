@@ -37,7 +37,7 @@ export function targetsOf(plan: RedisPlan, subjects: readonly SubjectRef[], own:
   const members = new Map<string, Shared<MemberTarget>>()
   const scans: ScanTarget[] = []
   const unusable = new Map<string, Map<number, LetheError>>()
-  const people = subjects.map((subject) => plan.identifiers(subject))
+  const people = subjects.map((subject) => subject.identifiers)
 
   for (const place of checkPlaces(plan.places, own)) {
     const { name, scan } = place

@@ -1,13 +1,13 @@
 /** Where buckets keep a subject's objects. */
 import { LetheError } from '../../../../base/errors/index.ts'
-import type { SubjectRef, Identified } from '../../eraser.ts'
+import type { SubjectRef } from '../../eraser.ts'
 import { expand, isBounded, namesIn, ofNobody } from '../../../datamap/index.ts'
 
 /** All that begins with the prefix, or one key: `{ name: 'files', bucket: 'clinic-files', prefix: 'patients/{id}/' }`. */
 export type S3Place =
   { name: string; bucket: string; prefix: string } | { name: string; bucket: string; key: string }
 
-export interface S3Plan extends Identified {
+export interface S3Plan {
   places: readonly S3Place[]
 }
 
@@ -67,8 +67,7 @@ export function targetsOf(plan: S3Plan, subjects: readonly SubjectRef[]): Target
 /** One target a place, at which there is nothing: for a probe. */
 export function targetsOfNobody(plan: S3Plan): readonly Target[] {
   const identifiers = ofNobody(plan.places.map(templateOf))
-  const nobody = { kind: 'nobody', key: [] }
-  return targetsOf({ ...plan, identifiers: () => identifiers }, [nobody]).targets
+  return targetsOf(plan, [{ kind: 'nobody', key: [], identifiers }]).targets
 }
 
 /** The aims that an object is found by: one a subject. */
@@ -81,7 +80,7 @@ export function aimsAt({ aims }: Target, key: string): Aim[] {
 }
 
 function aimsOf(plan: S3Plan, subject: SubjectRef, number: number): Aim[] {
-  const identifiers = plan.identifiers(subject)
+  const { identifiers } = subject
   return plan.places.flatMap((place) => {
     const { name, bucket } = place
     const exact = 'key' in place

@@ -10,7 +10,7 @@ import {
   zone,
   type CloudflareServer,
 } from '../../../../../support/vendors/cloudflare.ts'
-import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, person, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { json } from '../../../../../support/servers/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 
@@ -21,7 +21,7 @@ const request = { runId: 'run-1', fence: 1n, limit: 1000 }
 describe('the eraser for Cloudflare', () => {
   let server: CloudflareServer
   let proxy: FaultProxy
-  let plan: CloudflarePlan
+  let plan: Known<CloudflarePlan>
   beforeAll(async () => {
     server = await startCloudflare()
     plan = {
@@ -37,15 +37,17 @@ describe('the eraser for Cloudflare', () => {
   afterAll(() => server.close())
 
   const eraser = (options: Partial<CloudflareEraserOptions> = {}) =>
-    cloudflareEraser({
-      store: 'cdn',
-      zone,
-      token,
-      baseUrl: server.baseUrl,
-      pace: freePace(),
-      patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
-      ...options,
-    })
+    knowing(
+      cloudflareEraser({
+        store: 'cdn',
+        zone,
+        token,
+        baseUrl: server.baseUrl,
+        pace: freePace(),
+        patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
+        ...options,
+      }),
+    )
 
   test('names as many files in a call as the plan of the zone allows', async () => {
     const many = Array.from({ length: 250 }, (_, place) => person(String(place)))

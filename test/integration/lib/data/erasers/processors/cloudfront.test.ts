@@ -9,12 +9,12 @@ import {
   xmlError,
   type CloudfrontServer,
 } from '../../../../../support/vendors/cloudfront.ts'
-import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, person, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
-const plan: CloudfrontPlan = {
+const plan: Known<CloudfrontPlan> = {
   places: [{ name: 'photos', template: '/photos/{id}.jpg' }],
   identifiers: ({ key }) => ({ id: key }),
 }
@@ -36,15 +36,17 @@ describe('the eraser for CloudFront', () => {
   afterAll(() => server.close())
 
   const eraser = (options: Partial<CloudfrontEraserOptions> = {}) =>
-    cloudfrontEraser({
-      store: 'cdn',
-      distribution: server.distribution,
-      credentials: server.credentials,
-      endpoint: server.url,
-      pace: freePace(),
-      patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
-      ...options,
-    })
+    knowing(
+      cloudfrontEraser({
+        store: 'cdn',
+        distribution: server.distribution,
+        credentials: server.credentials,
+        endpoint: server.url,
+        pace: freePace(),
+        patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
+        ...options,
+      }),
+    )
   const ids = (page: { pending: readonly { job: string }[] }) => page.pending.map(({ job }) => job)
 
   test('makes one invalidation for many subjects, and none again for the same run', async () => {

@@ -6,7 +6,7 @@ import {
   type OpendsrEraserOptions,
 } from '../../../../../../lib/data/erasers/processors/opendsr/eraser.ts'
 import type { OpendsrPlan } from '../../../../../../lib/data/erasers/processors/opendsr/requests.ts'
-import { freePace, never } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { json } from '../../../../../support/servers/http-server.ts'
 import {
   authorization,
@@ -18,8 +18,8 @@ import { startProxy, type FaultProxy } from '../../../../../support/servers/serv
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
 const address = 'canary@example.org'
-const person: SubjectRef = { kind: 'person', key: ['1'] }
-const plan: OpendsrPlan = {
+const person: SubjectRef = { kind: 'person', key: ['1'], identifiers: {} }
+const plan: Known<OpendsrPlan> = {
   identities: [{ type: 'email', format: 'raw', from: 'email' }],
   identifiers: (subject) => ({
     email: [subject.key[0] === '1' ? address : `p${subject.key[0]}@example.org`],
@@ -42,17 +42,19 @@ describe('a processor that speaks OpenDSR', () => {
   afterAll(() => processor.close())
 
   const eraser = (options: Partial<OpendsrEraserOptions> = {}) =>
-    opendsrEraser({
-      store: 'insights',
-      url: `${processor.url}/v3`,
-      authorization,
-      certificate: processor.publicKey,
-      requestKey: 'secret of the tests',
-      allowPrivate: true,
-      pace: freePace(),
-      patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
-      ...options,
-    })
+    knowing(
+      opendsrEraser({
+        store: 'insights',
+        url: `${processor.url}/v3`,
+        authorization,
+        certificate: processor.publicKey,
+        requestKey: 'secret of the tests',
+        allowPrivate: true,
+        pace: freePace(),
+        patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
+        ...options,
+      }),
+    )
   const posts = () => processor.asked.filter(({ method }) => method === 'POST')
   const id = () => [...processor.requests.keys()][0] ?? ''
 
@@ -190,6 +192,7 @@ describe('a processor that speaks OpenDSR', () => {
     const many = Array.from({ length: 20 }, (_, place): SubjectRef => ({
       kind: 'person',
       key: [String(place)],
+      identifiers: {},
     }))
     await expect(eraser({ authorization: 'no' }).erase(many, plan, request, never)).rejects.toMatchObject({
       code: 'E_STORE_REFUSED',

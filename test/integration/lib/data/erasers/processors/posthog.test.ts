@@ -6,14 +6,18 @@ import {
 } from '../../../../../../lib/data/erasers/processors/posthog/eraser.ts'
 import type { PosthogOptions } from '../../../../../../lib/data/erasers/processors/posthog/client.ts'
 import { breakEach } from '../../../../../support/stages/break-each.ts'
-import { freePace, never, request } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, request, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { startPosthog, type FakePosthog } from '../../../../../support/vendors/posthog.ts'
 import { startProxy } from '../../../../../support/servers/servers.ts'
 
 const quick = { deadlineMs: 400, attempts: 1 }
-const person = (id: string, email = `${id}@example.org`): SubjectRef => ({ kind: 'person', key: [id, email] })
-const byId: PosthogPlan = { distinctId: 'id', identifiers: ({ key: [id = ''] }) => ({ id: [id] }) }
-const byEmail: PosthogPlan = {
+const person = (id: string, email = `${id}@example.org`): SubjectRef => ({
+  kind: 'person',
+  key: [id, email],
+  identifiers: {},
+})
+const byId: Known<PosthogPlan> = { distinctId: 'id', identifiers: ({ key: [id = ''] }) => ({ id: [id] }) }
+const byEmail: Known<PosthogPlan> = {
   email: 'email',
   identifiers: ({ key: [, email = ''] }) => ({ email: [email] }),
 }
@@ -27,15 +31,17 @@ describe('PostHog', () => {
   beforeEach(() => posthog.empty())
 
   const open = (more: Partial<PosthogOptions> = {}) =>
-    posthogEraser({
-      store: 'analytics',
-      url: posthog.url,
-      project: '7',
-      apiKey: posthog.apiKey,
-      pace: freePace(),
-      patience: { deadlineMs: 5000 },
-      ...more,
-    })
+    knowing(
+      posthogEraser({
+        store: 'analytics',
+        url: posthog.url,
+        project: '7',
+        apiKey: posthog.apiKey,
+        pace: freePace(),
+        patience: { deadlineMs: 5000 },
+        ...more,
+      }),
+    )
 
   test('events that wait for the weekend are left until they are gone, and a repeated call changes nothing', async () => {
     posthog.idle = false

@@ -5,10 +5,10 @@ import {
   type RecipientOptions,
   type RecipientPlan,
 } from '../../../../../../lib/data/erasers/processors/recipient/eraser.ts'
-import { freePace, never, person } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, person, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { startRecipient, type Recipient } from '../../../../../support/vendors/recipient.ts'
 
-const plan: RecipientPlan = {
+const plan: Known<RecipientPlan> = {
   sends: ['email'],
   identifiers: ({ key: [id = ''] }) =>
     id === '9' ? { name: ['unknown there'] } : { email: [`p${id}@example.org`], name: ['not to be sent'] },
@@ -24,16 +24,18 @@ describe('a recipient', () => {
   afterAll(() => recipient.close())
 
   const eraser = (options: Partial<RecipientOptions> = {}) =>
-    recipientEraser({
-      store: 'laboratory',
-      url: recipient.url,
-      secret: recipient.secret,
-      requestKey: 'a key of this store',
-      allowPrivate: true,
-      pace: freePace(),
-      patience: { deadlineMs: 10_000, attempts: 1, waitSeconds: 0 },
-      ...options,
-    })
+    knowing(
+      recipientEraser({
+        store: 'laboratory',
+        url: recipient.url,
+        secret: recipient.secret,
+        requestKey: 'a key of this store',
+        allowPrivate: true,
+        pace: freePace(),
+        patience: { deadlineMs: 10_000, attempts: 1, waitSeconds: 0 },
+        ...options,
+      }),
+    )
   const idsOf = () => recipient.notices.map(({ id }) => id)
   const tell = (subject: SubjectRef, options: Partial<RecipientOptions> = {}, requests = ['r1']) =>
     eraser(options).erase([subject], plan, { ...request, requests }, never)

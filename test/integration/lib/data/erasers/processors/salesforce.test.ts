@@ -3,7 +3,14 @@ import { salesforceEraser } from '../../../../../../lib/data/erasers/processors/
 import type { SalesforceOptions } from '../../../../../../lib/data/erasers/processors/salesforce/client.ts'
 import type { SalesforcePlan } from '../../../../../../lib/data/erasers/processors/salesforce/plan.ts'
 import { breakEach } from '../../../../../support/stages/break-each.ts'
-import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import {
+  freePace,
+  never,
+  person,
+  request,
+  knowing,
+  type Known,
+} from '../../../../../support/stages/erasing.ts'
 import {
   DELETED_AT,
   startSalesforce,
@@ -21,20 +28,22 @@ describe('Salesforce', () => {
   afterAll(() => salesforce.close())
   beforeEach(() => salesforce.empty())
 
-  const contacts = (...objects: SalesforcePlan['objects']): SalesforcePlan => ({
+  const contacts = (...objects: Known<SalesforcePlan>['objects']): Known<SalesforcePlan> => ({
     objects: objects.length > 0 ? objects : [{ name: 'Contact', where: { Email: 'email' } }],
     identifiers: ({ key }) => ({ email: key }),
   })
   const open = (more: Partial<SalesforceOptions> = {}) =>
-    salesforceEraser({
-      store: 'crm',
-      url: salesforce.url,
-      clientId: salesforce.clientId,
-      clientSecret: salesforce.clientSecret,
-      pace: freePace(),
-      patience: { deadlineMs: 5000 },
-      ...more,
-    })
+    knowing(
+      salesforceEraser({
+        store: 'crm',
+        url: salesforce.url,
+        clientId: salesforce.clientId,
+        clientSecret: salesforce.clientSecret,
+        pace: freePace(),
+        patience: { deadlineMs: 5000 },
+        ...more,
+      }),
+    )
   const live = () => salesforce.records.filter(({ deleted }) => !deleted).map(({ id }) => id)
   const calls = (method: string, path: RegExp) =>
     salesforce.seen.filter((seen) => seen.method === method && path.test(seen.path))

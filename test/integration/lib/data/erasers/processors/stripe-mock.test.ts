@@ -6,7 +6,14 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import {
+  freePace,
+  never,
+  person,
+  request,
+  knowing,
+  type Known,
+} from '../../../../../support/stages/erasing.ts'
 import {
   canConnect,
   freePort,
@@ -39,20 +46,22 @@ afterAll(async () => {
   await removeFolder(folder)
 })
 
-const plan: StripePlan = {
+const plan: Known<StripePlan> = {
   customer: 'customer',
   email: 'email',
   identifiers: ({ key: [id = ''] }) => ({ customer: [`cus_${id}`], email: [`${id}@example.org`] }),
 }
 const eraser = (options = {}) =>
-  stripeEraser({
-    store: 'billing',
-    apiKey: 'sk_test_123',
-    pace: freePace(),
-    baseUrl: `http://127.0.0.1:${port}`,
-    patience: { attempts: 1 },
-    ...options,
-  })
+  knowing(
+    stripeEraser({
+      store: 'billing',
+      apiKey: 'sk_test_123',
+      pace: freePace(),
+      baseUrl: `http://127.0.0.1:${port}`,
+      patience: { attempts: 1 },
+      ...options,
+    }),
+  )
 
 test('Deleting customers: each request is one that Stripe documents, each answer one that we read.', async () => {
   await eraser().probe(plan, never)

@@ -6,13 +6,20 @@ import {
 } from '../../../../../../lib/data/erasers/processors/supabase/eraser.ts'
 import type { SupabaseOptions } from '../../../../../../lib/data/erasers/processors/supabase/client.ts'
 import { breakEach } from '../../../../../support/stages/break-each.ts'
-import { freePace, never, person, request } from '../../../../../support/stages/erasing.ts'
+import {
+  freePace,
+  never,
+  person,
+  request,
+  knowing,
+  type Known,
+} from '../../../../../support/stages/erasing.ts'
 import { startProxy } from '../../../../../support/servers/servers.ts'
 import { startSupabase, type FakeSupabase } from '../../../../../support/vendors/supabase.ts'
 
 const quick = { deadlineMs: 400, attempts: 1 }
-const byId: SupabasePlan = { user: 'id', identifiers: ({ key }) => ({ id: key }) }
-const byEmail: SupabasePlan = { email: 'email', identifiers: ({ key }) => ({ email: key }) }
+const byId: Known<SupabasePlan> = { user: 'id', identifiers: ({ key }) => ({ id: key }) }
+const byEmail: Known<SupabasePlan> = { email: 'email', identifiers: ({ key }) => ({ email: key }) }
 
 describe('Supabase Auth', () => {
   let supabase: FakeSupabase
@@ -23,14 +30,16 @@ describe('Supabase Auth', () => {
   beforeEach(() => supabase.empty())
 
   const open = (more: Partial<SupabaseOptions> = {}) =>
-    supabaseEraser({
-      store: 'auth',
-      url: supabase.url,
-      secretKey: supabase.secretKey,
-      pace: freePace(),
-      patience: { deadlineMs: 5000 },
-      ...more,
-    })
+    knowing(
+      supabaseEraser({
+        store: 'auth',
+        url: supabase.url,
+        secretKey: supabase.secretKey,
+        pace: freePace(),
+        patience: { deadlineMs: 5000 },
+        ...more,
+      }),
+    )
   const seed = (count: number) =>
     Array.from({ length: count }, (_, n) => supabase.add(`person.${n}@example.org`))
 

@@ -5,7 +5,7 @@ import {
   type WebhookEraserOptions,
   type WebhookPlan,
 } from '../../../../../../lib/data/erasers/processors/webhook/eraser.ts'
-import { freePace, never } from '../../../../../support/stages/erasing.ts'
+import { freePace, never, knowing, type Known } from '../../../../../support/stages/erasing.ts'
 import { json, type Reply } from '../../../../../support/servers/http-server.ts'
 import { startProxy, type FaultProxy } from '../../../../../support/servers/servers.ts'
 import {
@@ -15,9 +15,9 @@ import {
 
 /** For what never answers; a busy machine answers late. */
 const hasty = { deadlineMs: 500, attempts: 2, waitSeconds: 0 }
-const person: SubjectRef = { kind: 'person', key: ['1'] }
+const person: SubjectRef = { kind: 'person', key: ['1'], identifiers: {} }
 const address = 'canary@example.org'
-const plan: WebhookPlan = {
+const plan: Known<WebhookPlan> = {
   sends: ['email'],
   places: ['letters', 'invoices'],
   identifiers: () => ({ email: [address], diagnosis: ['not to be sent'] }),
@@ -39,15 +39,17 @@ describe('a processor of our own', () => {
 
   const eraser = (options: Partial<WebhookEraserOptions> = {}) => {
     const pace = freePace()
-    const made = webhookEraser({
-      store: 'letters',
-      url: processor.url,
-      secret: processor.secret,
-      allowPrivate: true,
-      pace,
-      patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
-      ...options,
-    })
+    const made = knowing(
+      webhookEraser({
+        store: 'letters',
+        url: processor.url,
+        secret: processor.secret,
+        allowPrivate: true,
+        pace,
+        patience: { deadlineMs: 10_000, attempts: 2, waitSeconds: 0 },
+        ...options,
+      }),
+    )
     return Object.assign(made, { pace })
   }
 

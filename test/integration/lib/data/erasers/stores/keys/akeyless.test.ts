@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import { startAkeyless, type AkeylessServer } from '../../../../../../support/vendors/akeyless.ts'
-import { freePace, never, people, person, request } from '../../../../../../support/stages/erasing.ts'
+import {
+  freePace,
+  never,
+  people,
+  person,
+  request,
+  knowing,
+} from '../../../../../../support/stages/erasing.ts'
 import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
 import { startProxy } from '../../../../../../support/servers/servers.ts'
 
@@ -21,15 +28,17 @@ describe('keys in Akeyless', () => {
   })
 
   const eraserOf = (baseUrl = server.url, accessKey = server.accessKey, pace = freePace()) =>
-    keysEraser({
-      backend: 'akeyless',
-      store: 'akeyless',
-      pace,
-      baseUrl,
-      accessId: server.accessId,
-      accessKey,
-      patience: { deadlineMs: 1000, attempts: 2 },
-    })
+    knowing(
+      keysEraser({
+        backend: 'akeyless',
+        store: 'akeyless',
+        pace,
+        baseUrl,
+        accessId: server.accessId,
+        accessKey,
+        patience: { deadlineMs: 1000, attempts: 2 },
+      }),
+    )
   const seed = (count: number) => {
     const subjects = people(count)
     for (const { key } of subjects) server.items.set(`/records/${key[0]}`, { type: 'AES256GCM' })

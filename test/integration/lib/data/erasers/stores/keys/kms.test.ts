@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
-import { freePace, idOf, never, person, request } from '../../../../../../support/stages/erasing.ts'
+import { freePace, idOf, never, person, request, knowing } from '../../../../../../support/stages/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
 import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
 import {
@@ -36,16 +36,18 @@ describe('keys in AWS KMS', () => {
   beforeEach(() => between.reset())
 
   const eraserOf = (waitingDays = 7, endpoint = between.url, pace = freePace()) =>
-    keysEraser({
-      backend: 'kms',
-      store: 'kms',
-      pace,
-      waitingDays,
-      region: server.region,
-      credentials: server.credentials,
-      endpoint,
-      patience: { deadlineMs: 1000, attempts: 2 },
-    })
+    knowing(
+      keysEraser({
+        backend: 'kms',
+        store: 'kms',
+        pace,
+        waitingDays,
+        region: server.region,
+        credentials: server.credentials,
+        endpoint,
+        patience: { deadlineMs: 1000, attempts: 2 },
+      }),
+    )
   const seed = async (MultiRegion = false) => {
     const id = `k${++next}`
     const { KeyMetadata } = await client.send(new CreateKeyCommand({ MultiRegion }))

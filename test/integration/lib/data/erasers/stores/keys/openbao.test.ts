@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import { keysEraser } from '../../../../../../../lib/data/erasers/stores/keys/eraser.ts'
 import type { KeyPlace } from '../../../../../../../lib/data/erasers/stores/keys/target.ts'
-import { freePace, idOf, never, person, request } from '../../../../../../support/stages/erasing.ts'
+import { freePace, idOf, never, person, request, knowing } from '../../../../../../support/stages/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
 import { keysPlan } from '../../../../../../support/stages/keys-stage.ts'
 import { startOpenbao, type OpenbaoServer } from '../../../../../../support/servers/openbao.ts'
@@ -31,14 +31,16 @@ describe('keys in OpenBao', () => {
     auth: { token: string } | { roleId: string; secretId: string } = { token: server.token },
     pace = freePace(),
   ) =>
-    keysEraser({
-      backend: 'openbao',
-      store: 'vault',
-      pace,
-      baseUrl,
-      auth,
-      patience: { deadlineMs: 1000, attempts: 2 },
-    })
+    knowing(
+      keysEraser({
+        backend: 'openbao',
+        store: 'vault',
+        pace,
+        baseUrl,
+        auth,
+        patience: { deadlineMs: 1000, attempts: 2 },
+      }),
+    )
   /** With a key that has encrypted something, and a secret of two versions, the newer one deleted softly. */
   const seed = async (): Promise<SubjectRef> => {
     const id = `p${++next}`

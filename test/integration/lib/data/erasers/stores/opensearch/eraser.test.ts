@@ -2,7 +2,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { opensearchEraser } from '../../../../../../../lib/data/erasers/stores/opensearch/eraser.ts'
 import type { OpensearchOptions } from '../../../../../../../lib/data/erasers/stores/opensearch/client.ts'
 import type { OpensearchPlace } from '../../../../../../../lib/data/erasers/stores/opensearch/plan.ts'
-import { freePace, never, people, person, request } from '../../../../../../support/stages/erasing.ts'
+import {
+  freePace,
+  never,
+  people,
+  person,
+  request,
+  knowing,
+} from '../../../../../../support/stages/erasing.ts'
 import { startHttpBetween, type HttpBetween } from '../../../../../../support/servers/http-between.ts'
 import {
   addPeople,
@@ -37,13 +44,15 @@ describe('documents in OpenSearch', () => {
   })
 
   const eraserOf = (options: Partial<OpensearchOptions> = {}) =>
-    opensearchEraser({
-      store: 'search',
-      pace: freePace(),
-      baseUrl: between.url,
-      patience: { deadlineMs: 2000, attempts: 2 },
-      ...options,
-    })
+    knowing(
+      opensearchEraser({
+        store: 'search',
+        pace: freePace(),
+        baseUrl: between.url,
+        patience: { deadlineMs: 2000, attempts: 2 },
+        ...options,
+      }),
+    )
   const seed = async (count: number) => {
     const subjects = people(count)
     await addPeople(server, subjects)

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { redisEraser } from '../../../../../../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlan } from '../../../../../../../lib/data/erasers/stores/redis/plan.ts'
-import { never } from '../../../../../../support/stages/erasing.ts'
+import { never, knowing, type Known } from '../../../../../../support/stages/erasing.ts'
 import { startRedisCluster, type RedisCluster } from '../../../../../../support/servers/redis-cluster.ts'
 
-const people = Array.from({ length: 30 }, (_, id) => ({ kind: 'person', key: [String(id)] }))
-const plan: RedisPlan = {
+const people = Array.from({ length: 30 }, (_, id) => ({ kind: 'person', key: [String(id)], identifiers: {} }))
+const plan: Known<RedisPlan> = {
   identifiers: (subject) => ({ id: subject.key }),
   places: [
     { name: 'profiles', key: 'profile:{id}' },
@@ -39,7 +39,7 @@ async function write(key: string, [name = '', ...args]: string[]): Promise<void>
 const sizes = () => Promise.all(cluster.nodes.map((node) => node.dbsize()))
 
 test('goes on every master, in any slot, and in pieces', async () => {
-  const eraser = redisEraser({ store: 'sessions', url: cluster.url })
+  const eraser = knowing(redisEraser({ store: 'sessions', url: cluster.url }))
   expect(Math.min(...(await sizes()))).toBeGreaterThan(0)
   expect((await eraser.locate(people, plan, never)).counts).toEqual({
     profiles: 30,
@@ -62,7 +62,7 @@ test('goes on every master, in any slot, and in pieces', async () => {
 })
 
 test('calls nothing absent while a slot is on its way', async () => {
-  const eraser = redisEraser({ store: 'sessions', url: cluster.url })
+  const eraser = knowing(redisEraser({ store: 'sessions', url: cluster.url }))
   const target = String(await cluster.nodes[1]?.call('CLUSTER', 'MYID'))
   await cluster.nodes[0]?.call('CLUSTER', 'SETSLOT', 0, 'MIGRATING', target)
   await expect(eraser.verify(people, plan, never)).rejects.toMatchObject({ code: 'E_STORE_UNAVAILABLE' })
@@ -74,7 +74,7 @@ test('calls nothing absent while a slot is on its way', async () => {
 })
 
 test('does what the other nodes hold where one is gone, says so, and calls nothing absent', async () => {
-  const eraser = redisEraser({ store: 'sessions', url: cluster.url, commandMs: 2000 })
+  const eraser = knowing(redisEraser({ store: 'sessions', url: cluster.url, commandMs: 2000 }))
   for (const node of cluster.nodes) await node.config('SET', 'cluster-require-full-coverage', 'no')
   await cluster.killNode(2)
   await expect(eraser.erase(people, plan, { ...request, limit: 1000 }, never)).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import { redisEraser } from '../../../../../../../lib/data/erasers/stores/redis/eraser.ts'
 import type { RedisPlace, RedisPlan } from '../../../../../../../lib/data/erasers/stores/redis/plan.ts'
-import { never, person } from '../../../../../../support/stages/erasing.ts'
+import { never, person, knowing, type Known } from '../../../../../../support/stages/erasing.ts'
 import { startProxy, startRedis, type RedisServer } from '../../../../../../support/servers/servers.ts'
 
 const request = { runId: 'run', fence: 1n, limit: 1000 }
@@ -25,7 +25,7 @@ afterAll(async () => {
 })
 beforeEach(() => redis.flushall())
 
-const eraser = () => redisEraser({ store: 'sessions', url: server.url })
+const eraser = () => knowing(redisEraser({ store: 'sessions', url: server.url }))
 const erase = (ids: string[], places: RedisPlace[]) =>
   eraser().erase(ids.map(person), planOf(...places), request, never)
 const left = async () => (await redis.keys('*')).toSorted()
@@ -79,7 +79,7 @@ describe('a form of keys', () => {
     const others = Array.from({ length: 2000 }, (_, id) => `other:${id}`)
     await redis.mset(...ids.flatMap((id) => [`user:${id}:a`, 'x']), ...others.flatMap((key) => [key, 'x']))
     await redis.config('RESETSTAT')
-    const one = redisEraser({ store: 'sessions', url: server.url, scanCount: 20 })
+    const one = knowing(redisEraser({ store: 'sessions', url: server.url, scanCount: 20 }))
     let calls = 0
     while ((await one.erase(ids.map(person), carts, { ...request, limit: 20 }, never)).more) calls += 1
     const [, scans = ''] = /cmdstat_scan:calls=(\d+),/.exec(await redis.info('commandstats')) ?? []
@@ -150,7 +150,7 @@ test('members go from whatever holds them, and what has none is said and never a
 test('reading back tells of each subject what leads to it, also what several share, in one pass', async () => {
   await redis.mset('user:1:a', 'x', 'user:2:b', 'x', 'user:1:user:2:c', 'x', 'shared:7', 'x')
   await redis.rpush('list', '7', '7')
-  const plan: RedisPlan = {
+  const plan: Known<RedisPlan> = {
     identifiers: ({ key: [id = ''] }) => ({ id: [id], family: id === '3' ? [] : ['7'] }),
     places: [
       { name: 'first', key: 'user:{id}:a' },
@@ -179,7 +179,8 @@ test('what may not be looked at holds up nobody else, and is not absent', async 
   await redis.acl('SETUSER', 'partial', 'reset', 'on', '>x', '+@all', '~profile:2', '~profile:3')
   const url = `redis://partial:x@${server.host}:${server.port}`
   const plan = planOf({ name: 'profiles', key: 'profile:{id}' })
-  const verify = (...ids: string[]) => redisEraser({ store: 's', url }).verify(ids.map(person), plan, never)
+  const verify = (...ids: string[]) =>
+    knowing(redisEraser({ store: 's', url })).verify(ids.map(person), plan, never)
   expect(await verify('1', '2', '3')).toEqual([
     { absent: false, left: {}, retained: [] },
     { absent: false, left: { profiles: 1 }, retained: [] },
@@ -199,7 +200,7 @@ describe('a probe', () => {
   const keys = ['~profile:*', '~user:*:*', '~online', '~gone']
   const probe = async (...given: string[]) => {
     await redis.acl('SETUSER', 'probing', 'reset', 'on', '>x', ...given)
-    await redisEraser({ store: 's', url: `redis://probing:x@${server.host}:${server.port}` }).probe(
+    await knowing(redisEraser({ store: 's', url: `redis://probing:x@${server.host}:${server.port}` })).probe(
       plan,
       never,
     )
@@ -237,7 +238,8 @@ test('what a live application writes again is seen by reading back', async () =>
 })
 
 test('a database that is not there, a replica and a wrong password are no empty store', async () => {
-  const verify = (url: string) => redisEraser({ store: 's', url }).verify([person('1')], carts, never)
+  const verify = (url: string) =>
+    knowing(redisEraser({ store: 's', url })).verify([person('1')], carts, never)
   await expect(verify(`${server.url}/99`)).rejects.toMatchObject({ code: 'E_STORE_REFUSED' })
   await expect(verify(`redis://nobody:x@${server.host}:${server.port}`)).rejects.toMatchObject({
     code: 'E_STORE_REFUSED',
@@ -261,7 +263,9 @@ describe('behind a broken path', () => {
       }
       const ids = Array.from({ length: 100 }, (_, id) => String(id))
       await redis.mset(...ids.flatMap((id) => [`user:${id}:a`, 'secret']))
-      const broken = redisEraser({ store: 'sessions', url: proxy.rewrite(server.url), commandMs: 500 })
+      const broken = knowing(
+        redisEraser({ store: 'sessions', url: proxy.rewrite(server.url), commandMs: 500 }),
+      )
       const error: unknown = await broken
         .erase(ids.map(person), carts, request, never)
         .catch((error: unknown) => error)
@@ -282,7 +286,7 @@ describe('behind a broken path', () => {
   test('a server that is slow is waited for, until the deadline', async () => {
     await redis.set('user:1:a', 'x')
     await redis.call('CLIENT', 'PAUSE', 700, 'ALL')
-    const impatient = redisEraser({ store: 'sessions', url: server.url, commandMs: 200 })
+    const impatient = knowing(redisEraser({ store: 'sessions', url: server.url, commandMs: 200 }))
     await expect(impatient.verify([person('1')], carts, never)).rejects.toMatchObject({
       code: 'E_STORE_UNAVAILABLE',
     })

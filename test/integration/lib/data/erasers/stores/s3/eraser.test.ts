@@ -9,7 +9,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import type { SubjectRef } from '../../../../../../../lib/data/erasers/index.ts'
 import type { S3Plan } from '../../../../../../../lib/data/erasers/stores/s3/plan.ts'
-import { never } from '../../../../../../support/stages/erasing.ts'
+import { never, type Known } from '../../../../../../support/stages/erasing.ts'
 import { askedToDelete, isDelete } from '../../../../../../support/servers/s3-between.ts'
 import {
   stageS3,
@@ -267,7 +267,7 @@ describe('what is refused', () => {
   test('a subject whose identifier leads nowhere is told of, and does not hold up another', async () => {
     await makeBucket('never')
     await put('patients/1/a')
-    const stray: SubjectRef = { kind: 'patient', key: [''] }
+    const stray: SubjectRef = { kind: 'patient', key: [''], identifiers: {} }
     const page = await erase([stray, one])
     expect(page).toMatchObject({
       removed: { files: 1 },
@@ -318,11 +318,11 @@ describe('reading back', () => {
       { name: 'family', prefix: 'family/{family}/' },
       { name: 'inner', prefix: 'patients/{id}/family/' },
     ]
-    const shared: S3Plan = {
+    const shared: Known<S3Plan> = {
       ...plan(places),
       identifiers: ({ key: [id = ''] }) => ({ id: [id], family: id === '3' ? [] : ['7'] }),
     }
-    const three: SubjectRef = { kind: 'patient', key: ['3'] }
+    const three: SubjectRef = { kind: 'patient', key: ['3'], identifiers: {} }
     expect(await eraser.verify([three, two, one], shared, never)).toEqual([
       { absent: true, left: {}, retained: [] },
       { absent: false, left: { files: 1, family: 1 }, retained: [] },

@@ -1,13 +1,9 @@
-/** What a cascade asks of each place, and the places that are not called. */
-import type { RootKey } from '../../lib/data/deletion/index.ts'
-import type { Capabilities, ErasePage, EraseRequest, Verification } from '../../lib/data/erasers/index.ts'
-import type { Fate } from '../../lib/data/rows/index.ts'
-import type { Identifiers } from '../../lib/data/datamap/index.ts'
-import { LetheError } from '../../lib/base/errors/index.ts'
-import type { Claim } from '../../lib/record/ledger/index.ts'
-import { errorFields } from '../../lib/base/log/index.ts'
-import { recordLegs, type Leg } from '../../lib/record/requests/index.ts'
-import type { Context } from '../context.ts'
+/** What a cascade, or a drill, asks of each place that holds something of subjects; and the places that are not called. */
+import { LetheError } from '../../../base/errors/index.ts'
+import type { Identifiers } from '../../datamap/index.ts'
+import type { RootKey } from '../../deletion/index.ts'
+import type { Fate } from '../../rows/index.ts'
+import type { Capabilities, ErasePage, EraseRequest, Verification } from '../eraser.ts'
 
 /** Lies before a person is asked. */
 export const PATIENCE = 3
@@ -25,7 +21,7 @@ export interface Person {
 export interface Place {
   store: string
   kind: string
-  /** Stores that are emptied first (lib/record/requests, NewLeg). */
+  /** Stores that are emptied first. */
   after: readonly string[]
   /** The answer to the person is sent through it. */
   channel: boolean
@@ -105,25 +101,4 @@ export function unusable(store: string, kind: string, problem: LetheError): Plac
     erase: refuse,
     verify: refuse,
   }
-}
-
-/** What this process lacks to call a place is known here only: another process may have it. The message has no value. */
-export async function sayProblem(
-  { control, log }: Context,
-  claim: Claim,
-  place: Place | undefined,
-  legs: readonly Leg[],
-): Promise<void> {
-  if (place?.problem === undefined) return
-  const { store, problem } = place
-  log.error(
-    { store, requests: legs.length, error: errorFields(problem) },
-    'a store can not be called as this process is configured',
-  )
-  const { code: errorCode, message: errorMessage } = problem
-  await recordLegs(
-    control,
-    claim,
-    legs.map(({ requestId, state }) => ({ requestId, store, state, errorCode, errorMessage })),
-  )
 }
