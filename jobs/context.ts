@@ -4,7 +4,7 @@ import type { Database } from '../lib/base/db/index.ts'
 import type { Logger } from '../lib/base/log/index.ts'
 import type { Metrics } from '../lib/base/metrics/index.ts'
 import type { Notifier } from '../lib/people/notify/index.ts'
-import type { Vault } from '../lib/base/keystore/index.ts'
+import type { Keystore } from '../lib/base/keystore/index.ts'
 
 export interface Context {
   readonly config: Config
@@ -16,7 +16,7 @@ export interface Context {
    * E_SCHEMA_OLD, E_SCHEMA_NEW, E_CLOCK_SKEW, E_CONFIG_MISSING, E_DATABASE_UNAVAILABLE.
    */
   target(store: string): Promise<Database>
-  readonly vault: Vault
+  readonly keystore: Keystore
   readonly notifier: Notifier
   readonly metrics: Metrics
   readonly log: Logger

@@ -17,7 +17,7 @@ export function openLedger(context: Context): ErasureLedger {
     settings === undefined
       ? null
       : { name: settings.name, lock: settings.lock, open: () => openLockedBucket(context) }
-  return openErasureLedger(context.control, context.vault, bucket)
+  return openErasureLedger(context.control, context.keystore, bucket)
 }
 
 /** Writes what the bucket doesn't have yet; nothing where none is configured. Throws E_BUCKET_UNAVAILABLE, E_BUCKET_LOCK. */

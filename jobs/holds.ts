@@ -22,7 +22,7 @@ export interface HoldAdded {
 }
 
 /** The key stands in it as a keyed hash: a statement is kept until somebody erases it. */
-export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): Decided {
+export function holdStatement(context: Pick<Context, 'keystore'>, hold: NewHold): Decided {
   return {
     verb: 'hold.add',
     object: `${hold.level} ${hold.subject ?? hold.table ?? hold.store}`,
@@ -34,7 +34,7 @@ export function holdStatement(context: Pick<Context, 'vault'>, hold: NewHold): D
       key:
         hold.key === undefined
           ? null
-          : context.vault.subjectHash(hold.store, `hold:${hold.level}`, hold.key).toString('hex'),
+          : context.keystore.subjectHash(hold.store, `hold:${hold.level}`, hold.key).toString('hex'),
     },
     reason: hold.reason,
   }
@@ -53,14 +53,14 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
   checkShape(context, given)
   const target = await context.target(given.store)
   const { hold, found } = await canonicalHold(context, target, given)
-  const id = await insertHold(context.control, context.vault, hold, by)
+  const id = await insertHold(context.control, context.keystore, hold, by)
   await projectAdded(context, id, hold, target)
   return { id, alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold) : null, found }
 }
 
 async function projectAdded(context: Context, id: string, hold: NewHold, target: Database): Promise<void> {
   try {
-    await projectHolds(context.control, context.vault, hold.store, target)
+    await projectHolds(context.control, context.keystore, hold.store, target)
   } catch (error) {
     if (!(error instanceof LetheError)) throw error
     throw new LetheError(error.code, {
@@ -77,14 +77,16 @@ async function projectAdded(context: Context, id: string, hold: NewHold, target:
 export async function releaseHold(context: Context, id: string, by: Attested): Promise<void> {
   authorise(by.identity, verbs['hold.release'])
   const store = await markReleased(context.control, id, by)
-  await projectHolds(context.control, context.vault, store, await context.target(store))
+  await projectHolds(context.control, context.keystore, store, await context.target(store))
 }
 
 /** In the ledger as erased, or begun in pieces: either way it can't be kept whole any more. */
 async function isGone(context: Context, target: Database, hold: NewHold): Promise<boolean> {
   const kind = hold.subject ?? ''
   const key = hold.key ?? []
-  const hashes = context.vault.keyIds.map((keyId) => context.vault.subjectHash(hold.store, kind, key, keyId))
+  const hashes = context.keystore.keyIds.map((keyId) =>
+    context.keystore.subjectHash(hold.store, kind, key, keyId),
+  )
   if (!(await isErased(context.control, hashes))) return false
   // an entry stands ahead of destruction: what counts is whether the row is still there, whole
   return !(await isWhole(target, await loadPlan(context, hold.store, { subject: kind }), key))

@@ -23,7 +23,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
   const config = loadConfig(env['LETHE_CONFIG'] ?? 'lethe.yaml', env)
   const level = env['LETHE_LOG_LEVEL']
   const log = createLogger({ name, ...(level === undefined ? {} : { level }) })
-  const vault = await openKeystore(config.keystorePath)
+  const keystore = await openKeystore(config.keystorePath)
   const applicationName = `lethe ${name}`
   const control = openDatabase(config.controlUrl, { name: 'control', applicationName, max: 8 })
   const targets = new Map<string, Promise<Database>>()
@@ -65,7 +65,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
       opening.catch(() => targets.delete(store))
       return opening
     },
-    vault,
+    keystore,
     notifier: createNotifier(config.file.notifications, (reference) => config.secret(reference), log),
     metrics: createMetrics({ processMetrics: true }),
     log,

@@ -42,8 +42,8 @@ function isFixed(nodeVersion: string): boolean {
 
 /** Throws E_KEYSTORE_*, E_CONFIG_MISSING. */
 export async function examineKeystore(config: Config): Promise<Finding[]> {
-  const vault = await openKeystore(config.keystorePath)
+  const keystore = await openKeystore(config.keystorePath)
   return examine('keystore', 'keystore').ok(
-    `${config.keystorePath} holds ${vault.keyIds.length} key${vault.keyIds.length === 1 ? '' : 's'}, readable by its owner only`,
+    `${config.keystorePath} holds ${keystore.keyIds.length} key${keystore.keyIds.length === 1 ? '' : 's'}, readable by its owner only`,
   )
 }

@@ -17,7 +17,7 @@ export interface OtherStores {
 /** Opens and probes, all at once, each store that a subject names. Without a keystore none: that is a finding of its own. */
 export async function examineStores(config: Config): Promise<OtherStores> {
   const opened = new Map<string, OpenedStore>()
-  const vault = await openKeystore(config.keystorePath).catch(() => null)
+  const keystore = await openKeystore(config.keystorePath).catch(() => null)
   const names = new Set(
     Object.values(config.file.subjects).flatMap(({ other_stores: others }) =>
       others.flatMap((entry) => {
@@ -29,7 +29,7 @@ export async function examineStores(config: Config): Promise<OtherStores> {
   const findings = await Promise.all(
     [...names].map(async (name) => {
       const entry = config.file.stores[name]
-      if (entry === undefined || vault === null) return []
+      if (entry === undefined || keystore === null) return []
       const check = examine('store', name)
       const signal = AbortSignal.timeout(PROBE_MS)
       try {
@@ -38,7 +38,7 @@ export async function examineStores(config: Config): Promise<OtherStores> {
           // a handful of calls that read, beside the pace that the workers share
           pace: () => ({ turn: () => Promise.resolve(), rest: () => Promise.resolve() }),
           redisPrefix: config.file.operations.redis_prefix,
-          requestKey: vault.pseudonymKey(name),
+          requestKey: keystore.pseudonymKey(name),
         })
         opened.set(name, store)
         await store.probe(signal)

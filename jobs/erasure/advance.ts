@@ -119,7 +119,7 @@ async function cutSome(house: House, some: readonly ErasureRequest[]): Promise<E
   try {
     const ended = await endAccess(
       house,
-      some.map((request) => ({ request, secrets: openSecrets(context.vault, request) })),
+      some.map((request) => ({ request, secrets: openSecrets(context.keystore, request) })),
     )
     // who is erased now has a leg that empties the store later; who would keep their sessions for a grace period waits
     const going = some.filter((request) => ended || !request.hasGrace)
@@ -181,7 +181,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
   const { context } = house
   const free = await withoutHolds(house, due)
   if (free.length === 0) return []
-  const opened = free.map((request) => ({ request, secrets: openSecrets(context.vault, request) }))
+  const opened = free.map((request) => ({ request, secrets: openSecrets(context.keystore, request) }))
   const collected = await collect(house, opened)
   const present: string[] = []
   for (const [place, { request, secrets }] of opened.entries()) {
@@ -204,7 +204,7 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
     const moved = await context.control.transaction(async (tx) => {
       await sealSecrets(
         tx,
-        context.vault,
+        context.keystore,
         some.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
         context.config.file.erasure.keep_identifiers,
       )

@@ -59,7 +59,7 @@ export async function queueAnswers<K extends AnswerKind>(
     const { subject, text } = renderAnswer(kind, facts, context.config.file.erasure.answers)
     answers.push({ requestId: request.id, subjectKind: request.subjectKind, kind, to, subject, text })
   }
-  await addAnswers(db, context.vault, answers)
+  await addAnswers(db, context.keystore, answers)
 }
 
 async function contactsOf(
@@ -70,7 +70,7 @@ async function contactsOf(
   const unread: { request: ErasureRequest; key: readonly string[] }[] = []
   for (const request of requests) {
     if (request.sealed === null) continue
-    const secrets = openSecrets(context.vault, request)
+    const secrets = openSecrets(context.keystore, request)
     if (secrets.contact === undefined) unread.push({ request, key: secrets.key })
     else if (secrets.contact !== null) found.set(request.id, secrets.contact)
   }
@@ -197,7 +197,7 @@ export async function deliverAnswers(
 ): Promise<number> {
   let delivered = 0
   for (;;) {
-    const due = await dueAnswers(context.control, context.vault, subjectKind, AT_ONCE)
+    const due = await dueAnswers(context.control, context.keystore, subjectKind, AT_ONCE)
     for (const answer of due) {
       signal.throwIfAborted()
       if (await deliver(context, answer)) delivered += 1

@@ -112,7 +112,7 @@ async function personsOf(house: House, requests: readonly ErasureRequest[]): Pro
   const free = await withoutHolds(house, requests)
   return new Map(
     free.map((request) => {
-      const secrets = openSecrets(house.context.vault, request)
+      const secrets = openSecrets(house.context.keystore, request)
       return [
         request.id,
         {

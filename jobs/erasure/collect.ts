@@ -52,7 +52,7 @@ export async function withFormer(
 export async function seal(house: House, opened: readonly Opened[]): Promise<void> {
   await sealSecrets(
     house.context.control,
-    house.context.vault,
+    house.context.keystore,
     opened.map(({ request, secrets }) => ({ requestId: request.id, secrets })),
     house.context.config.file.erasure.keep_identifiers,
   )

@@ -21,7 +21,7 @@ export async function goingOf(house: House, requests: readonly ErasureRequest[])
 
 export function keysOf({ context }: House, request: ErasureRequest): RootKey[] {
   if (request.sealed === null) return []
-  const secrets = openSecrets(context.vault, request)
+  const secrets = openSecrets(context.keystore, request)
   return secrets.keys ?? [secrets.key]
 }
 
@@ -46,8 +46,8 @@ export function ids(requests: readonly ErasureRequest[]): string[] {
  * the wrong file, comes before a person and holds up nobody else.
  */
 export async function readable(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
-  const { control, vault } = house.context
-  const opens = ({ sealedKeyId: key }: ErasureRequest) => key === null || vault.knows(key)
+  const { control, keystore } = house.context
+  const opens = ({ sealedKeyId: key }: ErasureRequest) => key === null || keystore.knows(key)
   const strange = requests.filter((request) => !opens(request))
   if (strange.length === 0) return [...requests]
   for (const [key, some] of Map.groupBy(strange, ({ sealedKeyId }) => sealedKeyId ?? '')) {

@@ -13,7 +13,7 @@ export async function holdRequest(
   about: Pick<NewHold, 'kind' | 'owner' | 'reason' | 'reviewAt'>,
 ): Promise<{ hold: NewHold; add(by: Attested): Promise<HoldAdded> }> {
   const request = await getRequest(context.control, id)
-  const { key } = openSecrets(context.vault, request)
+  const { key } = openSecrets(context.keystore, request)
   const hold: NewHold = {
     level: 'subject',
     store: request.store,
@@ -39,9 +39,9 @@ export async function releaseRequest(
   id: string,
 ): Promise<{ holds: string[]; release(by: (hold: string) => Promise<Attested | null>): Promise<void> }> {
   const request = await getRequest(context.control, id)
-  const { key } = openSecrets(context.vault, request)
-  const hashes = context.vault.keyIds.map((keyId) =>
-    context.vault.subjectHash(request.store, request.subjectKind, key, keyId),
+  const { key } = openSecrets(context.keystore, request)
+  const hashes = context.keystore.keyIds.map((keyId) =>
+    context.keystore.subjectHash(request.store, request.subjectKind, key, keyId),
   )
   const { store, subjectKind } = request
   const holds = await holdsOnSubject(context.control, { store, subjectKind, hashes })

@@ -37,7 +37,7 @@ export async function openHouse(
   kind: string,
   signal: AbortSignal,
 ): Promise<House> {
-  const { config, control, vault } = context
+  const { config, control, keystore } = context
   const subject = subjectOf(context, kind)
   const target = await context.target(subject.store)
   const ledger = openLedger(context)
@@ -48,7 +48,7 @@ export async function openHouse(
     target: async (store) => context.target(store),
     secret: (reference) => config.secret(reference),
     pace: (store, perMinute) => paceOf(control, store, perMinute),
-    storeKey: (store) => vault.pseudonymKey(store),
+    storeKey: (store) => keystore.pseudonymKey(store),
     redisPrefix: config.file.operations.redis_prefix,
     claim,
     enter: async (store, own, keys) =>

@@ -110,7 +110,7 @@ async function takeRequests(
   }
   if (wanted.length === 0) return
   const created = await context.control.transaction(
-    (tx) => createRequests(tx, context.vault, wanted, limitsOf(context)),
+    (tx) => createRequests(tx, context.keystore, wanted, limitsOf(context)),
     { retry: true },
   )
   for (const { joined } of created) taken[joined ? 'joined' : 'requests'] += 1

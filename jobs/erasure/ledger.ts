@@ -30,13 +30,13 @@ export function leaving(claim: Claim, store: string, plan: Plan, keys: readonly 
  */
 export async function revoke(
   tx: Transaction,
-  { vault }: Pick<Context, 'vault'>,
+  { keystore }: Pick<Context, 'keystore'>,
   request: ErasureRequest,
   keys: readonly RootKey[],
   stores?: readonly string[],
 ): Promise<void> {
   const { store: home, subjectKind } = request
-  const hashes = everyHash(vault, { home, subjectKind, keys })
+  const hashes = everyHash(keystore, { home, subjectKind, keys })
   await voidEntriesSince(tx, {
     runKind: CASCADE,
     subjectKind,

@@ -57,11 +57,11 @@ export async function readReceipt(context: Context, requestId: string): Promise<
   })
 }
 
-function keysOf({ config, vault }: Context) {
+function keysOf({ config, keystore }: Context) {
   const { evidence } = config.file
   return logKeys(
     evidence?.origin ?? UNNAMED,
-    vault,
+    keystore,
     evidence?.key === undefined ? null : config.secret(evidence.key),
   )
 }

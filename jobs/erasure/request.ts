@@ -80,7 +80,7 @@ export async function isPresent(context: Context, subject: string, key: readonly
 
 /** What staff sign: who is meant as a keyed hash, so that the statement names nobody. */
 export function askedStatement(
-  context: Pick<Context, 'vault' | 'config'>,
+  context: Pick<Context, 'keystore' | 'config'>,
   asked: Asked,
   key: readonly string[],
   reason: string,
@@ -90,7 +90,7 @@ export function askedStatement(
     verb: 'erasure.request',
     object: asked.subject,
     facts: {
-      subject: context.vault.subjectHash(store, asked.subject, key).toString('hex'),
+      subject: context.keystore.subjectHash(store, asked.subject, key).toString('hex'),
       kind: asked.kind,
       requester: asked.requester,
       immediate: asked.immediate,
@@ -115,7 +115,7 @@ export async function requestErasure(
     decideRequest(tx, { attested: by }, async () => {
       const [made] = await createRequests(
         tx,
-        context.vault,
+        context.keystore,
         [
           {
             subjectKind: asked.subject,

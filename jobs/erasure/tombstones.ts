@@ -48,7 +48,7 @@ async function write(house: House, requests: readonly ErasureRequest[]): Promise
   const { context, target, subject } = house
   const plan = await house.plan([])
   const keys = requests.map((request) => {
-    const secrets = openSecrets(context.vault, request)
+    const secrets = openSecrets(context.keystore, request)
     return secrets.keys?.[0] ?? secrets.key
   })
   try {

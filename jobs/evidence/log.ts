@@ -77,10 +77,10 @@ async function askOutside(context: Context, head: NewHead): Promise<void> {
 }
 
 /** Null while the configuration names no log. Throws E_CONFIG_MISSING, E_EVIDENCE_KEY. */
-export function evidenceKeys({ config, vault }: Pick<Context, 'config' | 'vault'>): LogKeys | null {
+export function evidenceKeys({ config, keystore }: Pick<Context, 'config' | 'keystore'>): LogKeys | null {
   const { evidence } = config.file
   if (evidence === undefined) return null
-  return logKeys(evidence.origin, vault, evidence.key === undefined ? null : config.secret(evidence.key))
+  return logKeys(evidence.origin, keystore, evidence.key === undefined ? null : config.secret(evidence.key))
 }
 
 /** How long contents are kept: a PostgreSQL interval. */

@@ -78,7 +78,7 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
       fence: run.fence,
       proposalId: proposal.id,
       guard: guardFor(policy, plan, proposal.cutoff.toISOString()),
-      pseudonymKey: context.vault.pseudonymKey(plan.store),
+      pseudonymKey: context.keystore.pseudonymKey(plan.store),
       targetMs: pace.target_ms,
       maxRows: pace.max_rows,
       pass,

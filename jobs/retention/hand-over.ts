@@ -58,7 +58,8 @@ export async function handOver(work: Work, cursor: Cursor): Promise<StepResult |
     claim,
     { name: 'hand-over', note: `${going.length} subjects`, counters: { [HANDED_OVER]: handed }, cursor },
     async (tx) => {
-      if (requests.length > 0) await createRequests(tx, context.vault, requests, { slowest, keep, ceiling })
+      if (requests.length > 0)
+        await createRequests(tx, context.keystore, requests, { slowest, keep, ceiling })
     },
   )
   await markPopulation(

@@ -112,7 +112,7 @@ async function proposing(
   }
   const startedAt = await databaseNow(control)
   const target = await context.target(policy.store)
-  await projectHolds(control, context.vault, policy.store, target)
+  await projectHolds(control, context.keystore, policy.store, target)
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
   await catchUpBucket(context)

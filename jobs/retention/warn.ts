@@ -163,7 +163,7 @@ async function deliver(
     to: warning.contact,
     subject,
     body: body.replaceAll('{last_active}', warning.lastActive).replaceAll('{due}', warning.due),
-    id: context.vault.subjectHash(policy.store, about, warning.key).toString('hex'),
+    id: context.keystore.subjectHash(policy.store, about, warning.key).toString('hex'),
   })
   return result.delivered ? null : (result.errorCode ?? 'E_NOTIFY')
 }

@@ -133,7 +133,7 @@ it.each([
 })
 
 function hashOf(id: number): string {
-  return house.context.vault.subjectHash('app', 'person', [String(id)]).toString('hex')
+  return house.context.keystore.subjectHash('app', 'person', [String(id)]).toString('hex')
 }
 
 /** Of those it says are erased. */

@@ -22,20 +22,20 @@ async function create(session: Session): Promise<void> {
   const { keystorePath } = await readConfig(session)
   if (existsSync(keystorePath))
     throw new LetheError('E_KEYSTORE_EXISTS', { message: `There is a file at ${keystorePath} already.` })
-  const vault = await openKeystore(keystorePath, { create: true })
+  const keystore = await openKeystore(keystorePath, { create: true })
   session.output.data(
-    { keystore: keystorePath, keyId: vault.currentKeyId },
-    `Keystore ${keystorePath} holds key ${vault.currentKeyId}. Back it up now, apart from the databases: without it the erasure ledger can't be replayed.`,
+    { keystore: keystorePath, keyId: keystore.currentKeyId },
+    `Keystore ${keystorePath} holds key ${keystore.currentKeyId}. Back it up now, apart from the databases: without it the erasure ledger can't be replayed.`,
   )
 }
 
 async function rotate(session: Session): Promise<void> {
   const { openKeystore } = await import('../../lib/base/keystore/index.ts')
   const { keystorePath } = await readConfig(session)
-  const vault = await openKeystore(keystorePath)
-  const keyId = await vault.rotate()
+  const keystore = await openKeystore(keystorePath)
+  const keyId = await keystore.rotate()
   session.output.data(
-    { keystore: keystorePath, keyId, keys: vault.keyIds },
-    `New hashes use key ${keyId}; ${vault.keyIds.length - 1} older kept. Back the file up again, and restart the workers.`,
+    { keystore: keystorePath, keyId, keys: keystore.keyIds },
+    `New hashes use key ${keyId}; ${keystore.keyIds.length - 1} older kept. Back the file up again, and restart the workers.`,
   )
 }

@@ -1,4 +1,4 @@
 import './errors.ts'
 
-export type { Sealed, Vault } from './vault.ts'
-export { openKeystore } from './keystore.ts'
+export type { Sealed, Keystore } from './keystore.ts'
+export { openKeystore } from './embedded.ts'

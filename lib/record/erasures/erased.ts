@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Queryable } from '../../base/db/index.ts'
 
-/** The newest entry of any scope says that it was erased. `hashes`: the subject under every key of the vault. */
+/** The newest entry of any scope says that it was erased. `hashes`: the subject under every key of the keystore. */
 export async function isErased(control: Queryable, hashes: readonly Buffer[]): Promise<boolean> {
   const [row] = await control.query(
     z.object({ erased: z.boolean() }),

@@ -4,7 +4,7 @@
  * this is the one place where that order is kept.
  */
 import type { Database, Transaction } from '../../base/db/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import type { RootKey } from '../../data/deletion/index.ts'
 import type { Claim } from '../ledger/index.ts'
 import { openBucketCopy, type BucketCopy, type LockedBucket } from './bucket-copy.ts'
@@ -45,7 +45,7 @@ export interface ErasureLedger {
 /** `bucket: null`: none is configured, and the control database is where entries have to be. */
 export function openErasureLedger(
   control: Database,
-  keystore: Vault,
+  keystore: Keystore,
   bucket: LockedBucket | null,
 ): ErasureLedger {
   let copy: BucketCopy | null = null
@@ -101,7 +101,7 @@ export function openErasureLedger(
 
 /** Every hash that an entry about these subjects may stand under. */
 export function everyHash(
-  keystore: Vault,
+  keystore: Keystore,
   about: { home: string; subjectKind: string; keys: readonly RootKey[] },
 ): Buffer[] {
   const { home, subjectKind, keys } = about
@@ -110,7 +110,7 @@ export function everyHash(
   )
 }
 
-function hashesOf(keystore: Vault, { scope, home, keys }: Leaving, keyIds: readonly string[]) {
+function hashesOf(keystore: Keystore, { scope, home, keys }: Leaving, keyIds: readonly string[]) {
   return keyIds.flatMap((keyId) =>
     keys.map((key) => ({ hash: keystore.subjectHash(home, scope.subjectKind, key, keyId), keyId })),
   )

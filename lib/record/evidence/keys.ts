@@ -1,5 +1,5 @@
 /** The log's keys: one signs, those before it are still trusted for what they signed. */
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import type { Trust } from './heads.ts'
 import {
   asCosigner,
@@ -19,15 +19,15 @@ export interface LogKeys {
   earlier: readonly VerifierKey[]
 }
 
-/** From a PEM file, or else from the vault, a key for each of its keys. Throws E_EVIDENCE_KEY. */
-export function logKeys(origin: string, vault: Vault, pem: string | null): LogKeys {
+/** From a PEM file, or else from the keystore, a key for each of its keys. Throws E_EVIDENCE_KEY. */
+export function logKeys(origin: string, keystore: Keystore, pem: string | null): LogKeys {
   if (pem !== null) return { origin, signer: signerFromPem(origin, 'note', pem), earlier: [] }
-  const from = (keyId: string) => signerFromSeed(origin, 'note', vault.signingSeed(keyId))
+  const from = (keyId: string) => signerFromSeed(origin, 'note', keystore.signingSeed(keyId))
   return {
     origin,
-    signer: from(vault.currentKeyId),
-    earlier: vault.keyIds
-      .filter((keyId) => keyId !== vault.currentKeyId)
+    signer: from(keystore.currentKeyId),
+    earlier: keystore.keyIds
+      .filter((keyId) => keyId !== keystore.currentKeyId)
       .flatMap((keyId) => both(from(keyId))),
   }
 }

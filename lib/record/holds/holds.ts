@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Database, Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import { parseTableName, tableKey } from '../../data/datamap/index.ts'
 import { joinStatement, recordDecision, type Attested } from '../decisions/index.ts'
 import { listed, type Hold, type NewHold } from './hold.ts'
@@ -11,12 +11,12 @@ import { listed, type Hold, type NewHold } from './hold.ts'
 /** Its key is canonical already: text, as PostgreSQL prints the columns. Returns the hold's id. */
 export async function insertHold(
   control: Database,
-  vault: Vault,
+  keystore: Keystore,
   hold: NewHold,
   by: Attested,
 ): Promise<string> {
   const id = newId()
-  const sealed = hold.key === undefined ? null : vault.seal(JSON.stringify(hold.key))
+  const sealed = hold.key === undefined ? null : keystore.seal(JSON.stringify(hold.key))
   await control.transaction(
     (tx) =>
       recordDecision(
@@ -34,7 +34,7 @@ export async function insertHold(
               hold.subject ?? null,
               ownTableName(hold),
               hold.level === 'subject' && hold.key
-                ? vault.subjectHash(hold.store, hold.subject ?? '', hold.key)
+                ? keystore.subjectHash(hold.store, hold.subject ?? '', hold.key)
                 : null,
               sealed?.cipher ?? null,
               sealed?.keyId ?? null,
@@ -123,7 +123,7 @@ export async function countHolds(control: Queryable): Promise<{ pending: number;
   return row ?? { pending: 0, overdue: 0 }
 }
 
-/** Ids of the holds on one subject by name that are not released, oldest first. `hashes`: under every key of the vault. */
+/** Ids of the holds on one subject by name that are not released, oldest first. `hashes`: under every key of the keystore. */
 export async function holdsOnSubject(
   control: Queryable,
   { store, subjectKind, hashes }: { store: string; subjectKind: string; hashes: readonly Buffer[] },

@@ -1,7 +1,7 @@
 /** The projection of the holds into a target, where the deleting statements check them. */
 import { z } from 'zod'
 import type { Database } from '../../base/db/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import { replaceHolds, takeHoldLock } from '../../data/rows/index.ts'
 import { appendEvent } from '../evidence/index.ts'
 import { holdLevels } from './hold.ts'
@@ -25,7 +25,7 @@ const stored = z.object({
  */
 export async function projectHolds(
   control: Database,
-  vault: Vault,
+  keystore: Keystore,
   store: string,
   target: Database,
 ): Promise<void> {
@@ -49,7 +49,7 @@ export async function projectHolds(
           key:
             hold.key_cipher === null || hold.key_id === null
               ? null
-              : z.array(z.string()).parse(JSON.parse(vault.open(hold.key_id, hold.key_cipher).toString())),
+              : z.array(z.string()).parse(JSON.parse(keystore.open(hold.key_id, hold.key_cipher).toString())),
           kind: hold.kind,
         })),
       )

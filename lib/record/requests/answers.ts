@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { prepared, type Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 
 export const answerKinds = [
   'acknowledgement',
@@ -29,11 +29,11 @@ const message = z.object({ to: z.string(), subject: z.string(), text: z.string()
 /** Idempotent: one that is there stays as it is. Returns the ids of requests whose answer is new. */
 export async function addAnswers(
   tx: Queryable,
-  vault: Vault,
+  keystore: Keystore,
   answers: readonly NewAnswer[],
 ): Promise<string[]> {
   if (answers.length === 0) return []
-  const sealed = answers.map(({ to, subject, text }) => vault.seal(JSON.stringify({ to, subject, text })))
+  const sealed = answers.map(({ to, subject, text }) => keystore.seal(JSON.stringify({ to, subject, text })))
   const rows = await tx.query(
     z.object({ id: z.string() }),
     prepared(`INSERT INTO lethe_control.erasure_answers (request_id, kind, subject_kind, sealed, sealed_key_id)
@@ -73,7 +73,7 @@ export interface DueAnswer {
 
 export async function dueAnswers(
   db: Queryable,
-  vault: Vault,
+  keystore: Keystore,
   subjectKind: string,
   limit: number,
 ): Promise<DueAnswer[]> {
@@ -94,7 +94,7 @@ export async function dueAnswers(
     requestId: row.request_id,
     kind: row.kind,
     attempt: row.attempt,
-    message: message.parse(JSON.parse(vault.open(row.sealed_key_id, row.sealed).toString())),
+    message: message.parse(JSON.parse(keystore.open(row.sealed_key_id, row.sealed).toString())),
   }))
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import { rowEvent, rowEventsSql } from '../evidence/index.ts'
 import { joinRequests, type Joined } from './join.ts'
 import type { Limits, NewRequest } from './new-request.ts'
@@ -26,22 +26,24 @@ const madeRow = z.object({ ord: z.coerce.number(), id: z.string(), over: z.boole
  */
 export async function createRequests(
   tx: Queryable,
-  vault: Vault,
+  keystore: Keystore,
   requests: readonly NewRequest[],
   limits: Limits,
 ): Promise<Created[]> {
   const rows = requests.map((request, ord) => {
     const { store, subjectKind, key, identity } = request
-    const sealed = vault.seal(JSON.stringify({ key }))
+    const sealed = keystore.seal(JSON.stringify({ key }))
     return {
       ord,
       id: request.intakeId ?? newId(),
       kind: request.kind,
       subject: subjectKind,
       store,
-      hash: vault.subjectHash(store, subjectKind, key).toString('hex'),
-      hashes: vault.keyIds.map((keyId) => vault.subjectHash(store, subjectKind, key, keyId).toString('hex')),
-      keyId: vault.currentKeyId,
+      hash: keystore.subjectHash(store, subjectKind, key).toString('hex'),
+      hashes: keystore.keyIds.map((keyId) =>
+        keystore.subjectHash(store, subjectKind, key, keyId).toString('hex'),
+      ),
+      keyId: keystore.currentKeyId,
       ground: request.ground,
       requester: request.requester,
       actor: request.actor,

@@ -1,11 +1,11 @@
 /**
- * What leads to the person, sealed by the vault until the request ends: the key, identifiers collected before the rows that
+ * What leads to the person, sealed by the keystore until the request ends: the key, identifiers collected before the rows that
  * held them went, the address for the answer, and what was changed to cut access. Kept nowhere else.
  */
 import { z } from 'zod'
 import { LetheError } from '../../base/errors/index.ts'
 import { prepared, type Queryable } from '../../base/db/index.ts'
-import type { Vault } from '../../base/keystore/index.ts'
+import type { Keystore } from '../../base/keystore/index.ts'
 import type { ErasureRequest } from './request.ts'
 
 const values = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
@@ -22,25 +22,25 @@ const secretsSchema = z.object({
 })
 export type Secrets = z.infer<typeof secretsSchema>
 
-/** Throws E_SEALED_GONE where it had expired, and what the vault throws. */
-export function openSecrets(vault: Vault, request: ErasureRequest): Secrets {
+/** Throws E_SEALED_GONE where it had expired, and what the keystore throws. */
+export function openSecrets(keystore: Keystore, request: ErasureRequest): Secrets {
   if (request.sealed === null || request.sealedKeyId === null)
     throw new LetheError('E_SEALED_GONE', {
       message: `What leads to the person of request ${request.id} is not kept any more.`,
       facts: { request: request.id },
     })
-  return secretsSchema.parse(JSON.parse(vault.open(request.sealedKeyId, request.sealed).toString()))
+  return secretsSchema.parse(JSON.parse(keystore.open(request.sealedKeyId, request.sealed).toString()))
 }
 
 /** Replaces what is sealed, and sets its expiry to `keep` from now. A request that has ended meanwhile keeps nothing. */
 export async function sealSecrets(
   tx: Queryable,
-  vault: Vault,
+  keystore: Keystore,
   secrets: readonly { requestId: string; secrets: Secrets }[],
   keep: string,
 ): Promise<void> {
   if (secrets.length === 0) return
-  const sealed = secrets.map(({ secrets }) => vault.seal(JSON.stringify(secrets)))
+  const sealed = secrets.map(({ secrets }) => keystore.seal(JSON.stringify(secrets)))
   await tx.execute(
     prepared(`UPDATE lethe_control.erasure_requests r SET sealed = g.cipher, sealed_key_id = g.key_id,
        sealed_until = clock_timestamp() + $4::interval

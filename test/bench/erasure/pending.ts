@@ -80,7 +80,11 @@ async function make({ context }: House, count: number): Promise<void> {
     instruction: null,
   }))
   await context.control.transaction((tx) =>
-    createRequests(tx, context.vault, requests, { ceiling: 1_000_000, slowest: '7 days', keep: '60 days' }),
+    createRequests(tx, context.keystore, requests, {
+      ceiling: 1_000_000,
+      slowest: '7 days',
+      keep: '60 days',
+    }),
   )
 }
 

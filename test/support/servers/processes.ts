@@ -84,8 +84,8 @@ export async function openHouse(database: TestDatabase, logLevel = 'info'): Prom
           workerId: `test-${newId()}`,
           control: own,
           target: () => unused('target'),
-          get vault(): never {
-            return unused('vault')
+          get keystore(): never {
+            return unused('keystore')
           },
           get notifier(): never {
             return unused('notifier')

@@ -254,7 +254,10 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
     },
     async ledger(...ids: number[]) {
       const hashes = new Map(
-        ids.map((id) => [base.context.vault.subjectHash('app', 'person', [String(id)]).toString('hex'), id]),
+        ids.map((id) => [
+          base.context.keystore.subjectHash('app', 'person', [String(id)]).toString('hex'),
+          id,
+        ]),
       )
       const rows = await base.control.query(
         z.object({ store: z.string(), hash: z.string() }),

@@ -33,6 +33,6 @@ export async function carryOnLater(house: RetentionHouse): Promise<void> {
 
 /** Verified. */
 export async function receiptOf(house: RetentionHouse, id: string): Promise<Receipt> {
-  const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
+  const keys = verifierKeys(logKeys('lethe', house.context.keystore, null))
   return verifyReceipt(await readReceipt(house.context, id), keys).receipt
 }

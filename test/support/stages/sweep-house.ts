@@ -212,7 +212,7 @@ export async function openSweepHouse(databases: {
     },
     async liveEntries(ids) {
       const hashes = new Map(
-        ids.map((id) => [context.vault.subjectHash('app', 'person', [String(id)]).toString('hex'), id]),
+        ids.map((id) => [context.keystore.subjectHash('app', 'person', [String(id)]).toString('hex'), id]),
       )
       const rows = await control.query(
         z.object({ hash: z.string(), n: z.coerce.number() }),

@@ -44,7 +44,7 @@ export interface Batch {
   wait: boolean
   /** Not null: one subject, of which this many rows go at most in this transaction. */
   pieceRows: number | null
-  /** Secret of keyed pseudonyms (vault.pseudonymKey); needed only where the plan has such a step. */
+  /** Secret of keyed pseudonyms (keystore.pseudonymKey); needed only where the plan has such a step. */
   pseudonymKey?: string
   /** A lock that another session holds is waited for this long; default 200 ms, with `wait` 2 s. */
   lockTimeoutMs?: number

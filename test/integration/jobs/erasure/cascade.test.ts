@@ -74,7 +74,7 @@ describe('a request by email', () => {
     ])
     expect(await house.ids('people')).toEqual([1, 3])
     expect(await house.ids('visits')).toEqual([10, 30])
-    const keys = verifierKeys(logKeys('lethe', house.context.vault, null))
+    const keys = verifierKeys(logKeys('lethe', house.context.keystore, null))
     expect(verifyReceipt(await readReceipt(house.context, id), keys).receipt).toMatchObject({
       request: id,
       outcome: 'completed',

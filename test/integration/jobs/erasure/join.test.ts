@@ -76,7 +76,7 @@ async function sweep(person: number) {
   const [made] = await house.control.transaction((tx) =>
     createRequests(
       tx,
-      house.context.vault,
+      house.context.keystore,
       [
         {
           subjectKind: 'person',

@@ -107,7 +107,7 @@ test('The bucket alone says the same as the ledger, whatever happened.', async (
   expect(words).toEqual(await lastWordsOf(house.control))
   expect(new Set(words.values())).toEqual(new Set(['erase', 'void']))
   const hash = (kind: string, id: number) =>
-    house.context.vault.subjectHash('app', kind, [String(id)]).toString('hex')
+    house.context.keystore.subjectHash('app', kind, [String(id)]).toString('hex')
   const erased = erasedIn(words)
   const ofPersons = erased.filter((one) => one.includes(' person '))
   expect(ofPersons).toEqual(

@@ -60,7 +60,7 @@ async function people(ids: readonly number[]): Promise<void> {
 function persons(objects: readonly LedgerObject[], entry = 'erase'): number[] {
   const known = new Map(
     everybody.map((id) => [
-      house.context.vault.subjectHash('app', 'person', [String(id)]).toString('hex'),
+      house.context.keystore.subjectHash('app', 'person', [String(id)]).toString('hex'),
       id,
     ]),
   )

@@ -24,7 +24,7 @@ import {
 } from '../../../rows/index.ts'
 
 export interface PostgresEraserOptions {
-  /** Secret of keyed pseudonyms in this store (vault.pseudonymKey). */
+  /** Secret of keyed pseudonyms in this store (keystore.pseudonymKey). */
   pseudonymKey: string
   /** Resolves when the ledger entries of these keys are durable. */
   beforeDestruction(keys: readonly RootKey[]): Promise<void>

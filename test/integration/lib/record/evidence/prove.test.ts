@@ -51,8 +51,8 @@ beforeEach(async () => {
   fresh = await freshDatabase()
   await migrate(fresh.url, 'control')
   control = openDatabase(fresh.url, { name: 'control', applicationName: 'lethe test' })
-  const vault = await openKeystore(join(folder, `${performance.now()}.json`), { create: true })
-  keys = logKeys(origin, vault, null)
+  const keystore = await openKeystore(join(folder, `${performance.now()}.json`), { create: true })
+  keys = logKeys(origin, keystore, null)
   trust = { origin, keys: verifierKeys(keys) }
   return async () => {
     await control.close()

@@ -22,8 +22,8 @@ test('is made once, readable by its owner only, and opened again with the same k
 })
 
 test('made by many at once, is one keystore', async () => {
-  const vaults = await Promise.all(Array.from({ length: 12 }, () => openKeystore(path, { create: true })))
-  expect(new Set(vaults.map((vault) => vault.currentKeyId)).size).toBe(1)
+  const keystores = await Promise.all(Array.from({ length: 12 }, () => openKeystore(path, { create: true })))
+  expect(new Set(keystores.map((keystore) => keystore.currentKeyId)).size).toBe(1)
   expect(await readdir(folder)).toEqual(['keystore.json'])
 })
 
@@ -48,19 +48,19 @@ test('that is damaged is refused without a word of its content', async () => {
 })
 
 test('a subject’s hash depends on the database, its kind, each part of its key, and the key that made it', async () => {
-  const vault = await openKeystore(path, { create: true })
+  const keystore = await openKeystore(path, { create: true })
   const hashes = [
-    vault.subjectHash('main', 'person', ['1', '2']),
-    vault.subjectHash('other', 'person', ['1', '2']),
-    vault.subjectHash('main', 'clinician', ['1', '2']),
-    vault.subjectHash('main', 'person', ['12']),
-    vault.subjectHash('main', 'person', ['1', '2', '']),
+    keystore.subjectHash('main', 'person', ['1', '2']),
+    keystore.subjectHash('other', 'person', ['1', '2']),
+    keystore.subjectHash('main', 'clinician', ['1', '2']),
+    keystore.subjectHash('main', 'person', ['12']),
+    keystore.subjectHash('main', 'person', ['1', '2', '']),
   ]
-  const old = vault.currentKeyId
-  await vault.rotate()
-  hashes.push(vault.subjectHash('main', 'person', ['1', '2']))
+  const old = keystore.currentKeyId
+  await keystore.rotate()
+  hashes.push(keystore.subjectHash('main', 'person', ['1', '2']))
   expect(new Set(hashes.map((hash) => hash.toString('hex'))).size).toBe(6)
-  expect(vault.subjectHash('main', 'person', ['1', '2'], old)).toEqual(hashes[0])
+  expect(keystore.subjectHash('main', 'person', ['1', '2'], old)).toEqual(hashes[0])
   expect(hashes[0]).toHaveLength(32)
 })
 
@@ -77,8 +77,8 @@ test('a rotation keeps old keys, and a process that opened the file before learn
 })
 
 test('of two rotations at once none loses a key', async () => {
-  const vaults = await Promise.all(Array.from({ length: 4 }, () => openKeystore(path, { create: true })))
-  const ended = await Promise.allSettled(vaults.map((vault) => vault.rotate()))
+  const keystores = await Promise.all(Array.from({ length: 4 }, () => openKeystore(path, { create: true })))
+  const ended = await Promise.allSettled(keystores.map((keystore) => keystore.rotate()))
   const added = ended.filter((result) => result.status === 'fulfilled').map((result) => result.value)
   expect(added.length).toBeGreaterThan(0)
   const now = await openKeystore(path)
@@ -87,21 +87,21 @@ test('of two rotations at once none loses a key', async () => {
 })
 
 test('what was sealed and then changed, or moved to another key, is refused', async () => {
-  const vault = await openKeystore(path, { create: true })
-  const { keyId, cipher } = vault.seal('secret')
-  expect(vault.seal('secret').cipher).not.toEqual(cipher)
+  const keystore = await openKeystore(path, { create: true })
+  const { keyId, cipher } = keystore.seal('secret')
+  expect(keystore.seal('secret').cipher).not.toEqual(cipher)
   const changed = Buffer.from(cipher)
   changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1
-  expect(() => vault.open(keyId, changed)).toThrow(expect.objectContaining({ code: 'E_KEYSTORE_CIPHER' }))
-  const other = await vault.rotate()
-  expect(() => vault.open(other, cipher)).toThrow(expect.objectContaining({ code: 'E_KEYSTORE_CIPHER' }))
-  expect(() => vault.open('nobody', cipher)).toThrow(
+  expect(() => keystore.open(keyId, changed)).toThrow(expect.objectContaining({ code: 'E_KEYSTORE_CIPHER' }))
+  const other = await keystore.rotate()
+  expect(() => keystore.open(other, cipher)).toThrow(expect.objectContaining({ code: 'E_KEYSTORE_CIPHER' }))
+  expect(() => keystore.open('nobody', cipher)).toThrow(
     expect.objectContaining({ code: 'E_KEYSTORE_KEY_UNKNOWN' }),
   )
 })
 
 test('a pseudonym key is the same for the same database and key, and no other', async () => {
-  const vault = await openKeystore(path, { create: true })
-  expect(vault.pseudonymKey('main')).toBe(vault.pseudonymKey('main'))
-  expect(vault.pseudonymKey('main')).not.toBe(vault.pseudonymKey('other'))
+  const keystore = await openKeystore(path, { create: true })
+  expect(keystore.pseudonymKey('main')).toBe(keystore.pseudonymKey('main'))
+  expect(keystore.pseudonymKey('main')).not.toBe(keystore.pseudonymKey('other'))
 })
