@@ -1,7 +1,4 @@
 /** The erasure ledger: written before anything is destroyed, voided where it stays, copied into the locked bucket. */
-// E_BUCKET_LOCK is that room's
-import '../../base/bucket/index.ts'
-
 export { everyHash, openErasureLedger, type ErasureLedger, type Leaving } from './ledger.ts'
 export { markVerified, openScope, type ErasureScope } from './scopes.ts'
 export {
