@@ -354,7 +354,7 @@ test('No head is signed and no content ages out where the worker’s clock and t
   await grow(1)
   await appendEvent(control, { type: 'run.woken', data: {} })
   await sequence(control)
-  const library = (path: string) => new URL(`../../../../lib/${path}/index.ts`, import.meta.url).pathname
+  const library = (path: string) => new URL(`../../../../../lib/${path}/index.ts`, import.meta.url).pathname
   const keystore = join(folder, 'skewed.json')
   const script = `
     import { openDatabase } from '${library('base/db')}'
