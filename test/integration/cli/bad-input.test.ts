@@ -77,12 +77,19 @@ function errorOf(result: CliResult): z.infer<typeof error> {
 
 /** Columns of every table, and its rows as one hash a table. */
 async function fingerprint(): Promise<unknown> {
-  const text = `SELECT c.table_schema || '.' || c.table_name AS name, string_agg(c.column_name || ' ' || c.data_type, ', ' ORDER BY c.column_name) AS columns,
-      query_to_xml(format('SELECT md5(string_agg(t::text, '' '' ORDER BY t::text)) AS rows FROM %I.%I t', c.table_schema, c.table_name), true, true, '')::text AS rows
-    FROM information_schema.columns c JOIN information_schema.tables USING (table_schema, table_name)
-    WHERE c.table_schema IN ('public', 'lethe', 'lethe_control') AND table_type = 'BASE TABLE'
-    GROUP BY c.table_schema, c.table_name ORDER BY 1`
-  return Promise.all([app.sql(text), app.control(text)])
+  return Promise.all(
+    [(text: string) => app.sql(text), (text: string) => app.control(text)].map(async (query) => {
+      const tables =
+        await query(`SELECT format('%I.%I', table_schema, table_name) AS name, string_agg(column_name || ' ' || data_type, ', ' ORDER BY column_name) AS columns
+          FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+          WHERE table_schema IN ('public', 'lethe', 'lethe_control') AND table_type = 'BASE TABLE'
+          GROUP BY table_schema, table_name ORDER BY 1`)
+      const hash = (name: unknown) =>
+        `SELECT '${String(name)}' AS name, md5(string_agg(t::text, ' ' ORDER BY t::text)) AS rows FROM ${String(name)} t`
+      const rows = await query(tables.map(({ name }) => hash(name)).join(' UNION ALL '))
+      return { tables, rows }
+    }),
+  )
 }
 
 /** lethe.yaml with these changes for the time of `use`; nothing checks it on the way. */

@@ -1,6 +1,8 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { askedVersion } from '../../support/postgres-programs.ts'
+import { parseVersion } from '../../support/postgres-versions.ts'
 import { startPgBouncer, startPostgres, startRedis, type PostgresServer } from '../../support/servers.ts'
 import { freshDatabase, sharedRedisUrl } from '../../support/shared.ts'
 
@@ -22,6 +24,12 @@ async function ask(url: string, sql: string): Promise<unknown> {
 }
 
 describe('a PostgreSQL of its own', () => {
+  test('is of the major version that the run asks for, and of 15 or newer', async () => {
+    const { major } = parseVersion(String(await ask(postgres.url, 'SHOW server_version')))
+    expect(major).toBe(askedVersion() ?? major)
+    expect(major).toBeGreaterThanOrEqual(15)
+  })
+
   test('has the settings asked for and those every test needs', async () => {
     expect(await ask(postgres.url, 'SHOW work_mem')).toBe('7MB')
     expect(await ask(postgres.url, 'SHOW wal_level')).toBe('logical')
