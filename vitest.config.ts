@@ -9,5 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Vitest's own 1 s is too short for what a busy machine does
+    expect: { poll: { timeout: 15_000 } },
   },
 })
