@@ -8,8 +8,10 @@ import { dirname, join } from 'node:path'
 const root = new URL('../../', import.meta.url).pathname
 /** What gives a PostgreSQL. */
 const gives = /\b(?:startPostgres|postgresUrl|freshDatabase|createTestDatabase)\b/
-/** These define what gives one; an import of them alone says nothing: they give Redis and S3, too. */
-const givers = ['servers', 'shared', 'postgres', 'cluster'].map((name) => `test/support/${name}.ts`)
+/** These have the names above; an import of them alone says nothing: they give Redis and S3, too. */
+const givers = ['servers', 'shared', 'postgres', 'cluster', 'touching-postgres'].map(
+  (name) => `test/support/${name}.ts`,
+)
 
 /** Paths from the root, sorted. */
 export function testsTouchingPostgres(): string[] {

@@ -14,6 +14,7 @@ it.each([
 it.each([
   ['starts only a Redis', 'test/conformance/redis.test.ts'],
   ['needs no server', 'test/unit/house.test.ts'],
+  ['imports what only names it', 'test/unit/support/touching-postgres.test.ts'],
 ])('a test file that %s does not', (_, file) => {
   expect(touching).not.toContain(file)
 })
