@@ -1,6 +1,9 @@
 /**
- * Which test files touch PostgreSQL, read from the files themselves: a file does that takes a database or starts a server,
- * or imports a file of the tests or examples that does.
+ * Which test files run on another PostgreSQL too: those that touch it, read from the files themselves. A file does that takes
+ * a database or starts a server, or imports a file of the tests or examples that does.
+ *
+ * Left out is test/crash, for its time: it kills a worker at each message that it sends, and the other tests send the same
+ * messages. `LETHE_TEST_POSTGRES=18 npm test -- test/crash` runs it.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,8 +11,8 @@ import { dirname, join } from 'node:path'
 const root = new URL('../../', import.meta.url).pathname
 /** What gives a PostgreSQL. */
 const gives = /\b(?:startPostgres|postgresUrl|freshDatabase|createTestDatabase)\b/
-/** These define what gives one; an import of them alone says nothing: they give Redis and S3, too. */
-const givers = ['servers/servers', 'servers/shared', 'servers/postgres', 'cluster'].map(
+/** These have the names above; an import of them alone says nothing: they give Redis and S3, too. */
+const givers = ['servers/servers', 'servers/shared', 'servers/postgres', 'cluster', 'touching-postgres'].map(
   (name) => `test/support/${name}.ts`,
 )
 
@@ -17,7 +20,7 @@ const givers = ['servers/servers', 'servers/shared', 'servers/postgres', 'cluste
 export function testsTouchingPostgres(): string[] {
   const known = new Map<string, boolean>(givers.map((giver) => [giver, false]))
   return readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => name.endsWith('.test.ts') && !name.startsWith('crash/'))
     .map((name) => join('test', name))
     .filter((file) => touches(file, known))
     .sort()
