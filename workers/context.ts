@@ -7,6 +7,7 @@ import { createLogger } from '../lib/base/log/index.ts'
 import { createMetrics } from '../lib/base/metrics/index.ts'
 import { createNotifier } from '../lib/people/notify/index.ts'
 import { openKeystore } from '../lib/base/keystore/index.ts'
+import type { StoreEntry } from '../lib/data/erasers/index.ts'
 import type { Context } from '../jobs/context.ts'
 
 export interface OpenContext {
@@ -14,12 +15,24 @@ export interface OpenContext {
   close(): Promise<void>
 }
 
+/** Where stores of the map stand instead: restored copies, which the map and its version know nothing of. */
+export interface Elsewhere {
+  /** Addresses of PostgreSQL stores, by name. */
+  addresses?: Readonly<Record<string, string>>
+  /** Entries of other stores, by name. */
+  stores?: Readonly<Record<string, StoreEntry>>
+}
+
 /**
  * Connects to the control database and requires its schema; a store's database is opened at its first use. Throws
  * E_CONFIG, E_CONFIG_MISSING, E_KEYSTORE_*, E_SCHEMA_OLD, E_SCHEMA_NEW, E_DATABASE_UNAVAILABLE. `name` is for the log
  * and for pg_stat_activity.
  */
-export async function openContext(name: string, env: Environment): Promise<OpenContext> {
+export async function openContext(
+  name: string,
+  env: Environment,
+  elsewhere: Elsewhere = {},
+): Promise<OpenContext> {
   const config = loadConfig(env['LETHE_CONFIG'] ?? 'lethe.yaml', env)
   const level = env['LETHE_LOG_LEVEL']
   const log = createLogger({ name, ...(level === undefined ? {} : { level }) })
@@ -29,7 +42,8 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
   const targets = new Map<string, Promise<Database>>()
 
   async function openTarget(store: string): Promise<Database> {
-    const target = openDatabase(config.storeUrl(store), { name: store, applicationName })
+    const url = elsewhere.addresses?.[store] ?? config.storeUrl(store)
+    const target = openDatabase(url, { name: store, applicationName })
     try {
       await requireSchema(target, 'target', store)
       await checkClockSkew(control, target, store)
@@ -56,6 +70,7 @@ export async function openContext(name: string, env: Environment): Promise<OpenC
     config,
     workerId: `${hostname()}-${process.pid}-${newId().slice(0, 8)}`,
     control,
+    stores: { ...config.file.stores, ...elsewhere.stores },
     target(store) {
       const opened = targets.get(store)
       if (opened !== undefined) return opened

@@ -43,7 +43,7 @@ export async function openHouse(
   const ledger = openLedger(context)
   const { places, plan, close } = await openPlaces(kind, subject, {
     map: config.file,
-    stores: config.file.stores,
+    stores: context.stores,
     plans: plansOf(context),
     target: async (store) => context.target(store),
     secret: (reference) => config.secret(reference),

@@ -83,6 +83,7 @@ export async function openHouse(database: TestDatabase, logLevel = 'info'): Prom
           config,
           workerId: `test-${newId()}`,
           control: own,
+          stores: {},
           target: () => unused('target'),
           get keystore(): never {
             return unused('keystore')
