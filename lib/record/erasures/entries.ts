@@ -62,8 +62,14 @@ export async function writeEntries(
   scoped: readonly ScopedHashes[],
   { object }: { object: boolean },
 ): Promise<Written> {
-  const given = scoped.flatMap(({ scopeId, hashes }) => hashes.map((one) => ({ scopeId, ...one })))
-  if (given.length === 0) return { entries: 0, object: null, complete: true }
+  const [scopeIds, hashes, keyIds]: [string[], Buffer[], string[]] = [[], [], []]
+  for (const { scopeId, hashes: some } of scoped)
+    for (const { hash, keyId } of some) {
+      scopeIds.push(scopeId)
+      hashes.push(hash)
+      keyIds.push(keyId)
+    }
+  if (hashes.length === 0) return { entries: 0, object: null, complete: true }
   const { parts, columns } = object ? objectsSql : { parts: '', columns: '' }
   const [row] = await control.query(
     outcome,
@@ -76,13 +82,7 @@ export async function writeEntries(
        ${inserts[entry]} RETURNING scope_id, entry, subject_hash, key_id
      )${parts}
      SELECT EXISTS (SELECT FROM held) AS held, (SELECT count(*) FROM written) AS entries${columns}`,
-    [
-      claim.id,
-      claim.fence.toString(),
-      given.map(({ scopeId }) => scopeId),
-      given.map(({ hash }) => hash),
-      given.map(({ keyId }) => keyId),
-    ],
+    [claim.id, claim.fence.toString(), scopeIds, hashes, keyIds],
   )
   if (row?.held !== true) throw fenced(claim)
   const { entries, number, body, complete } = row
