@@ -175,7 +175,8 @@ describe('a sweep', () => {
           .poll(async () => {
             const [row] = await tx.query(
               z.object({ n: z.coerce.number() }),
-              `SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
+              `SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 77
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
             )
             return row?.n
           })
