@@ -138,6 +138,11 @@ describe('the house', () => {
     expect(places.filter((place) => !importers.some(({ from }) => inside(from, place)))).toEqual([])
   })
 
+  it('a vendor’s package that is imported stands in the table', () => {
+    const vendors = imports.filter(({ to }) => /^@(aws-sdk|sendgrid|supabase)\//.test(to))
+    expect(vendors.filter(({ to }) => packages[to] === undefined).map(show)).toEqual([])
+  })
+
   it('the linter refuses what the table does not allow', () => {
     const house = mkdtempSync(join(tmpdir(), 'lethe-house-'))
     try {
