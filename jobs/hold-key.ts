@@ -6,7 +6,7 @@ import './errors.ts'
 import pg from 'pg'
 import { z } from 'zod'
 import type { Database } from '../lib/base/db/index.ts'
-import { loadCatalogue, parseTableName, tableKey } from '../lib/data/datamap/index.ts'
+import { parseTableName, storeCatalogue, tableKey } from '../lib/data/datamap/index.ts'
 import type { DeletionPlan, KeyColumn } from '../lib/data/deletion/index.ts'
 import { headsOf, rootTable } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
@@ -88,8 +88,7 @@ async function ofSubject(context: Context, target: Database, hold: NewHold, give
 }
 
 async function ofRow(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
-  const entry = context.config.file.stores[hold.store]
-  const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
+  const catalogue = await storeCatalogue(target, context.config.file, hold.store)
   const name = parseTableName(hold.table ?? '')
   const table = name === null ? undefined : catalogue.tables.get(tableKey(name))
   if (table === undefined)
@@ -110,8 +109,7 @@ async function ofRow(context: Context, target: Database, hold: NewHold, given: r
 
 /** Several kinds of subject may name tenants by columns of several types: the key must fit one of them. */
 async function ofTenant(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
-  const entry = context.config.file.stores[hold.store]
-  const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
+  const catalogue = await storeCatalogue(target, context.config.file, hold.store)
   const types = Object.entries(context.config.file.subjects).flatMap(([name, subject]) => {
     if (subject.store !== hold.store || subject.tenant === undefined) return []
     if (hold.subject !== undefined && hold.subject !== name) return []

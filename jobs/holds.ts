@@ -2,6 +2,7 @@
  * Legal holds: recorded in control (the key sealed, nothing in clear), projected into the target where the deleting
  * statements check them. When `addHold` returns, no batch can remove what it holds; what was gone before is reported.
  */
+import { everySubjectHash } from '../lib/base/keystore/index.ts'
 import './errors.ts'
 import type { Database } from '../lib/base/db/index.ts'
 import { isWhole } from '../lib/data/rows/index.ts'
@@ -84,9 +85,7 @@ export async function releaseHold(context: Context, id: string, by: Attested): P
 async function isGone(context: Context, target: Database, hold: NewHold): Promise<boolean> {
   const kind = hold.subject ?? ''
   const key = hold.key ?? []
-  const hashes = context.keystore.keyIds.map((keyId) =>
-    context.keystore.subjectHash(hold.store, kind, key, keyId),
-  )
+  const hashes = everySubjectHash(context.keystore, hold.store, kind, key)
   if (!(await isErased(context.control, hashes))) return false
   // an entry stands ahead of destruction: what counts is whether the row is still there, whole
   return !(await isWhole(target, await loadPlan(context, hold.store, { subject: kind }), key))

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Config } from '../../lib/config/index.ts'
 import { clockSkewSeconds, MAX_SKEW_SECONDS, type Database } from '../../lib/base/db/index.ts'
-import { loadCatalogue } from '../../lib/data/datamap/index.ts'
+import { storeCatalogue } from '../../lib/data/datamap/index.ts'
 import { targetRights } from '../../lib/record/grants/index.ts'
 import type { OpenedStore } from '../../lib/data/erasers/index.ts'
 import { attempt, examine, type Finding } from './finding.ts'
@@ -19,7 +19,6 @@ export async function examineTarget(
   control: Database | null,
   others: ReadonlyMap<string, OpenedStore>,
 ): Promise<Finding[]> {
-  const entry = config.file.stores[store]
   const server = await examineServer(target, 'target')
   const own = server.current ? await examineRights(target, 'lethe', targetRights) : null
   const role = own?.role ?? 'worker'
@@ -36,7 +35,7 @@ export async function examineTarget(
     ...(await attempt('replication', store, () => replication(target))),
     ...(await attempt('prepared-transactions', store, () => prepared(target))),
     ...(await attempt('map', store, async () => {
-      const catalogue = await loadCatalogue(target, entry?.kind === 'postgres' ? entry.schemas : [])
+      const catalogue = await storeCatalogue(target, config.file, store)
       return [
         ...(await examinePlans(config, store, target, catalogue, role)),
         ...(await examineSubjects(config, store, target, catalogue, others, role)),

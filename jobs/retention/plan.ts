@@ -1,7 +1,13 @@
 /** The deletion plan of a policy, made from the live catalogue each time it is asked for. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import { draftPlan, planDeletion, type DeletionPlan, type PlanTarget } from '../../lib/data/deletion/index.ts'
-import { loadCatalogue, sqlColumn, sqlTable, tableKey, type Catalogue } from '../../lib/data/datamap/index.ts'
+import {
+  sqlColumn,
+  sqlTable,
+  storeCatalogue,
+  tableKey,
+  type Catalogue,
+} from '../../lib/data/datamap/index.ts'
 import { ANY_HOLD, holdsCondition, type Guard } from '../../lib/data/rows/index.ts'
 import type { Context } from '../context.ts'
 import { planned } from '../deletion-plan.ts'
@@ -24,11 +30,7 @@ export async function loadPolicyPlan(context: Context, policy: ResolvedPolicy): 
  */
 export async function loadClosingPlan(context: Context, policy: ResolvedPolicy): Promise<PolicyPlan | null> {
   const { file } = context.config
-  const entry = file.stores[policy.store]
-  const catalogue = await loadCatalogue(
-    await context.target(policy.store),
-    entry?.kind === 'postgres' ? entry.schemas : [],
-  )
+  const catalogue = await storeCatalogue(await context.target(policy.store), file, policy.store)
   const { plan } = draftPlan(file, policy.store, planTarget(policy), catalogue)
   return plan === null ? null : { ...plan, above: [] }
 }

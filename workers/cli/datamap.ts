@@ -25,14 +25,13 @@ export const datamapCommands: AddCommands = (program, session) => {
 
 async function check(session: Session, only: string | undefined): Promise<void> {
   const { checkMap } = await import('../../lib/data/deletion/index.ts')
-  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
+  const { storeCatalogue } = await import('../../lib/data/datamap/index.ts')
   const config = await readConfig(session)
   const stores = only === undefined ? postgresStores(config) : [only]
   const findings = []
   for (const store of stores) {
-    const entry = config.file.stores[store]
     const catalogue = await withStore(config, store, (database) =>
-      loadCatalogue(database, entry?.kind === 'postgres' ? entry.schemas : []),
+      storeCatalogue(database, config.file, store),
     )
     findings.push(...checkMap(config.file, store, catalogue, policyTables(config, store)))
   }
@@ -65,13 +64,10 @@ function policyTables(config: Config, store: string): Extract<PlanTarget, { tabl
 
 async function explain(session: Session, name: string): Promise<void> {
   const { explainPlan, planDeletion } = await import('../../lib/data/deletion/index.ts')
-  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
+  const { storeCatalogue } = await import('../../lib/data/datamap/index.ts')
   const config = await readConfig(session)
   const { store, target } = resolve(config, name)
-  const entry = config.file.stores[store]
-  const catalogue = await withStore(config, store, (database) =>
-    loadCatalogue(database, entry?.kind === 'postgres' ? entry.schemas : []),
-  )
+  const catalogue = await withStore(config, store, (database) => storeCatalogue(database, config.file, store))
   const plan = planDeletion(config.file, store, target, catalogue)
   session.output.data(plan, explainPlan(plan))
 }

@@ -82,7 +82,7 @@ const reserved = /^(pg_.*|public|none)$/i
  * class of records that may be retained is.
  */
 async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
-  const { loadCatalogue } = await import('../../lib/data/datamap/index.ts')
+  const { storeCatalogue } = await import('../../lib/data/datamap/index.ts')
   const { planDeletion } = await import('../../lib/data/deletion/index.ts')
   const { mapRetaining, retainableClasses } = await import('../../lib/data/deletion/index.ts')
   const { file, policies } = config
@@ -95,10 +95,7 @@ async function plansOf(config: Config, store: string): Promise<DeletionPlan[]> {
     policy.store === store && policy.table !== undefined ? [policy.table] : [],
   )
   if (subjects.length + tables.length === 0) return []
-  const entry = file.stores[store]
-  const catalogue = await withStore(config, store, (database) =>
-    loadCatalogue(database, entry?.kind === 'postgres' ? entry.schemas : []),
-  )
+  const catalogue = await withStore(config, store, (database) => storeCatalogue(database, file, store))
   return [
     ...subjects.flatMap((subject) =>
       [file, retaining].map((map) => planDeletion(map, store, { subject }, catalogue)),

@@ -1,7 +1,8 @@
 /** What a cascade tells the erasure ledger: who goes from which store under which plan, and who stays after all. */
+import { everySubjectHash } from '../../../lib/base/keystore/index.ts'
 import type { DeletionPlan, RootKey } from '../../../lib/data/deletion/index.ts'
 import type { Transaction } from '../../../lib/base/db/index.ts'
-import { everyHash, voidEntriesSince, type Leaving } from '../../../lib/record/erasures/index.ts'
+import { voidEntriesSince, type Leaving } from '../../../lib/record/erasures/index.ts'
 import { holdClaim, type Claim } from '../../../lib/record/ledger/index.ts'
 import { lastFinished, type ErasureRequest } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
@@ -35,8 +36,8 @@ export async function revoke(
   keys: readonly RootKey[],
   stores?: readonly string[],
 ): Promise<void> {
-  const { store: home, subjectKind } = request
-  const hashes = everyHash(keystore, { home, subjectKind, keys })
+  const { store, subjectKind } = request
+  const hashes = keys.flatMap((key) => everySubjectHash(keystore, store, subjectKind, key))
   await voidEntriesSince(tx, {
     runKind: CASCADE,
     subjectKind,

@@ -1,4 +1,5 @@
 /** A legal hold on the person of a request, and its end: the same holds as the sweep obeys. */
+import { everySubjectHash } from '../../../lib/base/keystore/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import type { Attested } from '../../../lib/people/identity/index.ts'
 import { holdsOnSubject, type NewHold } from '../../../lib/record/holds/index.ts'
@@ -40,10 +41,8 @@ export async function releaseRequest(
 ): Promise<{ holds: string[]; release(by: (hold: string) => Promise<Attested | null>): Promise<void> }> {
   const request = await getRequest(context.control, id)
   const { key } = openSecrets(context.keystore, request)
-  const hashes = context.keystore.keyIds.map((keyId) =>
-    context.keystore.subjectHash(request.store, request.subjectKind, key, keyId),
-  )
   const { store, subjectKind } = request
+  const hashes = everySubjectHash(context.keystore, store, subjectKind, key)
   const holds = await holdsOnSubject(context.control, { store, subjectKind, hashes })
   if (holds.length === 0)
     throw new LetheError('E_NOT_FOUND', {

@@ -2,4 +2,4 @@ import './general.ts'
 
 export { LetheError, type ErrorDetails } from './error.ts'
 export type { Codes, ErrorCode, ErrorEntry } from './codes.ts'
-export { definedErrors, defineErrors, errorEntry, isErrorCode } from './registry.ts'
+export { definedErrors, defineErrors, isErrorCode } from './registry.ts'

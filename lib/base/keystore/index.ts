@@ -1,4 +1,4 @@
 import './errors.ts'
 
-export type { Sealed, Keystore } from './keystore.ts'
+export { everySubjectHash, type Keystore, type Sealed } from './keystore.ts'
 export { openKeystore } from './embedded.ts'

@@ -31,3 +31,13 @@ export interface Keystore {
   /** Adds a key and makes it the current one; old keys stay, since entries live longer than keys. Resolves once durable. */
   rotate(): Promise<string>
 }
+
+/** The subject under every key that is kept, oldest key first: what was written may stand under a key from before a rotation. */
+export function everySubjectHash(
+  keystore: Keystore,
+  database: string,
+  kind: string,
+  key: readonly string[],
+): Buffer[] {
+  return keystore.keyIds.map((keyId) => keystore.subjectHash(database, kind, key, keyId))
+}

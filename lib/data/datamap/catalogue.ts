@@ -8,6 +8,7 @@
  */
 import { mapTables, readCatalogue, type RawCatalogue } from './catalogue-query.ts'
 import { tableKey } from './names.ts'
+import { postgresStore, type DataMap } from './schema.ts'
 import type {
   Catalogue,
   CatalogueSource,
@@ -15,6 +16,15 @@ import type {
   ForeignKeyAction,
   MaterialisedView,
 } from './catalogue-shape.ts'
+
+/** The catalogue of a store, in the schemas that the map names; empty where the map has no PostgreSQL store of this name. */
+export async function storeCatalogue(
+  db: CatalogueSource,
+  map: Pick<DataMap, 'stores'>,
+  store: string,
+): Promise<Catalogue> {
+  return loadCatalogue(db, postgresStore(map, store)?.schemas ?? [])
+}
 
 /** Reads the tables of `schemas`, and those that a foreign key joins to them. Takes no locks beyond catalogue reads. */
 export async function loadCatalogue(db: CatalogueSource, schemas: readonly string[]): Promise<Catalogue> {

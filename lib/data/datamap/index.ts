@@ -1,7 +1,7 @@
 import './errors.ts'
 
 export * from './schema.ts'
-export { loadCatalogue } from './catalogue.ts'
+export { loadCatalogue, storeCatalogue } from './catalogue.ts'
 export type { Catalogue, CatalogueSource, CatalogueTable, ForeignKey, Index } from './catalogue-shape.ts'
 
 export { checkMapFile, checkPlace } from './check.ts'

@@ -2,5 +2,5 @@
 export { checkMap } from './findings/check.ts'
 export { explainPlan } from './findings/explain.ts'
 export type { DeletionPlan, RootKey, KeyColumn, PlanStep, PlanTable, Finding } from './plan.ts'
-export { planDeletion, type PlanTarget, draftPlan, refusal } from './planner.ts'
+export { planDeletion, type PlanTarget, draftPlan } from './planner.ts'
 export { mapRetaining, retainableClasses, type RecordClasses } from './retaining.ts'

@@ -3,7 +3,7 @@ export type { Guard, BatchOutcome, Batch, BatchHooks, BatchRoot, Subject } from 
 export { runBatch } from './batch/execute.ts'
 export { firstReason, fullGuard, type FullGuard, mergedCondition } from './batch/guard.ts'
 export { ANY_HOLD, holdsCondition, replaceHolds, takeHoldLock } from './batch/holds.ts'
-export { keptByDecision, keptIsDue, keptCondition } from './batch/kept.ts'
+export { keptByDecision, keptIsDue } from './batch/kept.ts'
 export { raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'
 export { rootTable, rootKeyText } from './batch/root-sql.ts'
 export { expandSubjects } from './batch/subjects.ts'

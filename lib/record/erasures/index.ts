@@ -1,5 +1,5 @@
 /** The erasure ledger: written before anything is destroyed, voided where it stays, copied into the locked bucket. */
-export { everyHash, openErasureLedger, type ErasureLedger, type Leaving } from './ledger.ts'
+export { openErasureLedger, type ErasureLedger, type Leaving } from './ledger.ts'
 export { markVerified, openScope, type ErasureScope } from './scopes.ts'
 export {
   countLiveErasures,

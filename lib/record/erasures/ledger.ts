@@ -99,17 +99,6 @@ export function openErasureLedger(
   }
 }
 
-/** Every hash that an entry about these subjects may stand under. */
-export function everyHash(
-  keystore: Keystore,
-  about: { home: string; subjectKind: string; keys: readonly RootKey[] },
-): Buffer[] {
-  const { home, subjectKind, keys } = about
-  return keys.flatMap((key) =>
-    keystore.keyIds.map((keyId) => keystore.subjectHash(home, subjectKind, key, keyId)),
-  )
-}
-
 function hashesOf(keystore: Keystore, { scope, home, keys }: Leaving, keyIds: readonly string[]) {
   return keyIds.flatMap((keyId) =>
     keys.map((key) => ({ hash: keystore.subjectHash(home, scope.subjectKind, key, keyId), keyId })),

@@ -1,11 +1,10 @@
 /** Decisions about proposals: each names the statement that was signed for it. */
 import { z } from 'zod'
-import { decisionOutcomes } from './proposals.ts'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
 import { joinStatement, reasonOf } from '../decisions/index.ts'
 import { appendEvent } from '../evidence/index.ts'
-import type { Proposal } from './proposals.ts'
+import { decisionOutcomes, type Proposal } from './proposals.ts'
 
 const approvalRow = z
   .object({

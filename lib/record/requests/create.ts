@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
-import type { Keystore } from '../../base/keystore/index.ts'
+import { everySubjectHash, type Keystore } from '../../base/keystore/index.ts'
 import { rowEvent, rowEventsSql } from '../evidence/index.ts'
 import { joinRequests, type Joined } from './join.ts'
 import type { Limits, NewRequest } from './new-request.ts'
@@ -40,9 +40,7 @@ export async function createRequests(
       subject: subjectKind,
       store,
       hash: keystore.subjectHash(store, subjectKind, key).toString('hex'),
-      hashes: keystore.keyIds.map((keyId) =>
-        keystore.subjectHash(store, subjectKind, key, keyId).toString('hex'),
-      ),
+      hashes: everySubjectHash(keystore, store, subjectKind, key).map((hash) => hash.toString('hex')),
       keyId: keystore.currentKeyId,
       ground: request.ground,
       requester: request.requester,

@@ -1,6 +1,4 @@
 /** What the tests of every eraser ask it with. */
-// whoever enters the room has its error codes
-import '../../../lib/data/erasers/index.ts'
 import type { Eraser, EraseRequest, SubjectRef } from '../../../lib/data/erasers/index.ts'
 import type { Identifiers } from '../../../lib/data/datamap/index.ts'
 import type { Pace } from '../../../lib/base/calls/index.ts'

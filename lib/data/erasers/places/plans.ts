@@ -1,7 +1,7 @@
 /** Deletion plans by store, subject and retained classes, each made once of a catalogue that is fresh. */
 import { monotonicMs } from '../../../base/clock/index.ts'
 import type { Database } from '../../../base/db/index.ts'
-import { loadCatalogue, postgresStore, type Catalogue, type DataMap } from '../../datamap/index.ts'
+import { storeCatalogue, type Catalogue, type DataMap } from '../../datamap/index.ts'
 import { mapRetaining, planDeletion, type DeletionPlan, type RecordClasses } from '../../deletion/index.ts'
 
 /** A catalogue is as fresh as a step is long. */
@@ -24,8 +24,7 @@ export function openPlans({ map, classes, target }: PlanSource): Plans {
   const catalogueOf = async (store: string): Promise<Catalogue> => {
     const found = catalogues.get(store)
     if (found !== undefined && monotonicMs() - found.at < FRESH_MS) return found.catalogue
-    const schemas = postgresStore(map, store)?.schemas ?? []
-    const catalogue = target(store).then(async (db) => loadCatalogue(db, schemas))
+    const catalogue = target(store).then(async (db) => storeCatalogue(db, map, store))
     catalogues.set(store, { at: monotonicMs(), catalogue })
     catalogue.catch(() => catalogues.delete(store))
     return catalogue
