@@ -7,7 +7,7 @@ import './errors.ts'
 import type { Database } from '../lib/base/db/index.ts'
 import { isWhole } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested, type Decided } from '../lib/people/identity/index.ts'
+import { authorise, type Attested, type Decided } from '../lib/people/identity/index.ts'
 import { insertHold, markReleased, projectHolds, type NewHold } from '../lib/record/holds/index.ts'
 import { isErased } from '../lib/record/erasures/index.ts'
 import type { Context } from './context.ts'
@@ -50,7 +50,7 @@ export function releaseStatement(holdId: string, reason: string): Decided {
  * (E_LOCK_TIMEOUT, E_DATABASE_UNAVAILABLE) the hold is recorded all the same, and the error says what it does not stop yet.
  */
 export async function addHold(context: Context, given: NewHold, by: Attested): Promise<HoldAdded> {
-  authorise(by.identity, verbs['hold.add'])
+  authorise(context.config.file, by.identity, 'hold.add')
   checkShape(context, given)
   const target = await context.target(given.store)
   const { hold, found } = await canonicalHold(context, target, given)
@@ -76,7 +76,7 @@ async function projectAdded(context: Context, id: string, hold: NewHold, target:
 
 /** Idempotent; what was held is due again at the next proposal. Throws E_NOT_FOUND. */
 export async function releaseHold(context: Context, id: string, by: Attested): Promise<void> {
-  authorise(by.identity, verbs['hold.release'])
+  authorise(context.config.file, by.identity, 'hold.release')
   const store = await markReleased(context.control, id, by)
   await projectHolds(context.control, context.keystore, store, await context.target(store))
 }

@@ -8,7 +8,7 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import { eraseStatement, lockStatement, recordDecision } from '../../lib/record/decisions/index.ts'
 import { holdsInForce } from '../../lib/record/holds/index.ts'
 import { appraisalsInForce, approvalsInForce } from '../../lib/record/proposals/index.ts'
-import { authorise, verbs, type Attested, type Decided } from '../../lib/people/identity/index.ts'
+import { authorise, type Attested, type Decided } from '../../lib/people/identity/index.ts'
 import type { Context } from '../context.ts'
 
 export interface TextErased {
@@ -28,7 +28,7 @@ export function eraseTextStatement(text: string, reason: string): Decided {
  * `authorise` throws.
  */
 export async function eraseText(context: Context, text: string, by: Attested): Promise<TextErased> {
-  authorise(by.identity, verbs['text.erase'])
+  authorise(context.config.file, by.identity, 'text.erase')
   return context.control.transaction(
     async (tx) => {
       const erasedAt = /^[0-9a-f]{64}$/.test(text) ? await lockStatement(tx, text) : undefined

@@ -2,7 +2,13 @@
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
 import { canonicalHash } from '../../lib/base/canonical/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import type { Demand } from '../../lib/people/identity/index.ts'
 import type { Context } from '../context.ts'
+
+/** Who decides about its proposals and appraises for it. */
+export function deciderOf(policy: Pick<ResolvedPolicy, 'approver_role' | 'second_factor'>): Demand {
+  return { roles: [policy.approver_role, 'cto'], secondFactor: policy.second_factor }
+}
 
 export interface EffectivePeriod {
   /** As PostgreSQL reads an interval: "30 days". */

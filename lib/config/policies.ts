@@ -73,7 +73,10 @@ export const policySchema = z
       .describe('days before; default [30, 7, 1] for inactive'),
     approval: z.enum(['required', 'standing']).default('required'),
     approver_role: z.enum(roles).default('records'),
-    second_factor: z.boolean().default(false),
+    second_factor: z
+      .boolean()
+      .default(false)
+      .describe('whoever arms it, approves, or appraises for it needs a second factor'),
     records_class: z.string().min(3).describe('the class of records in words, as the appraisal names it'),
     schedule: schedule.optional().describe('absent: only by hand'),
     limits: limits.prefault({}),

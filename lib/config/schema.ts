@@ -8,7 +8,7 @@ import { nameSchema } from '../base/settings/index.ts'
 import { mapShape } from '../data/datamap/index.ts'
 import { storeSchema } from '../data/erasers/index.ts'
 import { answersSchema } from '../people/answers/index.ts'
-import { identitiesSchema, oidcSchema } from '../people/identity/index.ts'
+import { identitiesSchema, oidcSchema, secondFactorSchema } from '../people/identity/index.ts'
 import { notificationsSchema } from '../people/notify/index.ts'
 import { evidenceSchema } from '../record/evidence/index.ts'
 import { erasureSchema } from '../record/requests/index.ts'
@@ -23,6 +23,7 @@ export const configSchema = z.strictObject({
   policies: z.record(nameSchema, policySchema).default({}),
   identities: identitiesSchema.default({}),
   oidc: oidcSchema.optional(),
+  second_factor: secondFactorSchema,
   evidence: evidenceSchema.optional(),
   locked_bucket: bucketSchema.optional(),
   erasure: erasureSchema.extend({ answers }).prefault({}),

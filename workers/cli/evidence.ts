@@ -36,7 +36,7 @@ export async function attested(
   decided: Decided,
   options: EvidenceOptions,
 ): Promise<Attested | null> {
-  const { attest, authorise, statementFor, verbs } = await import('../../lib/people/identity/index.ts')
+  const { attest, authorise, statementFor } = await import('../../lib/people/identity/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
   const { output } = session
   const now = await databaseNow(context.control)
@@ -56,7 +56,7 @@ export async function attested(
     output.live ? (statement) => output.note(`You agree to:\n${statement}`) : undefined,
   )
   const policyDecides = decided.verb === 'proposal.approve' || decided.verb === 'appraisal.add'
-  if (!policyDecides) authorise(by.identity, verbs[decided.verb])
+  if (!policyDecides) authorise(context.config.file, by.identity, decided.verb)
   return by
 }
 

@@ -1,7 +1,7 @@
 /** A request that support staff write down: by the subject's key, or by an identifier that leads to exactly one person. */
 import { collectIdentifiers, findByIdentifier } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested, type Decided } from '../../../lib/people/identity/index.ts'
+import { authorise, type Attested, type Decided } from '../../../lib/people/identity/index.ts'
 import {
   createRequests,
   decideRequest,
@@ -108,7 +108,7 @@ export async function requestErasure(
   key: readonly string[],
   by: Attested,
 ): Promise<Created> {
-  authorise(by.identity, verbs['erasure.request'])
+  authorise(context.config.file, by.identity, 'erasure.request')
   const { store } = subjectOf(context, asked.subject)
   const actor = by.identity.name
   const { created } = await context.control.transaction((tx) =>

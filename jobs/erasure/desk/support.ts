@@ -4,7 +4,6 @@ import { restoreAccess, type SavedRow } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import {
   authorise,
-  verbs,
   type Attested,
   type Decided,
   type DecisionVerb,
@@ -315,7 +314,7 @@ async function decide(
   // 'unchanged': it was so before, and nothing is recorded
   effect: (tx: Transaction, request: ErasureRequest, actor: string) => Promise<'unchanged' | void>,
 ): Promise<void> {
-  if ('attested' in by) authorise(by.attested.identity, verbs[decisionOf[verb]])
+  if ('attested' in by) authorise(context.config.file, by.attested.identity, decisionOf[verb])
   await context.control.transaction(async (tx) => {
     const request = await getRequest(tx, id, { lock: true })
     await decideRequest(tx, by, async (actor) =>

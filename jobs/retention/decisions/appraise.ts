@@ -1,15 +1,15 @@
 /** Standing appraisals: a verified person decides once for a class of records. */
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested } from '../../../lib/people/identity/index.ts'
+import { authorise, type Attested } from '../../../lib/people/identity/index.ts'
 import { insertAppraisal, revokeAppraisal as revoke } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
-import { findPolicy, policyVersion } from '../policy.ts'
+import { deciderOf, findPolicy, policyVersion } from '../policy.ts'
 import type { NewAppraisal } from './statements.ts'
 
 /** One decision for a class of records, for at most twelve months (the database refuses longer). Returns its id. */
 export async function addAppraisal(context: Context, appraisal: NewAppraisal, by: Attested): Promise<string> {
   const policy = findPolicy(context, appraisal.policy)
-  authorise(by.identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+  authorise(context.config.file, by.identity, 'appraisal.add', deciderOf(policy))
   if (policy.approval !== 'standing')
     throw new LetheError('E_APPRAISAL', {
       message: `Policy ${policy.name} demands an approval for each run.`,
@@ -31,6 +31,6 @@ export async function addAppraisal(context: Context, appraisal: NewAppraisal, by
 
 /** Throws E_NOT_FOUND where there is none in force. */
 export async function revokeAppraisal(context: Context, id: string, by: Attested): Promise<void> {
-  authorise(by.identity, verbs['appraisal.revoke'])
+  authorise(context.config.file, by.identity, 'appraisal.revoke')
   await revoke(context.control, id, by)
 }

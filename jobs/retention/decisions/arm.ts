@@ -3,7 +3,7 @@ import type { ResolvedPolicy } from '../../../lib/config/index.ts'
 import type { Database, Queryable } from '../../../lib/base/db/index.ts'
 import { listRuns, requestRun } from '../../../lib/record/ledger/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested } from '../../../lib/people/identity/index.ts'
+import { authorise, type Attested } from '../../../lib/people/identity/index.ts'
 import { armedVersion, listProposals, writeMode, type Mode } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { findPolicy, policyVersion } from '../policy.ts'
@@ -32,8 +32,10 @@ export async function policyMode(control: Queryable, policy: ResolvedPolicy): Pr
  * hand; a run that only observes goes on. Throws E_NOT_FOUND and what `authorise` throws.
  */
 export async function setMode(context: Context, name: string, mode: Mode, by: Attested): Promise<PolicyMode> {
-  authorise(by.identity, verbs[mode === 'armed' ? 'policy.arm' : 'policy.disarm'])
   const policy = findPolicy(context, name)
+  if (mode === 'armed')
+    authorise(context.config.file, by.identity, 'policy.arm', { secondFactor: policy.second_factor })
+  else authorise(context.config.file, by.identity, 'policy.disarm')
   await writeMode(context.control, { policy: name, version: policyVersion(policy), mode }, by)
   if (mode === 'observe') await callOff(context.control, name, by.identity.name)
   return policyMode(context.control, policy)

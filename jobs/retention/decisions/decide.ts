@@ -2,7 +2,7 @@
 import { newId } from '../../../lib/base/clock/index.ts'
 import { databaseNow, type Queryable } from '../../../lib/base/db/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { authorise, verbs, type Attested } from '../../../lib/people/identity/index.ts'
+import { authorise, type Attested } from '../../../lib/people/identity/index.ts'
 import { recordDecision } from '../../../lib/record/decisions/index.ts'
 import type { NewEvent } from '../../../lib/record/evidence/index.ts'
 import { wakeRun } from '../../../lib/record/ledger/index.ts'
@@ -15,7 +15,7 @@ import {
 } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { exceeded, limitsError } from './limits.ts'
-import { findPolicy } from '../policy.ts'
+import { deciderOf, findPolicy } from '../policy.ts'
 import type { Decision } from './statements.ts'
 
 /**
@@ -28,7 +28,7 @@ export async function decide(context: Context, decision: Decision, by: Attested)
     async (tx) => {
       const found = await getProposal(tx, decision.proposalId, true)
       const policy = findPolicy(context, found.policy)
-      authorise(by.identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
+      authorise(context.config.file, by.identity, 'proposal.approve', deciderOf(policy))
       refuseDecided(found, await databaseNow(tx))
       if (decision.outcome === 'extend' && decision.until === undefined)
         throw new LetheError('E_USAGE', {
@@ -40,7 +40,7 @@ export async function decide(context: Context, decision: Decision, by: Attested)
           message: 'A retention can only be extended into the future.',
           next: 'Give a later --until.',
         })
-      if (decision.outcome === 'destroy') checkOverrides(found, decision.overrides, by)
+      if (decision.outcome === 'destroy') checkOverrides(context, found, decision.overrides, by)
       const id = newId()
       await recordDecision(
         tx,
@@ -87,7 +87,12 @@ export function refuseDecided(proposal: Proposal, now: Date): void {
   })
 }
 
-function checkOverrides(proposal: Proposal, overrides: readonly string[], by: Attested): void {
+function checkOverrides(
+  { config }: Pick<Context, 'config'>,
+  proposal: Proposal,
+  overrides: readonly string[],
+  by: Attested,
+): void {
   const unknown = overrides.filter((name) => !proposal.limits.some((limit) => limit.name === name))
   if (unknown.length > 0)
     throw new LetheError('E_USAGE', {
@@ -96,7 +101,7 @@ function checkOverrides(proposal: Proposal, overrides: readonly string[], by: At
     })
   const missing = exceeded(proposal).filter((name) => !overrides.includes(name))
   if (missing.length > 0) throw limitsError(proposal, missing)
-  if (overrides.length > 0) authorise(by.identity, verbs['proposal.override'])
+  if (overrides.length > 0) authorise(config.file, by.identity, 'proposal.override')
 }
 
 function eventOf(

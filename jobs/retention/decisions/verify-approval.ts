@@ -2,16 +2,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { ResolvedPolicy } from '../../../lib/config/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import {
-  authorise,
-  parseStatement,
-  verbs,
-  verifySsh,
-  type Decided,
-} from '../../../lib/people/identity/index.ts'
+import { authorise, parseStatement, verifySsh, type Decided } from '../../../lib/people/identity/index.ts'
 import { statementHash } from '../../../lib/record/decisions/index.ts'
 import { getAppraisal, type Approval, type Proposal } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
+import { deciderOf } from '../policy.ts'
 import { appraisalStatement, decisionStatement } from './statements.ts'
 
 /**
@@ -52,8 +47,14 @@ export async function verifyApproval(
   if (approval.method === 'oidc') return
   const identity = await verifySsh(text, signature, context.config.file.identities)
   if (identity.name !== approval.actor) throw forged('another person signed it')
-  authorise(identity, [policy.approver_role, 'cto'], { secondFactor: policy.second_factor })
-  if (approval.overrides.length > 0) authorise(identity, verbs['proposal.override'])
+  const { file } = context.config
+  authorise(
+    file,
+    identity,
+    approval.appraisalId === null ? 'proposal.approve' : 'appraisal.add',
+    deciderOf(policy),
+  )
+  if (approval.overrides.length > 0) authorise(file, identity, 'proposal.override')
 }
 
 /** The reason stands nowhere else than in the statement itself. */

@@ -17,7 +17,7 @@ export type Evidence =
  * whether the identity may. Throws what verifySsh, verifyOidc, signWithSsh and checkStatement throw.
  */
 export async function attest(
-  { identities, oidc }: People,
+  { identities, oidc }: Pick<People, 'identities' | 'oidc'>,
   decided: Decided,
   evidence: Evidence,
   now: Date,

@@ -1,15 +1,14 @@
 import './errors.ts'
 
 export { attest, type Evidence } from './attest.ts'
-export { authorise, type Attested, type Identity } from './identity.ts'
+export { authorise, type Attested, type Demand, type Identity } from './identity.ts'
 export {
   checkPeople,
   identitiesSchema,
   oidcSchema,
-  roles,
+  secondFactorSchema,
   type IdentityEntry,
   type People,
-  type Role,
 } from './schema.ts'
 export { signWithSsh, sshKeygenWorks, verifySsh } from './ssh.ts'
 export {
@@ -20,4 +19,4 @@ export {
   type Decided,
   type Statement,
 } from './statement.ts'
-export { verbs, type DecisionVerb } from './verbs.ts'
+export { roles, verbs, type DecisionVerb, type Role } from './verbs.ts'

@@ -1,9 +1,7 @@
 /** `identities` and `oidc` of lethe.yaml: who may decide, and how they prove who they are. */
 import { z } from 'zod'
 import { nameSchema, type Problem } from '../../base/settings/index.ts'
-
-export const roles = ['support', 'records', 'cto', 'auditor'] as const
-export type Role = (typeof roles)[number]
+import { roles, verbs } from './verbs.ts'
 
 const identity = z.strictObject({
   roles: z.array(z.enum(roles)).min(1),
@@ -21,6 +19,11 @@ export const oidcSchema = z.strictObject({
   second_factor_amr: z.array(z.string()).default(['hwk', 'mfa']),
 })
 
+export const secondFactorSchema = z
+  .array(z.enum(Object.keys(verbs)))
+  .default([])
+  .describe('decisions that need a second factor: a touched FIDO key, or a token whose amr names one')
+
 export type IdentityEntry = z.infer<typeof identity>
 export type OidcEntry = z.infer<typeof oidcSchema>
 
@@ -28,9 +31,11 @@ export type OidcEntry = z.infer<typeof oidcSchema>
 export interface People {
   identities: Readonly<Record<string, IdentityEntry>>
   oidc?: OidcEntry | undefined
+  /** Verbs that need a second factor of whoever decides. */
+  second_factor: readonly string[]
 }
 
-export function checkPeople({ identities, oidc }: People): Problem[] {
+export function checkPeople({ identities, oidc }: Pick<People, 'identities' | 'oidc'>): Problem[] {
   const owners = new Map<string, string>()
   return Object.entries(identities).flatMap(([name, entry]) => {
     const claims: [string, string, number][] = [

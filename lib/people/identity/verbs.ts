@@ -4,7 +4,9 @@
  * outside: whoever reaches the command line may stop a deletion, since nothing is lost by it; resuming one only lets go
  * on what was decided.
  */
-import type { Role } from './schema.ts'
+
+export const roles = ['support', 'records', 'cto', 'auditor'] as const
+export type Role = (typeof roles)[number]
 
 export const verbs = {
   'proposal.approve': ['records', 'cto'],

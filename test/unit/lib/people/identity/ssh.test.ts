@@ -19,6 +19,7 @@ const decided: Decided = {
   reason: 'quarterly appraisal',
 }
 const at = new Date('2026-11-21T03:00:00.000Z')
+const undemanding = { second_factor: [] }
 const statement = statementFor({ ...decided, at })
 const key = createSshKey()
 
@@ -77,7 +78,7 @@ describe('an SSH signature', () => {
       identities([fido.publicKeyLine]),
     )
     expect(identity).toMatchObject({ method: 'ssh-sk', secondFactor: true })
-    expect(() => authorise(identity, ['records'], { secondFactor: true })).not.toThrow()
+    expect(() => authorise(undemanding, identity, 'proposal.approve', { secondFactor: true })).not.toThrow()
   })
 
   it('by a FIDO key that nobody touched proves the key and no second factor', async () => {
@@ -143,12 +144,27 @@ describe('authority', () => {
   const identity = { name: 'dr-osei', roles: ['records'], method: 'ssh', secondFactor: false } as const
 
   it('needs one of the roles', () => {
-    expect(() => authorise(identity, ['cto'])).toThrow(expect.objectContaining({ code: 'E_ROLE_MISSING' }))
-    expect(() => authorise(identity, ['cto', 'records'])).not.toThrow()
+    expect(() => authorise(undemanding, identity, 'proposal.override')).toThrow(
+      expect.objectContaining({ code: 'E_ROLE_MISSING' }),
+    )
+    expect(() => authorise(undemanding, identity, 'policy.arm')).not.toThrow()
   })
 
+  it.each(['policy.arm', 'hold.release', 'text.erase', 'erasure.accept'] as const)(
+    'needs a second factor for %s where the configuration demands it',
+    (verb) => {
+      const whoever = { ...identity, roles: ['cto' as const] }
+      const demanding = { second_factor: [verb] }
+      expect(() => authorise(demanding, whoever, verb)).toThrow(
+        expect.objectContaining({ code: 'E_SECOND_FACTOR', exitCode: 13 }),
+      )
+      expect(() => authorise(demanding, { ...whoever, secondFactor: true }, verb)).not.toThrow()
+      expect(() => authorise(undemanding, whoever, verb)).not.toThrow()
+    },
+  )
+
   it('needs a second factor where the policy demands one', () => {
-    expect(() => authorise(identity, ['records'], { secondFactor: true })).toThrow(
+    expect(() => authorise(undemanding, identity, 'proposal.approve', { secondFactor: true })).toThrow(
       expect.objectContaining({ code: 'E_SECOND_FACTOR', exitCode: 13 }),
     )
   })
