@@ -4,7 +4,9 @@
  */
 import { z } from 'zod'
 import { monotonicMs } from '../../../lib/base/clock/index.ts'
+import { total } from '../../../lib/base/counts/index.ts'
 import { databaseNow } from '../../../lib/base/db/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
 import {
   createRun,
   recordStep,
@@ -53,6 +55,9 @@ const LONGEST_WAIT_MS = 3_600_000
 /** How soon a bucket that was away is asked again. */
 const BUCKET_MS = 60_000
 
+/** Nothing is destroyed after these. */
+const forEverybody: ReadonlySet<string> = new Set(['E_FENCED', 'E_MAP_FINDINGS'])
+
 export const cascade: JobKind = {
   kind: CASCADE,
   queue: 'erasure',
@@ -71,21 +76,35 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const counters = { legs: run.counters['legs'] ?? 0, ended: run.counters['ended'] ?? 0 }
   const house = await openHouse(context, run, kind, signal)
   try {
-    const moved = await advance(house)
-    const persons = await personsOf(
-      house,
-      await readable(house, await dueRequests(control, kind, working, BULK)),
-    )
-    const legs = await workLegs(house, persons)
-    const ended = await settle(house, await dueRequests(control, kind, working, BULK))
-    await deliverAnswers(context, kind, signal)
+    const failures: unknown[] = []
+    // What one part meets holds up no other: it is thrown once each had its turn.
+    const inTurn = async <T>(none: T, act: () => Promise<T>): Promise<T> => {
+      try {
+        return await act()
+      } catch (error) {
+        signal.throwIfAborted()
+        if (error instanceof LetheError && forEverybody.has(error.code)) throw error
+        failures.push(error)
+        return none
+      }
+    }
+    const moved = await inTurn(0, () => advance(house))
+    const { legs, further } = await inTurn({ legs: 0, further: 0 }, async () => {
+      const due = await readable(house, await dueRequests(control, kind, working, BULK))
+      return workLegs(house, await personsOf(house, due))
+    })
+    const ended = await inTurn(0, async () => settle(house, await dueRequests(control, kind, working, BULK)))
+    const told = await inTurn(0, () => deliverAnswers(context, kind, signal))
     counters.legs += legs
     counters.ended += ended
     await recordStep(control, run, {
       name: 'cascade',
       note: `${taken.requests} taken in, ${moved} moved, ${legs} legs, ${ended} ended`,
       counters,
+      // a leg that fails each time is none
+      progress: total({ ...taken, moved, further, ended, told }) > 0,
     })
+    if (failures.length > 0) throw failures[0]
     // what people took back meanwhile
     await unlessBucketIsAway(house, () => house.ledger.catchUp())
   } finally {

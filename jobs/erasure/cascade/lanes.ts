@@ -14,6 +14,7 @@ import {
   recordLegs,
   type Leg,
   type LegChange,
+  type LegState,
 } from '../../../lib/record/requests/index.ts'
 import { isBucketAway } from '../../erasure-ledger.ts'
 import { storesOf, type House } from './house.ts'
@@ -33,16 +34,26 @@ const PATIENCE = 3
 /** Persons of the requests that are being erased; null: what leads to them is gone, or they are held. */
 export type Persons = ReadonlyMap<string, Person>
 
-/** Returns how many legs were worked on. Throws E_FENCED, and what the control database throws. */
-export async function workLegs(house: House, persons: Persons): Promise<number> {
+export interface Worked {
+  /** Legs that were worked on. */
+  legs: number
+  /** Of those, the ones that stand elsewhere than before: something went, was accepted or was read back. */
+  further: number
+}
+
+/** Throws E_FENCED, and what the control database throws. */
+export async function workLegs(house: House, persons: Persons): Promise<Worked> {
   const until = monotonicMs() + STEP_MS
   const inTime = () => monotonicMs() < until && !house.signal.aborted
   const busy = new Map<string, Promise<string>>()
-  let worked = 0
+  const worked: Worked = { legs: 0, further: 0 }
   const work = async (place: Place, legs: readonly Leg[]) => {
     const bulk = Math.min(place.capabilities.bulk, 1000)
-    for (let from = 0; from < legs.length && inTime(); from += bulk)
-      worked += await turn(house, place, persons, legs.slice(from, from + bulk))
+    for (let from = 0; from < legs.length && inTime(); from += bulk) {
+      const { legs: done, further } = await turn(house, place, persons, legs.slice(from, from + bulk))
+      worked.legs += done
+      worked.further += further
+    }
     return place.store
   }
   try {
@@ -63,8 +74,8 @@ export async function workLegs(house: House, persons: Persons): Promise<number> 
   }
 }
 
-/** One call's worth of legs of one place; returns how many were worked on. */
-async function turn(house: House, place: Place, persons: Persons, legs: readonly Leg[]): Promise<number> {
+/** One call's worth of legs of one place. */
+async function turn(house: House, place: Place, persons: Persons, legs: readonly Leg[]): Promise<Worked> {
   const { control } = house.context
   const { store, excused } = place
   const begun = await beginLegs(
@@ -94,7 +105,16 @@ async function turn(house: House, place: Place, persons: Persons, legs: readonly
   for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
   await recordLegs(control, house.claim, changes)
-  return pairs.length
+  const before = new Map(pairs.map(({ leg }) => [leg.requestId, leg.state]))
+  return {
+    legs: pairs.length,
+    further: changes.filter((change) => isFurther(change, before.get(change.requestId))).length,
+  }
+}
+
+function isFurther({ state, counts = {} }: LegChange, before: LegState | undefined): boolean {
+  if (state === 'failed') return false
+  return state !== before || total(counts) > 0
 }
 
 interface Pair {

@@ -25,7 +25,7 @@ import type { JobKind, StepResult } from '../../kind.ts'
 import { policyMode } from '../decisions/arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { wakeDecided } from '../decisions/decide.ts'
-import { catchUp, executeSome, type Work } from './execute.ts'
+import { catchUp, copyNewBatches, executeSome, type Work } from './execute.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
 import { settleLost } from './lost.ts'
@@ -254,11 +254,19 @@ const nextPhase = { light: 'heavy', heavy: 'locked', locked: 'verify' } as const
 async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepResult> {
   const { context, run } = work
   refuseChanged(work)
-  const done = await executeSome(work, pass)
+  // a worker that was killed may have committed batches that no step counts
+  if (run.attempt > 0) await recordBatches(work)
+  const done = await executeSome(work, pass).catch(async (error: unknown) => {
+    // what was removed before is progress: only a run that removes nothing uses its attempts up
+    if (!endsRun(error)) await recordBatches(work).catch(() => undefined)
+    throw error
+  })
   const heldBy = done.heldBack?.reason ?? null
   await recordStep(context.control, run, {
     name: `execute-${pass}`,
     counters: done.counters,
+    // that it waited is none
+    progress: done.finished || brought(run, done.counters),
     cursor: {
       ...cursor,
       throttled: summed([cursor.throttled, done.throttled]),
@@ -281,6 +289,17 @@ async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepRe
     return { kind: 'wait', for: done.heldBack.reason, until: new Date(now.getTime() + done.heldBack.waitMs) }
   }
   return { kind: 'more', indivisible: done.indivisible }
+}
+
+/** Counts the batches that the target has and no step counted yet. Idempotent. Throws E_FENCED. */
+async function recordBatches(work: Work): Promise<void> {
+  const { context, run } = work
+  const counters = await copyNewBatches(work)
+  if (brought(run, counters)) await recordStep(context.control, run, { name: 'count-batches', counters })
+}
+
+function brought(run: Run, counters: Readonly<Record<string, number>>): boolean {
+  return Object.entries(counters).some(([name, count]) => run.counters[name] !== count)
 }
 
 /** Reads back every subject that went, page by page; only then does its key leave the target. */

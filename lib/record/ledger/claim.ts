@@ -14,11 +14,11 @@ import type { Claim, Run } from './run.ts'
 
 /**
  * What a lost claim costs. A worker that is killed is not its run's fault, and a sweep of a week meets many restarts: a
- * claim that finished at least one step costs nothing. One that finished none costs an attempt, so that a run which
- * kills its worker each time ends.
+ * claim with a step that made progress costs nothing. One without costs an attempt, so that a run which kills its worker
+ * each time at the same place ends.
  */
 const lost = `CASE WHEN EXISTS (
-  SELECT 1 FROM lethe_control.steps s WHERE s.run_id = runs.id AND s.fence = runs.fence) THEN 0 ELSE 1 END`
+  SELECT 1 FROM lethe_control.steps s WHERE s.run_id = runs.id AND s.fence = runs.fence AND s.progress) THEN 0 ELSE 1 END`
 
 const claimed = rowEvent('run.claimed', {
   attempt: 'attempt',
@@ -29,7 +29,7 @@ const claimed = rowEvent('run.claimed', {
 
 /**
  * Takes the run if it is due and the generation is the newest, or if its holder's lease has ended; a takeover of a claim
- * that finished no step uses one attempt (`lost`). Null: nothing to do, the job may be acknowledged.
+ * that made no progress uses one attempt (`lost`). Null: nothing to do, the job may be acknowledged.
  *
  * Safe with two claimants because the second one's UPDATE waits for the first's row lock and then finds a running row
  * with a fresh lease. Safe with an old job left in Redis because its generation is no longer the run's.
@@ -121,7 +121,7 @@ async function freeOne(control: Queryable, row: z.infer<typeof expired>): Promis
     })
   return move(control, 'fail', claim, {
     set: `${noLease}, attempt = $5, finished_at = clock_timestamp(), outcome = 'worker-lost',
-      error_code = 'E_RUN_LOST', error_message = 'Its worker ended again and again without finishing a step.'`,
+      error_code = 'E_RUN_LOST', error_message = 'Its worker ended again and again at the same place, without any progress.'`,
     where,
     values: [attempt],
     events: [event, { type: 'run.failed', data: { outcome: 'worker-lost', code: 'E_RUN_LOST' } }],

@@ -3,7 +3,7 @@ import { prepared, type Database, type Queryable, type Transaction } from '../..
 import { LetheError } from '../../base/errors/index.ts'
 import { eventsJson, eventsSql, type NewEvent } from '../evidence/index.ts'
 import { dueNow, fenced, moveClaimed, noLease } from './move.ts'
-import { runColumns, runRow, type Claim, type Run } from './run.ts'
+import { getRun, runColumns, runRow, type Claim, type Run } from './run.ts'
 
 export interface NewStep {
   name: string
@@ -14,13 +14,16 @@ export interface NewStep {
   /** Where the next step starts; replaces the run's cursor. */
   cursor?: Record<string, unknown>
   events?: readonly NewEvent[]
+  /** Whether the run came further. Default: a counter or the cursor has changed. */
+  progress?: boolean
   /** By the control database's clock (`databaseNow`), or the end of the last step. */
   startedAt?: Date
 }
 
 /**
  * One transaction: fence check, step, counters, cursor, events, and whatever `inTransaction` adds. Throws E_FENCED.
- * Returns the run with a pending `request`, if there is one.
+ * Returns the run with a pending `request`, if there is one. A step that made progress gives every attempt back: only a
+ * run that fails again and again at the same place uses them up.
  */
 export async function recordStep(
   control: Database,
@@ -40,16 +43,20 @@ export async function recordStep(
 async function writeStep(db: Queryable, run: Claim, step: NewStep): Promise<Run> {
   const [written] = await db.query(
     runRow,
-    prepared(`WITH held AS (
+    prepared(`WITH was AS (
+       SELECT id AS was_id, coalesce($9, counters || $3::jsonb <> counters OR coalesce($4::jsonb, cursor) <> cursor) AS further
+       FROM lethe_control.runs WHERE id = $1 AND fence = $2 AND state = 'running' FOR UPDATE
+     ), held AS (
        UPDATE lethe_control.runs
-       SET counters = counters || $3::jsonb, cursor = coalesce($4::jsonb, cursor), updated_at = clock_timestamp()
-       WHERE id = $1 AND fence = $2 AND state = 'running'
+       SET counters = counters || $3::jsonb, cursor = coalesce($4::jsonb, cursor), updated_at = clock_timestamp(),
+         attempt = CASE WHEN was.further THEN 0 ELSE attempt END
+       FROM was WHERE id = was.was_id
        RETURNING ${runColumns}
      ), stepped AS (
-       INSERT INTO lethe_control.steps (run_id, number, name, fence, attempt, note, counters, started_at)
+       INSERT INTO lethe_control.steps (run_id, number, name, fence, attempt, note, counters, started_at, progress)
        SELECT held.id, coalesce(last.number, 0) + 1, $5, held.fence, held.attempt, $6, $3::jsonb,
-         coalesce($7, last.finished_at, held.started_at, held.created_at)
-       FROM held LEFT JOIN LATERAL (
+         coalesce($7, last.finished_at, held.started_at, held.created_at), was.further
+       FROM held CROSS JOIN was LEFT JOIN LATERAL (
          SELECT number, finished_at FROM lethe_control.steps WHERE run_id = held.id ORDER BY number DESC LIMIT 1
        ) AS last ON true
      ), noted AS (
@@ -65,6 +72,7 @@ async function writeStep(db: Queryable, run: Claim, step: NewStep): Promise<Run>
       step.note ?? null,
       step.startedAt ?? null,
       eventsJson(step.events ?? []),
+      step.progress ?? null,
     ],
   )
   if (written === undefined) throw fenced(run)
@@ -136,13 +144,11 @@ const LONGEST_BACKOFF_SECONDS = 900
  * refused where the error is a refusal (exit codes 12 and 13). An error that is not Lethe's own leaves no message: it
  * might hold a value. Throws E_FENCED.
  */
-export async function failAttempt(
-  control: Queryable,
-  run: Claim & Pick<Run, 'attempt' | 'maxAttempts'>,
-  error: unknown,
-): Promise<Run> {
+export async function failAttempt(control: Queryable, run: Claim, error: unknown): Promise<Run> {
   const failure = describe(error)
-  const attempt = run.attempt + 1
+  // steps since the claim may have given attempts back; nobody but the claim's holder changes them
+  const { attempt: used, maxAttempts } = await getRun(control, run.id)
+  const attempt = used + 1
   if (failure.exitCode === 12 || failure.exitCode === 13)
     return finishRun(control, run, 'refused', { outcome: 'refused', ...failure })
   const failed = {
@@ -150,14 +156,14 @@ export async function failAttempt(
     data: { attempt, code: failure.errorCode, retryInSeconds: 0 },
   } as const
   const values = [failure.errorCode, failure.errorMessage]
-  if (!failure.retryable || attempt >= run.maxAttempts)
+  if (!failure.retryable || attempt >= maxAttempts)
     return moveClaimed(control, 'fail', run, {
       set: `${noLease}, request = NULL, attempt = attempt + 1, finished_at = clock_timestamp(), outcome = 'failed',
         error_code = $5, error_message = $6`,
       values,
       events: [failed, { type: 'run.failed', data: { outcome: 'failed', code: failure.errorCode } }],
     })
-  const seconds = Math.min(BACKOFF_SECONDS * 2 ** run.attempt, LONGEST_BACKOFF_SECONDS)
+  const seconds = Math.min(BACKOFF_SECONDS * 2 ** used, LONGEST_BACKOFF_SECONDS)
   return moveClaimed(control, 'retry', run, {
     set: `${noLease}, attempt = attempt + 1, enqueued_at = NULL, error_code = $5, error_message = $6,
       next_attempt_at = clock_timestamp() + $7 * (0.5 + random()) * interval '1 second'`,

@@ -42,7 +42,7 @@ export const transitions = {
     from: ['running'],
     to: 'queued',
     sentence:
-      'The lease of a dead worker ended; the run is free again, and an attempt is used only where it finished no step.',
+      'The lease of a dead worker ended; the run is free again, and an attempt is used only where it made no progress.',
   },
   wait: {
     from: ['running'],

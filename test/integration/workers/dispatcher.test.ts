@@ -139,23 +139,26 @@ describe('a dispatcher round', () => {
     expect((await house.look(id)).fence).toBe(2n)
   })
 
-  test('a run that loses worker after worker without one step fails; one that goes on does not', async () => {
+  test('a run that loses worker after worker without progress fails; one that goes on does not', async () => {
     const kind = stepper({ steps: 9 })
     const process = open([kind])
-    const [poison, sound] = [await house.run(kind), await house.run(kind)]
+    const [poison, still, sound] = [await house.run(kind), await house.run(kind), await house.run(kind)]
     for (let claim = 1; claim <= kind.maxAttempts + 2; claim += 1) {
       await runOnce(process)
-      for (const runId of [poison, sound]) {
+      for (const runId of [poison, still, sound]) {
         const { generation } = await house.look(runId)
         const run = await claimRun(house.control, { runId, generation, holder: 'dies', leaseSeconds: 0 })
-        if (runId === sound && run !== null) await recordStep(house.control, run, { name: 'work' })
+        if (runId === still && run !== null) await recordStep(house.control, run, { name: 'look' })
+        if (runId === sound && run !== null)
+          await recordStep(house.control, run, { name: 'work', counters: { done: claim } })
       }
     }
     await runOnce(process)
     expect(await house.look(poison)).toMatchObject({ state: 'failed', errorCode: 'E_RUN_LOST' })
+    expect(await house.look(still)).toMatchObject({ state: 'failed', errorCode: 'E_RUN_LOST' })
     expect(await house.look(sound)).toMatchObject({ state: 'queued', attempt: 0 })
     const { body } = await process.context.metrics.expose()
-    expect(body).toContain('lethe_runs_total{kind="test.stepper",outcome="failed"} 1')
+    expect(body).toContain('lethe_runs_total{kind="test.stepper",outcome="failed"} 2')
   })
 
   test('wakes a waiting run whose time has come', async () => {

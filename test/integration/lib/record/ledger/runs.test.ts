@@ -174,6 +174,34 @@ describe('claiming', () => {
 })
 
 describe('a step', () => {
+  // D5 of issue 10: a cascade with 49 finished steps was given up as lost
+  test('that made progress gives the attempts back: only failures in a row end a run', async () => {
+    const run = await queued({ maxAttempts: 2 })
+    for (let rows = 1; rows < 6; rows += 1) {
+      await makeDue(run)
+      const held = await claim(run)
+      if (held === null) throw new Error('not claimed')
+      expect(held.attempt).toBe(rows === 1 ? 0 : 1)
+      expect((await recordStep(control, held, { name: 'work', counters: { rows } })).attempt).toBe(0)
+      const left = await failAttempt(control, held, new Error('once more'))
+      expect(left).toMatchObject({ state: 'queued', attempt: 1 })
+    }
+  })
+
+  test.each([
+    ['with the same counters and cursor', { counters: { rows: 1 }, cursor: { after: '1' } }],
+    ['that says it brought nothing', { counters: { waited: 2 }, progress: false }],
+  ])('%s gives no attempt back', async (_, step) => {
+    const run = await claimed({ maxAttempts: 2 })
+    await recordStep(control, run, { name: 'work', counters: { rows: 1 }, cursor: { after: '1' } })
+    await failAttempt(control, run, new Error('first'))
+    await makeDue(run)
+    const held = await claim(run)
+    if (held === null) throw new Error('not claimed')
+    await recordStep(control, held, { name: 'look', ...step })
+    expect(await failAttempt(control, held, new Error('second'))).toMatchObject({ state: 'failed' })
+  })
+
   test('commits its note, counters, cursor and events together, numbered without gaps', async () => {
     const run = await claimed()
     await recordStep(control, run, { name: 'one', counters: { rows: 5 }, cursor: { after: '5' } })
