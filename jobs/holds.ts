@@ -53,10 +53,14 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
   authorise(context.config.file, by.identity, 'hold.add')
   checkShape(context, given)
   const target = await context.target(given.store)
-  const { hold, found } = await canonicalHold(context, target, given)
+  const { hold, found, written } = await canonicalHold(context, target, given)
   const id = await insertHold(context.control, context.keystore, hold, by)
   await projectAdded(context, id, hold, target)
-  return { id, alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold) : null, found }
+  return {
+    id,
+    alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold, written) : null,
+    found,
+  }
 }
 
 async function projectAdded(context: Context, id: string, hold: NewHold, target: Database): Promise<void> {
@@ -82,10 +86,15 @@ export async function releaseHold(context: Context, id: string, by: Attested): P
 }
 
 /** In the ledger as erased, or begun in pieces: either way it can't be kept whole any more. */
-async function isGone(context: Context, target: Database, hold: NewHold): Promise<boolean> {
+async function isGone(
+  context: Context,
+  target: Database,
+  hold: NewHold,
+  written: readonly string[],
+): Promise<boolean> {
   const kind = hold.subject ?? ''
   const key = hold.key ?? []
-  const hashes = everySubjectHash(context.keystore, hold.store, kind, key)
+  const hashes = everySubjectHash(context.keystore, hold.store, kind, key, written)
   if (!(await isErased(context.control, hashes))) return false
   // an entry stands ahead of destruction: what counts is whether the row is still there, whole
   return !(await isWhole(target, await loadPlan(context, hold.store, { subject: kind }), key))

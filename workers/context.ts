@@ -7,6 +7,7 @@ import { createLogger } from '../lib/base/log/index.ts'
 import { createMetrics } from '../lib/base/metrics/index.ts'
 import { createNotifier } from '../lib/people/notify/index.ts'
 import { openKeystore } from '../lib/base/keystore/index.ts'
+import { postgresStore } from '../lib/data/datamap/index.ts'
 import type { StoreEntry } from '../lib/data/erasers/index.ts'
 import type { Context } from '../jobs/context.ts'
 
@@ -43,7 +44,11 @@ export async function openContext(
 
   async function openTarget(store: string): Promise<Database> {
     const url = elsewhere.addresses?.[store] ?? config.storeUrl(store)
-    const target = openDatabase(url, { name: store, applicationName })
+    const target = openDatabase(url, {
+      name: store,
+      applicationName,
+      timeZone: postgresStore(config.file, store)?.time_zone,
+    })
     try {
       await requireSchema(target, 'target', store)
       await checkClockSkew(control, target, store)

@@ -15,12 +15,18 @@ export async function collect(
   house: House,
   opened: readonly Pick<Opened, 'secrets'>[],
 ): Promise<Collected[]> {
-  return collectIdentifiers(
+  const plan = await house.plan([])
+  const found = await collectIdentifiers(
     house.target,
-    await house.plan([]),
+    plan,
     opened.map(({ secrets }) => secrets.key),
     wantedOf(house.subject),
   )
+  return found.map((one, place) => {
+    const written = opened[place]?.secrets.written ?? []
+    const own = Object.fromEntries(plan.key.map(({ name }, i) => [name, written.slice(i, i + 1)] as const))
+    return { ...one, identifiers: together(one.identifiers, own) }
+  })
 }
 
 /**

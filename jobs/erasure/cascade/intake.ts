@@ -1,7 +1,6 @@
 /** Requests that applications wrote in their own transactions, copied into the record. Idempotent: a request's id is the application's. */
 import { z } from 'zod'
 import { wallClock } from '../../../lib/base/clock/index.ts'
-import { headsOf } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
 import {
@@ -19,7 +18,7 @@ import {
   type NewRequest,
 } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
-import { canonicalSubjects } from '../../hold-key.ts'
+import { canonicalSubjects, type SubjectKey } from '../../hold-key.ts'
 import { isToken } from './answers.ts'
 import { planFor } from '../plans.ts'
 import { cancelRequest, confirmRequest } from '../desk/support.ts'
@@ -122,7 +121,7 @@ async function keysOf(
   store: string,
   kind: string,
   rows: readonly IntakeRow[],
-): Promise<(string[] | LetheError)[]> {
+): Promise<(SubjectKey | LetheError)[]> {
   const { subjects } = context.config.file
   if (!Object.hasOwn(subjects, kind) || subjects[kind]?.store !== store) {
     const unknown = new LetheError('E_NOT_FOUND', { message: `Store ${store} has no subject ${kind}.` })
@@ -130,14 +129,11 @@ async function keysOf(
   }
   const target = await context.target(store)
   const plan = await planFor(context, store, kind)
-  const keys = await canonicalSubjects(
+  return canonicalSubjects(
     target,
     plan,
     rows.map(({ root_key: key }) => key ?? []),
   )
-  const known = keys.filter((key) => Array.isArray(key))
-  const heads = (await headsOf(target, plan, known)).values()
-  return keys.map((key) => (Array.isArray(key) ? [...(heads.next().value ?? key)] : key))
 }
 
 /** Throws what can't be followed. */
@@ -146,14 +142,15 @@ function newRequest(
   store: string,
   kind: string,
   one: IntakeRow,
-  key: string[] | LetheError | undefined,
+  key: SubjectKey | LetheError | undefined,
 ): NewRequest {
-  if (!Array.isArray(key)) throw key ?? new LetheError('E_INTERNAL', { message: 'A request has no key.' })
+  if (key === undefined || key instanceof LetheError)
+    throw key ?? new LetheError('E_INTERNAL', { message: 'A request has no key.' })
   const given = asked.parse(one.data)
   return {
     subjectKind: kind,
     store,
-    key,
+    ...key,
     kind: given.kind,
     ground: given.ground ?? groundOf(given.kind),
     requester: given.requester,

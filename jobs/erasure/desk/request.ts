@@ -28,7 +28,7 @@ export interface Asked {
 }
 
 /**
- * The key of whoever is meant, as PostgreSQL prints it. Throws E_IDENTIFIER for a value that leads to several persons or to
+ * The key of whoever is meant, by the one text that all equal values have. Throws E_IDENTIFIER for a value that leads to several persons or to
  * none, and for an identifier that isn't declared unique.
  */
 export async function resolveSubject(
@@ -36,7 +36,8 @@ export async function resolveSubject(
   asked: Pick<Asked, 'subject' | 'who'>,
 ): Promise<string[]> {
   const subject = subjectOf(context, asked.subject)
-  if ('key' in asked.who) return canonicalSubject(context, subject.store, asked.subject, asked.who.key)
+  if ('key' in asked.who)
+    return [...(await canonicalSubject(context, subject.store, asked.subject, asked.who.key)).key]
   const { identifier, value } = asked.who
   const entry = Object.hasOwn(subject.identifiers, identifier) ? subject.identifiers[identifier] : undefined
   const unique = Object.entries(subject.identifiers).flatMap(([name, one]) => (one.unique ? [name] : []))
@@ -111,6 +112,8 @@ export async function requestErasure(
   authorise(context.config.file, by.identity, 'erasure.request')
   const { store } = subjectOf(context, asked.subject)
   const actor = by.identity.name
+  const given =
+    'key' in asked.who ? await canonicalSubject(context, store, asked.subject, asked.who.key) : undefined
   const { created } = await context.control.transaction((tx) =>
     decideRequest(tx, { attested: by }, async () => {
       const [made] = await createRequests(
@@ -121,6 +124,7 @@ export async function requestErasure(
             subjectKind: asked.subject,
             store,
             key,
+            ...(given === undefined ? {} : { written: given.written }),
             kind: asked.kind,
             ground: asked.ground ?? groundOf(asked.kind),
             requester: asked.requester,

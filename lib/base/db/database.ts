@@ -70,6 +70,8 @@ export interface OpenOptions {
   statementTimeoutMs?: number
   /** Default 10 000. 0: none. */
   lockTimeoutMs?: number
+  /** IANA name; what a store's own expressions mean by a timestamp without a zone, or by a day. Default UTC. */
+  timeZone?: string | undefined
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -178,6 +180,18 @@ async function connect(pool: pg.Pool, name: string): Promise<pg.PoolClient> {
 }
 
 /**
+ * Whatever a role or a database has set: keys leave the database as texts (lib/data/datamap/key-text.ts), so each value has to be
+ * written alike in every session.
+ */
+const FIXED_TEXTS = [
+  `SET DateStyle = 'ISO, YMD'`,
+  `SET IntervalStyle = 'postgres'`,
+  `SET bytea_output = 'hex'`,
+  `SET extra_float_digits = 1`,
+  `SET lc_monetary = 'C'`,
+]
+
+/**
  * Settings are SET after connecting, not sent as start-up parameters, which poolers refuse; and only after the pooler
  * check, because on a shared server connection they would leak into other applications' sessions.
  * row_security = off: a policy that silently hid rows would make "nothing left" a lie, so PostgreSQL raises instead.
@@ -193,8 +207,8 @@ async function prepareConnection(client: pg.ClientBase, url: string, options: Op
       `SET idle_in_transaction_session_timeout = 30000`,
       `SET row_security = off`,
       `SET jit = off`,
-      `SET TimeZone = 'UTC'`,
-      `SET DateStyle = 'ISO, YMD'`,
+      `SET TimeZone = ${pg.escapeLiteral(options.timeZone ?? 'UTC')}`,
+      ...FIXED_TEXTS,
       `SET default_transaction_read_only = ${options.readOnly === true ? 'on' : 'off'}`,
       `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')`,
     ].join('; '),

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { newId, randomSecret, wallClock } from '../clock/index.ts'
 import { LetheError } from '../errors/index.ts'
 import { decrypt, derive, encrypt, hmac } from './crypto.ts'
-import type { Sealed, Keystore } from './keystore.ts'
+import { HASH_VERSION, type HashVersion, type Keystore, type Sealed } from './keystore.ts'
 
 const SECRET_BYTES = 32
 
@@ -64,8 +64,15 @@ class EmbeddedKeystore implements Keystore {
     return this.keyIds.includes(keyId)
   }
 
-  subjectHash(database: string, kind: string, key: readonly string[], keyId = this.currentKeyId): Buffer {
-    return hmac(this.#key(keyId, 'subject-hash'), JSON.stringify([database, kind, key]))
+  subjectHash(
+    database: string,
+    kind: string,
+    key: readonly string[],
+    keyId = this.currentKeyId,
+    version: HashVersion = HASH_VERSION,
+  ): Buffer {
+    const input = version === 1 ? [database, kind, key] : [version, database, kind, key]
+    return hmac(this.#key(keyId, 'subject-hash'), JSON.stringify(input))
   }
 
   seal(plaintext: string | Buffer): Sealed {

@@ -1,4 +1,11 @@
 import './errors.ts'
 
-export { everySubjectHash, type Keystore, type Sealed } from './keystore.ts'
+export {
+  everySubjectHash,
+  HASH_VERSION,
+  hashVersions,
+  type HashVersion,
+  type Keystore,
+  type Sealed,
+} from './keystore.ts'
 export { openKeystore } from './embedded.ts'

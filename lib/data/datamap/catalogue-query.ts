@@ -1,7 +1,9 @@
 /** The catalogue's SQL. Everything is qualified with pg_catalog: a user's own object of the same name changes nothing. */
 import { z } from 'zod'
 import type { CatalogueSource, CatalogueTable, Index } from './catalogue-shape.ts'
+import { keyType } from './key-text.ts'
 import { tableKey, type TableKey, type TableName } from './names.ts'
+import { baseType, equalityOf } from './types.ts'
 
 const relation = z.object({
   oid: z.string(),
@@ -20,6 +22,8 @@ const columnRow = z.object({
   type: z.string(),
   not_null: z.boolean(),
   generated: z.boolean(),
+  exact: z.boolean(),
+  folds: z.boolean(),
 })
 const indexRow = z.object({
   oid: z.string(),
@@ -130,12 +134,9 @@ export async function readCatalogue(db: CatalogueSource, schemas: readonly strin
     topmost,
     columns: await db.query(
       columnRow,
-      // A domain counts as the type under it: comparisons and indexes do.
-      `SELECT a.attrelid::text AS oid, a.attname::text AS name,
-              CASE WHEN y.typtype = 'd' THEN pg_catalog.format_type(y.typbasetype, y.typtypmod)
-                   ELSE pg_catalog.format_type(a.atttypid, a.atttypmod) END AS type,
-              a.attnotnull OR y.typnotnull AS not_null, a.attgenerated <> '' AS generated
-         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+      `SELECT a.attrelid::text AS oid, a.attname::text AS name, pg_catalog.format_type(base.oid, base.typmod) AS type,
+              a.attnotnull OR y.typnotnull AS not_null, a.attgenerated <> '' AS generated, ${equalityOf}
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid ${baseType}
         WHERE a.attrelid = ANY ($1::text[]::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attrelid, a.attnum`,
       oids,
@@ -216,7 +217,13 @@ export function mapTables(raw: RawCatalogue, schemas: readonly string[]): Map<Ta
       columns: new Map(
         (columns.get(row.oid) ?? []).map((column) => [
           column.name,
-          { name: column.name, type: column.type, notNull: column.not_null, generated: column.generated },
+          {
+            name: column.name,
+            type: column.type,
+            notNull: column.not_null,
+            generated: column.generated,
+            keyType: keyType(column.type, column),
+          },
         ]),
       ),
       primaryKey: (indexes.get(row.oid) ?? []).find((index) => index.is_primary)?.columns ?? null,

@@ -1,5 +1,6 @@
 /** What is read of a live database's catalogue. */
 import type { z } from 'zod'
+import type { KeyType } from './key-text.ts'
 import type { TableKey, TableName } from './names.ts'
 
 /** The one method of lib/base/db's Database that the loader needs. */
@@ -13,6 +14,8 @@ export interface Column {
   type: string
   notNull: boolean
   generated: boolean
+  /** As a key's column: how its values become texts. */
+  keyType: KeyType
 }
 
 export interface Index {

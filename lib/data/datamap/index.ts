@@ -16,6 +16,16 @@ export {
   type TableKey,
   type TableName,
 } from './names.ts'
+export {
+  comparesAsText,
+  isCitext,
+  isWritten,
+  keyText,
+  keyType,
+  writtenText,
+  type KeyType,
+} from './key-text.ts'
+export { bareType, baseType, equalityOf } from './types.ts'
 export { mapVersion } from './version.ts'
 export {
   namesIn,

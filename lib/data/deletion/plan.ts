@@ -3,15 +3,14 @@
  * A plan holds statement shapes and no data, so it can be printed, hashed and compared.
  */
 
-import type { TableName } from '../datamap/index.ts'
+import type { KeyType, TableName } from '../datamap/index.ts'
 
-export interface KeyColumn {
+/** A column of a key, and how its values become texts. */
+export interface KeyColumn extends KeyType {
   name: string
-  /** The type as `format_type` prints it, so that a text array parameter can be cast to it. */
-  type: string
 }
 
-/** Values of a key, in the order of its columns, as text. */
+/** Values of a key, in the order of its columns, as the texts that keyText (datamap) makes: one for all values that are equal. */
 export type RootKey = readonly string[]
 
 export type StepKind = 'collect' | 'detach' | 'pseudonymise' | 'delete' | 'root-delete' | 'root-pseudonymise'
@@ -82,7 +81,7 @@ export interface DeletionPlan {
   subject: string
   root: TableName
   key: readonly KeyColumn[]
-  tenant: string | null
+  tenant: KeyColumn | null
   alias: string | null
   /**
    * Where an alias column exists: $1…$k as in a step; returns the keys (text, k1 …) of rows merged into the given ones,

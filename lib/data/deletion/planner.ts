@@ -5,6 +5,7 @@
 import {
   otherStore,
   type Catalogue,
+  type CatalogueTable,
   parseTableName,
   postgresStore,
   sqlColumn,
@@ -157,8 +158,8 @@ function resolveTarget(model: Model, wanted: PlanTarget): { target: Target | nul
     return { target: null, found }
   }
   const key: KeyColumn[] = names.flatMap((column) => {
-    const type = root.table.columns.get(column)?.type
-    return type === undefined ? [] : [{ name: column, type }]
+    const found = keyColumn(root.table, column)
+    return found === null ? [] : [found]
   })
   if (key.length < names.length) return { target: null, found }
   if (root.entry.action === 'ignore') {
@@ -176,11 +177,16 @@ function resolveTarget(model: Model, wanted: PlanTarget): { target: Target | nul
     subject: label,
     root,
     key,
-    tenant: subject?.entry.tenant ?? null,
+    tenant: subject?.entry.tenant === undefined ? null : keyColumn(root.table, subject.entry.tenant),
     alias: subject?.entry.alias ?? null,
     reached: reach(model, root.key),
   }
   return { target, found: [...found, ...keyErrors(target)] }
+}
+
+function keyColumn(table: CatalogueTable, name: string): KeyColumn | null {
+  const column = table.columns.get(name)
+  return column === undefined ? null : { name, ...column.keyType }
 }
 
 function keyErrors(target: Target): Draft[] {

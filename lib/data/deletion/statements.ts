@@ -1,7 +1,7 @@
 /** The SQL of each step. Shapes only: values come as parameters, or stand in the map. */
 import { matches, rowAddress } from './model/access.ts'
-import { bareType } from './model/compare.ts'
 import {
+  bareType,
   type CatalogueTable,
   type ForeignKey,
   sqlColumn,
@@ -304,7 +304,7 @@ function unlike(link: Link, repoint: readonly string[]): string {
 }
 
 function keyColumn(table: CatalogueTable | undefined, name: string): KeyColumn {
-  return { name, type: table?.columns.get(name)?.type ?? 'text' }
+  return { name, ...(table?.columns.get(name)?.keyType ?? { type: 'text', oneText: true }) }
 }
 
 /**

@@ -43,4 +43,5 @@ export {
   headsOf,
   type Wanted,
 } from './subject/identifiers.ts'
+export { isUnfit, lookUpKeys, type GivenKey } from './subject/keys.ts'
 export { tryTombstone, writeTombstones } from './subject/tombstones.ts'

@@ -4,7 +4,7 @@
  * this is the one place where that order is kept.
  */
 import type { Database, Transaction } from '../../base/db/index.ts'
-import type { Keystore } from '../../base/keystore/index.ts'
+import { HASH_VERSION, hashVersions, type HashVersion, type Keystore } from '../../base/keystore/index.ts'
 import type { RootKey } from '../../data/deletion/index.ts'
 import type { Claim } from '../ledger/index.ts'
 import { openBucketCopy, type BucketCopy, type LockedBucket } from './bucket-copy.ts'
@@ -67,7 +67,7 @@ export function openErasureLedger(
   return {
     async enter(claim, leaving) {
       const scopeId = await opened(claim, leaving.scope)
-      const hashes = hashesOf(keystore, leaving, [keystore.currentKeyId])
+      const hashes = currentHashes(keystore, leaving)
       const written = await writeEntries(control, claim, 'erase', [{ scopeId, hashes }], { object })
       await bucketCopy()?.bring(written)
     },
@@ -76,7 +76,7 @@ export function openErasureLedger(
       const written = await control.transaction(async (tx) => {
         const scoped: ScopedHashes[] = []
         for (const part of await leaving(tx)) {
-          const hashes = hashesOf(keystore, part, [keystore.currentKeyId])
+          const hashes = currentHashes(keystore, part)
           scoped.push({ scopeId: await openScope(tx, part.scope), hashes })
           about.push(...hashes.map(({ hash }) => hash))
         }
@@ -89,8 +89,8 @@ export function openErasureLedger(
     },
     async withdraw(claim, staying) {
       const scopeId = await opened(claim, staying.scope)
-      // the entry may stand under a key from before a rotation
-      const hashes = hashesOf(keystore, staying, keystore.keyIds)
+      // the entry may stand under a key from before a rotation, and a version from before this one
+      const hashes = hashVersions.flatMap((version) => hashesOf(keystore, staying, keystore.keyIds, version))
       const written = await writeEntries(control, claim, 'void', [{ scopeId, hashes }], { object })
       return written.entries
     },
@@ -99,8 +99,21 @@ export function openErasureLedger(
   }
 }
 
-function hashesOf(keystore: Keystore, { scope, home, keys }: Leaving, keyIds: readonly string[]) {
+function currentHashes(keystore: Keystore, leaving: Leaving) {
+  return hashesOf(keystore, leaving, [keystore.currentKeyId], HASH_VERSION)
+}
+
+function hashesOf(
+  keystore: Keystore,
+  { scope, home, keys }: Leaving,
+  keyIds: readonly string[],
+  version: HashVersion,
+) {
   return keyIds.flatMap((keyId) =>
-    keys.map((key) => ({ hash: keystore.subjectHash(home, scope.subjectKind, key, keyId), keyId })),
+    keys.map((key) => ({
+      hash: keystore.subjectHash(home, scope.subjectKind, key, keyId, version),
+      keyId,
+      version,
+    })),
   )
 }

@@ -14,17 +14,17 @@ export interface LedgerObject {
 
 /**
  * Parts of one statement that writes entries and their objects, one a run: `written` are the new entries (scope_id, entry,
- * subject_hash, key_id). Nothing new, no object. The head's row is locked until the transaction ends, so objects are numbered
+ * subject_hash, key_id, hash_version). Nothing new, no object. The head's row is locked until the transaction ends, so objects are numbered
  * in commit order. `columns` are those of the newest object.
  */
 export const objectsSql = {
   parts: `, about AS (
-       SELECT s.id, s.run_id, w.key_id, jsonb_build_object('entry', w.entry, 'store', s.store, 'subjectKind', s.subject_kind,
-         'mapVersion', s.map_version, 'planHash', s.plan_hash, 'keyId', w.key_id,
+       SELECT s.id, s.run_id, w.key_id, w.hash_version, jsonb_build_object('entry', w.entry, 'store', s.store, 'subjectKind', s.subject_kind,
+         'mapVersion', s.map_version, 'planHash', s.plan_hash, 'keyId', w.key_id, 'hashVersion', w.hash_version,
          'subjects', jsonb_agg(encode(w.subject_hash, 'hex') ORDER BY w.subject_hash)) AS entry
-       FROM written w JOIN lethe_control.erasure_scopes s ON s.id = w.scope_id GROUP BY s.id, w.entry, w.key_id
+       FROM written w JOIN lethe_control.erasure_scopes s ON s.id = w.scope_id GROUP BY s.id, w.entry, w.key_id, w.hash_version
      ), content AS (
-       SELECT run_id, row_number() OVER (ORDER BY run_id) AS nth, jsonb_agg(entry ORDER BY id, key_id) AS entries
+       SELECT run_id, row_number() OVER (ORDER BY run_id) AS nth, jsonb_agg(entry ORDER BY id, key_id, hash_version) AS entries
        FROM about GROUP BY run_id
      ), head AS (
        UPDATE lethe_control.ledger_head SET number = number + (SELECT count(*) FROM content)

@@ -44,8 +44,8 @@ async function addOneObject(tx: Transaction, scopeId: string, after: Buffer | nu
   const [page] = await tx.query(
     z.object({ newest: z.instanceof(Buffer).nullable() }),
     `WITH written AS (
-       SELECT scope_id, entry, subject_hash, key_id FROM (
-         SELECT DISTINCT ON (subject_hash) scope_id, entry, subject_hash, key_id FROM lethe_control.erasures
+       SELECT scope_id, entry, subject_hash, key_id, hash_version FROM (
+         SELECT DISTINCT ON (subject_hash) scope_id, entry, subject_hash, key_id, hash_version FROM lethe_control.erasures
          WHERE scope_id = $1 AND ($2::bytea IS NULL OR subject_hash > $2)
          ORDER BY subject_hash, id DESC
        ) AS last WHERE entry = 'erase' ORDER BY subject_hash LIMIT ${PAGE}

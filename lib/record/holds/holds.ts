@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Database, Queryable } from '../../base/db/index.ts'
 import { LetheError } from '../../base/errors/index.ts'
-import type { Keystore } from '../../base/keystore/index.ts'
+import { HASH_VERSION, type Keystore } from '../../base/keystore/index.ts'
 import { parseTableName, tableKey } from '../../data/datamap/index.ts'
 import { joinStatement, recordDecision, type Attested } from '../decisions/index.ts'
 import { listed, type Hold, type NewHold } from './hold.ts'
@@ -25,8 +25,9 @@ export async function insertHold(
         (statement) =>
           tx.execute(
             `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
-               review_at, created_by, method, statement_hash, request_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15)`,
+               review_at, created_by, method, statement_hash, request_id, hash_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15,
+               CASE WHEN $6::bytea IS NOT NULL THEN ${HASH_VERSION} END)`,
             [
               id,
               hold.level,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { newId } from '../../base/clock/index.ts'
 import type { Queryable } from '../../base/db/index.ts'
-import { everySubjectHash, type Keystore } from '../../base/keystore/index.ts'
+import { everySubjectHash, HASH_VERSION, type Keystore } from '../../base/keystore/index.ts'
 import { rowEvent, rowEventsSql } from '../evidence/index.ts'
 import { joinRequests, type Joined } from './join.ts'
 import type { Limits, NewRequest } from './new-request.ts'
@@ -31,8 +31,8 @@ export async function createRequests(
   limits: Limits,
 ): Promise<Created[]> {
   const rows = requests.map((request, ord) => {
-    const { store, subjectKind, key, identity } = request
-    const sealed = keystore.seal(JSON.stringify({ key }))
+    const { store, subjectKind, key, written, identity } = request
+    const sealed = keystore.seal(JSON.stringify({ key, written }))
     return {
       ord,
       id: request.intakeId ?? newId(),
@@ -40,7 +40,9 @@ export async function createRequests(
       subject: subjectKind,
       store,
       hash: keystore.subjectHash(store, subjectKind, key).toString('hex'),
-      hashes: everySubjectHash(keystore, store, subjectKind, key).map((hash) => hash.toString('hex')),
+      hashes: everySubjectHash(keystore, store, subjectKind, key, written).map((hash) =>
+        hash.toString('hex'),
+      ),
       keyId: keystore.currentKeyId,
       ground: request.ground,
       requester: request.requester,
@@ -139,10 +141,10 @@ async function insert(
        SELECT g.ord, g.origin <> 'sweep' AND row_number() OVER (PARTITION BY g.actor ORDER BY g.ord) + s.n > $2::int AS over
        FROM given g JOIN spent s USING (actor)
      ), made AS (
-       INSERT INTO lethe_control.erasure_requests AS r (id, subject_kind, store, subject_hash, key_id, kind, ground, requester, actor,
+       INSERT INTO lethe_control.erasure_requests AS r (id, subject_kind, store, subject_hash, key_id, hash_version, kind, ground, requester, actor,
          origin, intake_id, state, received_at, clock_from, due_at, grace, identity_method, identity_at, identity_by, instruction,
          over_ceiling, waiting_for, next_at, sealed, sealed_key_id, sealed_until)
-       SELECT DISTINCT ON (g.store, g.subject, g.hash) g.id, g.subject, g.store, decode(g.hash, 'hex'), g."keyId", g.kind, g.ground,
+       SELECT DISTINCT ON (g.store, g.subject, g.hash) g.id, g.subject, g.store, decode(g.hash, 'hex'), g."keyId", ${HASH_VERSION}, g.kind, g.ground,
          g.requester, g.actor, g.origin, g.intake, 'received', at.t, at.t, at.t + interval '1 month',
          CASE WHEN g.kind = 'article-17'
            THEN greatest(least(g.grace, at.t + interval '1 month' - $3::interval - at.t), '0') ELSE g.grace END,

@@ -5,7 +5,10 @@ export interface NewRequest {
   subjectKind: string
   /** The subject's own store. */
   store: string
+  /** By the one text that all equal values have. */
   key: readonly string[]
+  /** As it is written in its row, or as it was given where no row is there. Absent: its row says it. */
+  written?: readonly string[]
   kind: RequestKind
   ground: string
   requester: Requester

@@ -11,6 +11,8 @@ import type { ErasureRequest } from './request.ts'
 const values = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
 const secretsSchema = z.object({
   key: z.array(z.string()).min(1),
+  /** The same as it was written in its row, or given: what other stores know the person by. */
+  written: z.array(z.string()).optional(),
   /** The person's own key first, then those of rows merged into it. */
   keys: z.array(z.array(z.string())).optional(),
   identifiers: z.record(z.string(), z.array(z.string())).optional(),

@@ -29,6 +29,7 @@ const object = z.strictObject({
       mapVersion: z.string(),
       planHash: z.string(),
       keyId: z.string(),
+      hashVersion: z.literal(2),
       subjects: z.array(z.string().regex(/^[0-9a-f]{64}$/)).min(1),
     }),
   ),

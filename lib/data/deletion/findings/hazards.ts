@@ -205,7 +205,7 @@ export function missingIndexes(target: Target, fromRows: number): Draft[] {
         on: columnsOf(key, columns),
         message: castable
           ? `${key} has about ${table.estimate} rows and no index that begins with ${columns.join(', ')}: each batch would read the whole table.`
-          : `${key} has about ${table.estimate} rows, and ${columns.join(', ')} is compared as text, which no index serves: each batch would read the whole table.`,
+          : `${key} has about ${table.estimate} rows, and ${columns.join(', ')} is compared through a cast, which no index serves: each batch would read the whole table.`,
         mend: castable
           ? `CREATE INDEX CONCURRENTLY ON ${key} (${columns.join(', ')}).`
           : 'Give both columns one type.',

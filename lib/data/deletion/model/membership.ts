@@ -6,9 +6,16 @@
  * join may become a read of the whole table for every batch, and an OR of IN or EXISTS always does.
  */
 import { indexed, matches, rowAddress } from './access.ts'
-import { castColumn, castValue, comparable } from './compare.ts'
+import { castColumn, castValue } from './compare.ts'
 import type { Link } from './model.ts'
-import { sqlColumn, sqlIdentifier, sqlLiteral, sqlTable, type TableKey } from '../../datamap/index.ts'
+import {
+  isWritten,
+  sqlColumn,
+  sqlIdentifier,
+  sqlLiteral,
+  sqlTable,
+  type TableKey,
+} from '../../datamap/index.ts'
 import { leads, type Reached, type Target } from './reach.ts'
 
 /** The parameters of one statement: the root key's arrays, then those of the collect steps it uses. */
@@ -56,8 +63,11 @@ export function membership(target: Target): Membership {
       const [pointingColumn = ''] = own
       const pointingType = columnType(link.from, pointingColumn)
       const keyType = columnType(link.to, only)
-      if (comparable(keyType, pointingType)) return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
-      return `${column(link, alias, 0)} = ANY (ARRAY(SELECT ${castValue('k.v', keyType, pointingType)} FROM unnest(${keyArray(0)}) AS k(v)))`
+      const value = castValue('k.v', keyType, pointingType)
+      if (value === 'k.v') return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
+      // as text, rows are found by what stands in the root's own row
+      if (target.key.every(isWritten))
+        return `${column(link, alias, 0)} = ANY (ARRAY(SELECT ${value} FROM unnest(${keyArray(0)}) AS k(v)))`
     }
     const from = `${tableSql(link.to)} root WHERE ${inBatch('root')}`
     return within(link, alias, near, from)

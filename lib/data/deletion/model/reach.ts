@@ -19,7 +19,7 @@ export interface Target {
   subject: string
   root: MappedTable
   key: readonly KeyColumn[]
-  tenant: string | null
+  tenant: KeyColumn | null
   alias: string | null
   reached: ReadonlyMap<TableKey, Reached>
 }

@@ -1,6 +1,7 @@
 /** Locks the roots of a batch and decides, under the lock, which subjects may go. */
 import { z } from 'zod'
-import { sqlColumn } from '../../datamap/index.ts'
+import { LetheError } from '../../../base/errors/index.ts'
+import { sqlColumn, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { Transaction } from '../../../base/db/index.ts'
 import type { Subject } from './batch.ts'
@@ -92,7 +93,27 @@ async function lockRoots(
       flat.map((entry) => entry.key),
     ),
   )
+  refuseStrangers(plan, flat, rows)
   return new Set(rows.map((row) => keyId(row.key)))
+}
+
+/**
+ * A row that was found by a key and says another of itself: its text was changed in this moment, to one that its column calls
+ * equal. Whose it is can't be known any more, and it must not pass for a row that isn't there.
+ */
+function refuseStrangers(
+  plan: DeletionPlan,
+  flat: readonly FlatKey[],
+  rows: readonly { key: readonly string[] }[],
+): void {
+  const known = new Set(flat.map((entry) => keyId(entry.key)))
+  const strangers = rows.filter((row) => !known.has(keyId(row.key))).length
+  if (strangers === 0) return
+  throw new LetheError('E_ROW_UNMATCHED', {
+    message: `${strangers} of ${flat.length} rows of ${tableKey(plan.root)} were found by keys of a batch and have others: their texts changed meanwhile.`,
+    left: 'Nothing of the batch took effect.',
+    facts: { store: plan.store, table: tableKey(plan.root), strangers },
+  })
 }
 
 const evaluated = z.object({
@@ -110,9 +131,7 @@ async function evaluate(
   decided: boolean,
 ): Promise<Map<string, z.infer<typeof evaluated>>> {
   const width = plan.key.length
-  const arrays = plan.key.map((_, place) => `$${width + place + 1}::text[]`).join(', ')
-  const own = plan.key.map((column) => `${sqlColumn('root', column.name)}::text`).join(', ')
-  const merged = `((${own}) IN (SELECT * FROM unnest(${arrays})))`
+  const merged = `(${rootIsGiven(plan, width + 1)})`
   const move = (sql: string) => shiftParameters(sql, 2 * width)
   const reason = decided
     ? 'NULL::text'
@@ -136,6 +155,7 @@ async function evaluate(
     ),
     [...keys(flat), ...(decided ? [] : [...keys(flat.filter((entry) => entry.merged)), ...guard.values])],
   )
+  refuseStrangers(plan, flat, rows)
   return new Map(rows.map((row) => [keyId(row.key), row]))
 }
 

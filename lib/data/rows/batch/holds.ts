@@ -11,10 +11,20 @@
  * or it waits until that batch has committed, and reports what was already gone.
  */
 import { z } from 'zod'
-import { sqlColumn, sqlLiteral, sqlTable, tableKey } from '../../datamap/index.ts'
-import type { DeletionPlan } from '../../deletion/index.ts'
+import {
+  baseType,
+  comparesAsText,
+  equalityOf,
+  keyText,
+  keyType,
+  sqlColumn,
+  sqlLiteral,
+  sqlTable,
+  tableKey,
+} from '../../datamap/index.ts'
+import type { DeletionPlan, KeyColumn } from '../../deletion/index.ts'
 import type { Queryable, Transaction } from '../../../base/db/index.ts'
-import { rootKeyText } from './root-sql.ts'
+import { namesRoot } from './root-sql.ts'
 
 /** Advisory lock number, the same in every target. */
 const HOLD_LOCK = '5137082914450621'
@@ -60,14 +70,19 @@ export async function holdsCondition(db: Queryable, plan: DeletionPlan): Promise
   const kind = sqlLiteral(plan.subject)
   const conditions = [
     `EXISTS (SELECT FROM lethe.holds h WHERE h.level = 'table' AND h.table_name IN (${[...tables.keys()].map(sqlLiteral).join(', ')}))`,
-    ifAny('subject', `h.subject_kind = ${kind}`, `h.key = ${rootKeyText(plan)}`),
+    ifAny(
+      'subject',
+      `h.subject_kind = ${kind}`,
+      namesRoot(plan, 'h.key', `h.level = 'subject' AND h.subject_kind = ${kind}`),
+    ),
     ...(plan.tenant === null
       ? []
       : [
           ifAny(
             'tenant',
             `(h.subject_kind IS NULL OR h.subject_kind = ${kind})`,
-            `h.key = ARRAY[${sqlColumn('root', plan.tenant)}::text]`,
+            // the text that the value has in each type by which a kind of subject names its tenants
+            tenantIs(plan.tenant),
           ),
         ]),
     ...[...tables].map(([name, belongs]) => rowHold(name, belongs, rowKeys.get(name) ?? [])),
@@ -79,6 +94,13 @@ export async function holdsCondition(db: Queryable, plan: DeletionPlan): Promise
 function ifAny(level: string, narrowed: string, matches: string): string {
   const where = `h.level = '${level}' AND ${narrowed}`
   return `(EXISTS (SELECT FROM lethe.holds h WHERE ${where}) AND EXISTS (SELECT FROM lethe.holds h WHERE ${where} AND ${matches}))`
+}
+
+/** As its one text, and as it is written: a column that is text then compares by its own collation. */
+function tenantIs(tenant: KeyColumn): string {
+  const own = sqlColumn('root', tenant.name)
+  const written = `${own}::text = ANY (h.key)`
+  return comparesAsText(tenant) ? written : `(${keyText(tenant, own)} = ANY (h.key) OR ${written})`
 }
 
 function rowHold(name: string, belongs: PlanMember, key: readonly KeyPart[]): string {
@@ -127,12 +149,19 @@ async function primaryKeys(
 ): Promise<Map<string, KeyPart[]>> {
   const names = [...tables.keys()]
   const rows = await db.query(
-    z.object({ place: z.coerce.number(), name: z.string(), type: z.string() }),
-    `SELECT given.place, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+    z.object({
+      place: z.coerce.number(),
+      name: z.string(),
+      type: z.string(),
+      exact: z.boolean(),
+      folds: z.boolean(),
+    }),
+    `SELECT given.place, a.attname AS name, format_type(base.oid, base.typmod) AS type, ${equalityOf}
      FROM unnest($1::text[]) WITH ORDINALITY AS given(name, place)
      JOIN pg_index i ON i.indrelid = to_regclass(given.name) AND i.indisprimary
      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, ord)
      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+     JOIN pg_type y ON y.oid = a.atttypid ${baseType}
      ORDER BY given.place, k.ord`,
     [[...tables.values()].map((member) => member.sqlName)],
   )
@@ -140,7 +169,7 @@ async function primaryKeys(
   for (const row of rows) {
     const name = names[row.place - 1]
     if (name === undefined) continue
-    keys.set(name, [...(keys.get(name) ?? []), { name: row.name, type: row.type }])
+    keys.set(name, [...(keys.get(name) ?? []), { name: row.name, type: keyType(row.type, row).type }])
   }
   return keys
 }

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { sqlLiteral, sqlTable, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { Transaction } from '../../../base/db/index.ts'
-import { givenKeys, keyArrays, rootKeyText } from './root-sql.ts'
+import { givenKeys, keyArrays, namesRoot } from './root-sql.ts'
 
 /** SQL condition over `root`: it was pseudonymised, and nothing of it has to go yet. Neither proposed nor processed then. */
 export function keptCondition(plan: DeletionPlan): string {
@@ -29,8 +29,9 @@ export function keptByDecision(plan: DeletionPlan): string {
 
 /** Asked only of roots that are recorded: they are few, and the condition reads tables. */
 function recorded(plan: DeletionPlan, condition: string): string {
-  return `EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = ${sqlLiteral(plan.subject)}
-    AND k.root_key = ${rootKeyText(plan)} AND CASE WHEN k.subject_kind <> '' THEN (${condition}) END)`
+  const ours = `k.subject_kind = ${sqlLiteral(plan.subject)}`
+  return `EXISTS (SELECT FROM lethe.kept_roots k WHERE ${ours}
+    AND ${namesRoot(plan, 'k.root_key', ours)} AND CASE WHEN k.subject_kind <> '' THEN (${condition}) END)`
 }
 
 /** The map keeps the root, and no row of it is one that the map kept and keeps no longer. */

@@ -1,6 +1,6 @@
 /** SQL over the root table of a plan: arrays of keys in, root rows (alias root) out. */
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
-import { sqlColumn, sqlLiteral, sqlTable } from '../../datamap/index.ts'
+import { comparesAsText, keyText, sqlColumn, sqlLiteral, sqlTable } from '../../datamap/index.ts'
 import { prepared, type Statement } from '../../../base/db/index.ts'
 
 /** Planning a statement over all of a plan's tables takes longer than running it for this many keys. */
@@ -22,9 +22,9 @@ export function givenKeys(plan: DeletionPlan, first = 1): string {
   return `unnest(${arrays.join(', ')}) WITH ORDINALITY AS given(${plan.key.map((_, place) => `k${place + 1}`).join(', ')}, ord)`
 }
 
-/** Row `root` is one of those whose keys stand in the parameters from `$1` on: an index scan, however many there are. */
-export function rootIsGiven(plan: DeletionPlan): string {
-  const arrays = plan.key.map((column, place) => `$${place + 1}::text[]::${column.type}[]`)
+/** Row `root` is one of those whose keys stand in the parameters from `$first` on: an index scan, however many there are. */
+export function rootIsGiven(plan: DeletionPlan, first = 1): string {
+  const arrays = plan.key.map((column, place) => `$${first + place}::text[]::${column.type}[]`)
   const own = plan.key.map((column) => sqlColumn('root', column.name))
   return own.length === 1
     ? `${own[0]} = ANY (${arrays[0]})`
@@ -44,7 +44,23 @@ export function rootTable(plan: DeletionPlan): string {
 
 /** The key of row `root` as a text array, as our own tables keep it. */
 export function rootKeyText(plan: DeletionPlan, alias = 'root'): string {
-  return `ARRAY[${plan.key.map((column) => `${sqlColumn(alias, column.name)}::text`).join(', ')}]`
+  return `ARRAY[${plan.key.map((column) => keyText(column, sqlColumn(alias, column.name))).join(', ')}]`
+}
+
+/**
+ * SQL condition: the text array `stored`, a key as our own tables keep it, names row `root`. `ours`: condition under which it is
+ * a key of this kind; only then are its texts read as values of this key's types.
+ */
+export function namesRoot(plan: DeletionPlan, stored: string, ours: string): string {
+  if (plan.key.every(comparesAsText)) return `${stored} = ${rootKeyText(plan)}`
+  return plan.key
+    .map((column, place) => {
+      const [own, text] = [sqlColumn('root', column.name), `${stored}[${place + 1}]`]
+      return comparesAsText(column)
+        ? `${text} = ${keyText(column, own)}`
+        : `${own} = (CASE WHEN ${ours} THEN ${text} END)::${column.type}`
+    })
+    .join(' AND ')
 }
 
 /** False only where the row exists. */

@@ -2,13 +2,13 @@
 import pg from 'pg'
 import { z } from 'zod'
 import { summed } from '../../../base/counts/index.ts'
-import { sqlColumn, tableKey } from '../../datamap/index.ts'
+import { keyText, sqlColumn, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, PlanStep, RootKey } from '../../deletion/index.ts'
 import { databaseError, type Transaction } from '../../../base/db/index.ts'
 import type { RowCounts } from './batch.ts'
 import { finalGuard, type FullGuard } from './guard.ts'
 import { notKeptBefore } from './kept.ts'
-import { keyArrays, plannedOnce, shiftParameters } from './root-sql.ts'
+import { keyArrays, plannedOnce, rootIsGiven, shiftParameters } from './root-sql.ts'
 import { addRows, bucketOf, Changed, keyRow, returningKey, rowKeys } from './tally.ts'
 
 /** Rows by table, and how many in all. */
@@ -139,7 +139,7 @@ async function runRootStep(
   values: readonly unknown[],
 ): Promise<RootKey[]> {
   const returning = plan.key
-    .map((column, place) => `${sqlColumn('root', column.name)}::text AS k${place + 1}`)
+    .map((column, place) => `${keyText(column, sqlColumn('root', column.name))} AS k${place + 1}`)
     .join(', ')
   const row = z.record(z.string(), z.string())
   const keyOf = (found: Record<string, string>): RootKey =>
@@ -150,9 +150,7 @@ async function runRootStep(
   }
   if (guard === null) return run(step.sql, values)
   const width = plan.key.length
-  const arrays = plan.key.map((_, place) => `$${place + 1}::text[]`).join(', ')
-  const own = plan.key.map((column) => `${sqlColumn('root', column.name)}::text`).join(', ')
-  const merged = `(${own}) IN (SELECT * FROM unnest(${arrays}))`
+  const merged = rootIsGiven(plan)
   // the guard's own parameters stand behind the merged keys, and both behind those of the step
   const guarded = shiftParameters(
     finalGuard(

@@ -3,11 +3,11 @@
  * because the ledger has to name every key before any of them goes; checked again once the roots are locked.
  */
 import { z } from 'zod'
-import { sqlColumn } from '../../datamap/index.ts'
+import { keyText, sqlColumn } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
 import type { BatchHooks, BatchRoot, Subject } from './batch.ts'
-import { givenKeys, keyArrays, keyId, rootTable } from './root-sql.ts'
+import { givenIsRoot, givenKeys, keyArrays, keyId, rootTable } from './root-sql.ts'
 
 const prepared = new WeakMap<readonly BatchRoot[], readonly Subject[]>()
 
@@ -44,11 +44,11 @@ export async function expandSubjects(
     z.object({ ord: z.number(), key: z.string() }),
     // UNION ends a chain of merges that leads back to itself
     `WITH RECURSIVE merged(ord, key) AS (
-       SELECT given.ord, given.key::${key.type} FROM unnest($1::text[]) WITH ORDINALITY AS given(key, ord)
+       SELECT given.ord, given.key FROM unnest($1::text[]) WITH ORDINALITY AS given(key, ord)
        UNION
-       SELECT merged.ord, ${sqlColumn('root', key.name)} FROM merged
-       JOIN ${rootTable(plan)} root ON ${sqlColumn('root', plan.alias)} = merged.key
-     ) SELECT ord::int, key::text FROM merged`,
+       SELECT merged.ord, ${keyText(key, sqlColumn('root', key.name))} FROM merged
+       JOIN ${rootTable(plan)} root ON ${sqlColumn('root', plan.alias)} = merged.key::${key.type}
+     ) SELECT ord::int, key FROM merged`,
     [roots.map((root) => root.key[0] ?? '')],
   )
   const merged = rows.flatMap((row) => {
@@ -58,17 +58,25 @@ export async function expandSubjects(
   return joinMerged(roots, merged)
 }
 
-/** Keys as the database itself writes them: `007` and `7` are one subject, so they must give one hash. */
+/**
+ * `007` and `7` are one subject, so they must give one hash. Where equal values have no one text, a key is what stands in its row
+ * now, whatever was written down when it was found.
+ */
 async function canonicalKeys(
   db: Queryable,
   plan: DeletionPlan,
   roots: readonly BatchRoot[],
 ): Promise<BatchRoot[]> {
   if (roots.length === 0) return []
-  const texts = plan.key.map((column, place) => `given.k${place + 1}::${column.type}::text`)
+  const byRow = plan.key.some(({ oneText }) => !oneText)
+  const texts = plan.key.map((column, place) => {
+    const text = keyText(column, `given.k${place + 1}::${column.type}`)
+    return column.oneText ? text : `coalesce(${keyText(column, sqlColumn('root', column.name))}, ${text})`
+  })
+  const from = `${givenKeys(plan)}${byRow ? ` LEFT JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}` : ''}`
   const rows = await db.query(
     z.object({ key: z.array(z.string()) }),
-    `SELECT ARRAY[${texts.join(', ')}] AS key FROM ${givenKeys(plan)} ORDER BY given.ord`,
+    `SELECT ARRAY[${texts.join(', ')}] AS key FROM ${from} ORDER BY given.ord`,
     keyArrays(
       plan,
       roots.map((root) => root.key),

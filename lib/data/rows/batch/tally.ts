@@ -1,6 +1,6 @@
 /** What became of each row in the end: one that was changed twice, or changed and then removed, is one row. */
 import { z } from 'zod'
-import { sqlIdentifier, sqlTable, tableKey } from '../../datamap/index.ts'
+import { keyText, sqlIdentifier, sqlTable, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, PlanStep, RootKey } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
 import type { RowCounts } from './batch.ts'
@@ -17,7 +17,7 @@ export function addRows(counts: RowCounts, place: string, rows: number): void {
   if (rows > 0) counts[place] = (counts[place] ?? 0) + rows
 }
 
-/** Columns that name a row of a table in which one row may be met by several steps, by table. */
+/** SQL texts that name a row of a table in which one row may be met by several steps, by table. */
 export type RowKeys = ReadonlyMap<string, readonly string[]>
 
 /** A plan belongs to one database, whose primary keys stay. */
@@ -46,7 +46,7 @@ async function readRowKeys(db: Queryable, plan: DeletionPlan): Promise<RowKeys> 
   if (others.length < several.length)
     keys.set(
       tableKey(plan.root),
-      plan.key.map(({ name }) => name),
+      plan.key.map((column) => keyText(column, sqlIdentifier(column.name))),
     )
   if (others.length === 0) return keys
   const rows = await db.query(
@@ -61,14 +61,18 @@ async function readRowKeys(db: Queryable, plan: DeletionPlan): Promise<RowKeys> 
   )
   for (const { place, columns } of rows) {
     const table = others[place - 1]
-    if (table !== undefined) keys.set(tableKey(table), columns)
+    if (table !== undefined)
+      keys.set(
+        tableKey(table),
+        columns.map((column) => `${sqlIdentifier(column)}::text`),
+      )
   }
   return keys
 }
 
 /** What a statement has to return, so that its rows are known again. */
-export function returningKey(columns: readonly string[]): string {
-  return `RETURNING ARRAY[${columns.map((column) => `${sqlIdentifier(column)}::text`).join(', ')}] AS key`
+export function returningKey(texts: readonly string[]): string {
+  return `RETURNING ARRAY[${texts.join(', ')}] AS key`
 }
 
 export const keyRow = z.object({ key: z.array(z.string()) })

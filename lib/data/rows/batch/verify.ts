@@ -8,7 +8,7 @@ import type { Retained, Verification } from './verification.ts'
 import { slices } from '../../../base/slices/index.ts'
 import { keptGround } from './kept.ts'
 import { countFates, groundsOf, members, rootGround, roots } from '../subject/fates.ts'
-import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from './root-sql.ts'
+import { givenIsRoot, givenKeys, keyArrays, namesRoot, plannedOnce, rootTable } from './root-sql.ts'
 
 const PAGE = 1000
 
@@ -107,12 +107,13 @@ async function keptRoots(
   keys: readonly RootKey[],
 ): Promise<Map<number, Date | null>> {
   if (plan.keptCondition === null) return new Map()
+  const ours = `k.subject_kind = $${plan.key.length + 1}`
   const rows = await db.query(
     z.object({ ord: z.number(), until: z.date().nullable() }),
     // what named the end may have been pseudonymised since: then the end that was recorded is all there is
     `SELECT given.ord::int AS ord, coalesce((${plan.keptUntil ?? 'NULL'})::timestamptz, k.until) AS until
      FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
-     JOIN lethe.kept_roots k ON k.root_key = ${rootKeyText(plan)} AND k.subject_kind = $${plan.key.length + 1}
+     JOIN lethe.kept_roots k ON ${namesRoot(plan, 'k.root_key', ours)} AND ${ours}
      WHERE ${plan.keptCondition}`,
     [...keyArrays(plan, keys), plan.subject],
   )

@@ -2,7 +2,7 @@
 import { sqlLiteral } from '../../datamap/index.ts'
 import type { DeletionPlan } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
-import { rootKeyText } from '../batch/root-sql.ts'
+import { namesRoot } from '../batch/root-sql.ts'
 
 /** The population of a proposal; `until` null: for good. Idempotent: the later decision stands. */
 export async function exemptPopulation(
@@ -19,6 +19,7 @@ export async function exemptPopulation(
 
 /** SQL condition over `root`: a decision keeps it out of this policy now. */
 export function exemptedCondition(plan: DeletionPlan, policy: string): string {
-  return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE e.policy = ${sqlLiteral(policy)}
-    AND e.root_key = ${rootKeyText(plan)} AND (e.until IS NULL OR e.until > now()))`
+  const ours = `e.policy = ${sqlLiteral(policy)}`
+  return `EXISTS (SELECT 1 FROM lethe.exemptions e WHERE ${ours}
+    AND ${namesRoot(plan, 'e.root_key', ours)} AND (e.until IS NULL OR e.until > now()))`
 }

@@ -6,15 +6,16 @@ import { z } from 'zod'
 import { sqlLiteral } from '../../datamap/index.ts'
 import type { DeletionPlan } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
-import { rootKeyText, rootTable } from '../batch/root-sql.ts'
+import { namesRoot, rootKeyText, rootTable } from '../batch/root-sql.ts'
 
 /** SQL condition over `root`: the warning of so many days before is not delivered, or not that long ago. `clock`: SQL over `root`. */
 export function unwarnedCondition(
   plan: DeletionPlan,
   { policy, clock, days }: { policy: string; clock: string; days: number },
 ): string {
-  return `NOT EXISTS (SELECT 1 FROM lethe.warnings w WHERE w.policy = ${sqlLiteral(policy)}
-      AND w.root_key = ${rootKeyText(plan)} AND w.clock_at = ${clock} AND w.days = ${days}
+  const ours = `w.policy = ${sqlLiteral(policy)}`
+  return `NOT EXISTS (SELECT 1 FROM lethe.warnings w WHERE ${ours}
+      AND ${namesRoot(plan, 'w.root_key', ours)} AND w.clock_at = ${clock} AND w.days = ${days}
       AND w.delivered_at <= now() - interval '${days} days')`
 }
 

@@ -1,11 +1,20 @@
 /** What keeps subjects back before anything of a request begins: legal holds, and rows that the law keeps with the whole subject. */
 import { z } from 'zod'
-import { sqlLiteral, tableKey } from '../../datamap/index.ts'
+import { comparesAsText, sqlLiteral, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import { prepared, type Queryable } from '../../../base/db/index.ts'
 import { heldCondition } from '../batch/guard.ts'
 import { ANY_HOLD } from '../batch/holds.ts'
-import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from '../batch/root-sql.ts'
+import {
+  givenIsRoot,
+  givenKeys,
+  keyArrays,
+  namesRoot,
+  plannedOnce,
+  rootFromKey,
+  rootIsGiven,
+  rootTable,
+} from '../batch/root-sql.ts'
 
 /** `own`: the application's own holds, conditions over `root`. One word a key, in their order: `held`, `minimum:schema.table`, or null. A subject whose row is gone is asked by its key alone. */
 export async function heldAmong(
@@ -31,8 +40,7 @@ export async function heldAmong(
       keys,
       `SELECT place, word FROM (
        SELECT given.ord AS place, CASE
-         WHEN EXISTS (SELECT FROM lethe.holds h WHERE h.level = 'subject' AND h.subject_kind = $${plan.key.length + 1}
-           AND h.key = ARRAY[${plan.key.map((_, i) => `given.k${i + 1}`).join(', ')}]) THEN 'held'
+         WHEN ${heldByKey(plan)} THEN 'held'
          ${cases.join('\n ')} END AS word
        FROM ${givenKeys(plan)} LEFT JOIN (SELECT true AS lethe_there, root.* FROM ${rootTable(plan)} root) AS root
          ON ${givenIsRoot(plan)}) AS asked WHERE word IS NOT NULL`,
@@ -43,14 +51,23 @@ export async function heldAmong(
   return found
 }
 
+/** SQL over `given`: a hold names this key, whether a row has it or not. */
+function heldByKey(plan: DeletionPlan): string {
+  const ours = `h.level = 'subject' AND h.subject_kind = $${plan.key.length + 1}`
+  if (plan.key.every(comparesAsText))
+    return `EXISTS (SELECT FROM lethe.holds h WHERE ${ours} AND h.key = ARRAY[${plan.key.map((_, i) => `given.k${i + 1}`).join(', ')}])`
+  return `EXISTS (SELECT FROM ${rootFromKey(plan)} AS root, lethe.holds h WHERE ${ours} AND ${namesRoot(plan, 'h.key', ours)})`
+}
+
 /** The subject's row is there, and nothing of it has gone: it was neither begun in pieces nor pseudonymised. */
 export async function isWhole(db: Queryable, plan: DeletionPlan, key: RootKey): Promise<boolean> {
+  const kind = `$${plan.key.length + 1}`
   const [row] = await db.query(
     z.object({ whole: z.boolean() }),
-    `SELECT EXISTS (SELECT FROM ${rootTable(plan)} AS root WHERE ${rootKeyText(plan)} = $1::text[])
-       AND NOT EXISTS (SELECT FROM lethe.removing r WHERE r.subject_kind = $2 AND r.root_key = $1::text[])
-       AND NOT EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = $2 AND k.root_key = $1::text[]) AS whole`,
-    [key, plan.subject],
+    `SELECT EXISTS (SELECT FROM ${rootTable(plan)} AS root WHERE ${rootIsGiven(plan)}
+       AND NOT EXISTS (SELECT FROM lethe.removing r WHERE r.subject_kind = ${kind} AND ${namesRoot(plan, 'r.root_key', `r.subject_kind = ${kind}`)})
+       AND NOT EXISTS (SELECT FROM lethe.kept_roots k WHERE k.subject_kind = ${kind} AND ${namesRoot(plan, 'k.root_key', `k.subject_kind = ${kind}`)})) AS whole`,
+    [...keyArrays(plan, [key]), plan.subject],
   )
   return row?.whole === true
 }

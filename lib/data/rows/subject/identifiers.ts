@@ -1,10 +1,19 @@
 /** What leads to subjects elsewhere, read from the rows that hold it before they go; and the way back, from an identifier to its subject. */
 import { z } from 'zod'
-import { sqlColumn, sqlLiteral, type Identifiers } from '../../datamap/index.ts'
+import { keyText, sqlColumn, sqlLiteral, writtenText, type Identifiers } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
-import { givenIsRoot, givenKeys, keyArrays, plannedOnce, rootKeyText, rootTable } from '../batch/root-sql.ts'
+import {
+  givenIsRoot,
+  givenKeys,
+  keyArrays,
+  keyId,
+  plannedOnce,
+  rootKeyText,
+  rootTable,
+} from '../batch/root-sql.ts'
 import { expandSubjects } from '../batch/subjects.ts'
+import { isUnfit } from './keys.ts'
 
 export interface Wanted {
   /** SQL over `root` by identifier name; each gives text or an array of it. */
@@ -26,6 +35,7 @@ const row = z.object({
   place: z.coerce.number(),
   found: z.record(z.string(), z.union([z.string(), z.array(z.string().nullable()), z.null()])),
   contact: z.string().nullable(),
+  written: z.array(z.string()),
 })
 
 /** One finding a key, in their order. The key's columns are identifiers by their own names, also where the row is gone. */
@@ -43,18 +53,21 @@ export async function collectIdentifiers(
   const members = subjects.flatMap((subject) =>
     subject.ordinals.flatMap((ordinal) => subject.keys.map((key) => ({ place: Number(ordinal), key }))),
   )
-  const own = keys.map((key) => new Map(plan.key.map(({ name }, i) => [name, new Set([key[i] ?? ''])])))
-  const collected = keys.map((key): Collected => ({
+  const own = keys.map(() => new Map(plan.key.map(({ name }): [string, Set<string>] => [name, new Set()])))
+  const collected = keys.map((): Collected => ({
     present: false,
-    keys: [key],
+    keys: [],
     identifiers: {},
     contact: null,
   }))
   for (const { place, key } of members) {
-    plan.key.forEach(({ name }, i) => own[place]?.get(name)?.add(key[i] ?? ''))
     const entry = collected[place]
-    if (entry?.keys.every((known) => known.join('\0') !== key.join('\0')) === true) entry.keys.push(key)
+    if (entry?.keys.every((known) => keyId(known) !== keyId(key)) !== true) continue
+    if (keyId(key) === keyId(keys[place] ?? [])) entry.keys.unshift(key)
+    else entry.keys.push(key)
   }
+  // as its row has it, which is how others were told of it
+  const written = plan.key.map((column) => writtenText(column, sqlColumn('root', column.name)))
   const texts = Object.entries(wanted.identifiers).flatMap(([name, sql]) => [
     sqlLiteral(name),
     `to_jsonb(${asText(sql)})`,
@@ -63,7 +76,7 @@ export async function collectIdentifiers(
     row,
     plannedOnce(
       members,
-      `SELECT given.ord AS place, jsonb_build_object(${texts.join(', ')}) AS found, (${wanted.contact ?? 'NULL'})::text AS contact
+      `SELECT given.ord AS place, jsonb_build_object(${texts.join(', ')}) AS found, (${wanted.contact ?? 'NULL'})::text AS contact, ARRAY[${written.join(', ')}] AS written
        FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)} ORDER BY given.ord`,
     ),
     keyArrays(
@@ -71,19 +84,22 @@ export async function collectIdentifiers(
       members.map(({ key }) => key),
     ),
   )
-  for (const { place: ord, found, contact } of rows) {
+  for (const { place: ord, found, contact, written: texts } of rows) {
     const place = members[ord - 1]?.place ?? -1
     const entry = collected[place]
     const values = own[place]
     if (entry === undefined || values === undefined) continue
     entry.present = true
     entry.contact ??= contact
+    plan.key.forEach(({ name }, i) => values.get(name)?.add(texts[i] ?? ''))
     for (const [name, value] of Object.entries(found)) {
       const set = values.get(name) ?? new Set()
       for (const one of [value].flat()) if (one !== null && one !== '') set.add(one)
       values.set(name, set)
     }
   }
+  for (const { place, key } of members)
+    plan.key.forEach(({ name }, i) => own[place]?.get(name)?.add(key[i] ?? ''))
   return collected.map((entry, place) => ({
     ...entry,
     identifiers: Object.fromEntries([...(own[place] ?? [])].map(([name, set]) => [name, [...set]])),
@@ -96,8 +112,8 @@ function asText(sql: string): string {
 }
 
 /**
- * Keys of the subjects that have this value, two at most: more than one is too many whoever they are. A row that was merged
- * into another stands for that one.
+ * Keys of the subjects that have this value, as the expression's own type compares it, two at most: more than one is too many
+ * whoever they are. A row that was merged into another stands for that one.
  */
 export async function findByIdentifier(
   db: Queryable,
@@ -105,7 +121,13 @@ export async function findByIdentifier(
   sql: string,
   value: string,
 ): Promise<RootKey[]> {
-  return heads(db, plan, `(${sql})::text = $1`, [value])
+  try {
+    return await heads(db, plan, `(${sql}) = $1`, [value])
+  } catch (error) {
+    // no value of its type, so nobody's
+    if (isUnfit(error)) return []
+    throw error
+  }
 }
 
 /** The subjects that keys are part of, in their order: each its own, or the row that it was merged into. A row that isn't there stands for itself. */
@@ -124,7 +146,7 @@ export async function headsOf(
        SELECT given.ord, ${own}, ${alias} FROM ${givenKeys(plan)} JOIN ${rootTable(plan)} root ON ${givenIsRoot(plan)}
        UNION
        SELECT up.place, ${own}, ${alias} FROM up JOIN ${rootTable(plan)} root ON ${own} = up.next
-     ) SELECT up.place, ARRAY[up.key::text] AS key FROM up
+     ) SELECT up.place, ARRAY[${keyText(column, 'up.key')}] AS key FROM up
      WHERE NOT EXISTS (SELECT FROM ${rootTable(plan)} root WHERE ${own} = up.next)`,
     keyArrays(plan, keys),
   )
@@ -157,7 +179,7 @@ async function heads(
              UNION
              SELECT ${sqlColumn('root', column.name)}, ${sqlColumn('root', plan.alias)} FROM up
              JOIN ${root} root ON ${sqlColumn('root', column.name)} = up.next
-           ) SELECT DISTINCT ARRAY[up.key::text] AS key FROM up
+           ) SELECT DISTINCT ARRAY[${keyText(column, 'up.key')}] AS key FROM up
            WHERE NOT EXISTS (SELECT FROM ${root} root WHERE ${sqlColumn('root', column.name)} = up.next) LIMIT 2`,
           values,
         )

@@ -26,11 +26,18 @@ describe('the catalogue', () => {
       rowSecurity: 'forced',
       owner: 'postgres',
     })
+    const one = (type: string) => ({ type, oneText: true })
     expect([...(people?.columns.values() ?? [])]).toEqual([
-      { name: 'a', type: 'integer', notNull: true, generated: false },
-      { name: 'B', type: 'text', notNull: true, generated: false },
-      { name: 'c', type: 'character varying(8)', notNull: true, generated: false },
-      { name: 'd', type: 'integer', notNull: false, generated: true },
+      { name: 'a', type: 'integer', notNull: true, generated: false, keyType: one('integer') },
+      { name: 'B', type: 'text', notNull: true, generated: false, keyType: one('text') },
+      {
+        name: 'c',
+        type: 'character varying(8)',
+        notNull: true,
+        generated: false,
+        keyType: one('character varying'),
+      },
+      { name: 'd', type: 'integer', notNull: false, generated: true, keyType: one('integer') },
     ])
     expect(people?.indexes).toEqual([
       { columns: ['B', 'a'], unique: true, predicate: null },

@@ -108,8 +108,8 @@ describe('a plan, executed', () => {
       },
     })
     expect(plan.key).toEqual([
-      { name: 'Tenant', type: 'integer' },
-      { name: 'No', type: 'bigint' },
+      { name: 'Tenant', type: 'integer', oneText: true },
+      { name: 'No', type: 'bigint', oneText: true },
     ])
     await runPlan(play.db, plan, [['1', '1']])
     expect(await column(play.db, `${s}."Odd.Name"`, '"Id"')).toEqual(['2', '3', '4'])

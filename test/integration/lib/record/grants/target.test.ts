@@ -27,7 +27,7 @@ const plan: DeletionPlan = {
   store: 'clinic',
   subject: 'patient',
   root: patients,
-  key: [{ name: 'id', type: 'bigint' }],
+  key: [{ name: 'id', type: 'bigint', oneText: true }],
   tenant: null,
   alias: null,
   aliasSql: null,

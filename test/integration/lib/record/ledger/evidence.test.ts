@@ -62,14 +62,14 @@ async function scopeOf(run: Run): Promise<string> {
 }
 
 const hash = (text: string) => createHash('sha256').update(text).digest()
-const entry = (text: string) => ({ hash: hash(text), keyId: 'k1' })
+const entry = (text: string) => ({ hash: hash(text), keyId: 'k1', version: 2 as const })
 const stale = (run: Run): Run => ({ ...run, fence: run.fence - 1n })
 
-type Hashes = readonly { hash: Buffer; keyId: string }[]
+type Hashes = readonly { hash: Buffer; keyId: string; version: 1 | 2 }[]
 const writeErasures = async (db: Database, run: Run, scopeId: string, hashes: Hashes) =>
   (await writeEntries(db, run, 'erase', [{ scopeId, hashes }], { object: false })).entries
 const voidErasures = async (db: Database, run: Run, scopeId: string, given: readonly Buffer[]) => {
-  const hashes = given.map((one) => ({ hash: one, keyId: '' }))
+  const hashes = given.map((one) => ({ hash: one, keyId: '', version: 2 as const }))
   return (await writeEntries(db, run, 'void', [{ scopeId, hashes }], { object: false })).entries
 }
 

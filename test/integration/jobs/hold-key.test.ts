@@ -1,0 +1,243 @@
+/**
+ * Two spellings that the database calls equal are one subject, whatever the key's type and wherever the key comes from (issue
+ * 10, A4; cases 03 and the races E1a, E1b, E2a).
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { askedStatement, requestErasure, resolveSubject, type Asked } from '../../../jobs/erasure/index.ts'
+import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
+
+interface Kind {
+  type: string
+  /** As it stands in the row; spelled otherwise by whoever asks; and as the application writes it later. */
+  row: string
+  asked: string
+  later: string
+  /** Somebody else. */
+  other: string
+}
+
+const kinds: Record<string, Kind> = {
+  citext: {
+    type: 'citext',
+    row: 'bob@example.org',
+    asked: 'Bob@Example.org',
+    later: 'BOB@EXAMPLE.ORG',
+    other: 'eve@example.org',
+  },
+  numeric: { type: 'numeric', row: '1', asked: '1.0', later: '1.00', other: '2' },
+  'numeric with a scale': { type: 'numeric(10,2)', row: '1.50', asked: '1.5', later: '1.50', other: '2' },
+  'character(10)': { type: 'character(10)', row: 'ab', asked: 'ab   ', later: 'ab', other: 'abc' },
+  'character(2)': { type: 'character(2)', row: 'ab', asked: 'ab  ', later: 'ab', other: 'ac' },
+  'double precision': { type: 'double precision', row: '0', asked: '-0', later: '-0', other: '1e0' },
+  real: { type: 'real', row: '0.5', asked: '5e-1', later: '0.50', other: '1' },
+  timestamptz: {
+    type: 'timestamptz',
+    row: '2024-01-01 00:00:00.25+00',
+    asked: '2024-01-01 01:00:00.25+01',
+    later: '2023-12-31T16:00:00.25-08',
+    other: '2024-01-01 01:00:00+00',
+  },
+  timestamp: {
+    type: 'timestamp',
+    row: '2024-01-01 00:00',
+    asked: '2024-01-01T00:00:00.000',
+    later: '2024-01-01',
+    other: '2024-01-02',
+  },
+  date: { type: 'date', row: '2024-01-01', asked: '20240101', later: 'January 1, 2024', other: '2024-01-02' },
+  interval: { type: 'interval', row: '1 month', asked: '30 days', later: '720 hours', other: '31 days' },
+  bytea: { type: 'bytea', row: '\\x61', asked: 'a', later: '\\x61', other: 'b' },
+  uuid: {
+    type: 'uuid',
+    row: '0a0b0c0d-1111-4222-8333-aabbccddeeff',
+    asked: '{0A0B0C0D-1111-4222-8333-AABBCCDDEEFF}',
+    later: '0a0b0c0d111142228333aabbccddeeff',
+    other: '0a0b0c0d-1111-4222-8333-aabbccddee00',
+  },
+  bigint: { type: 'bigint', row: '7', asked: '007', later: '+7', other: '8' },
+  'text in a collation without case': {
+    type: 'text COLLATE caseless',
+    row: 'ada',
+    asked: 'Ada',
+    later: 'ADA',
+    other: 'eve',
+  },
+  'varchar(5) in a collation without case': {
+    type: 'varchar(5) COLLATE caseless',
+    row: 'ada',
+    asked: 'Ada',
+    later: 'ADA',
+    other: 'eve',
+  },
+  'a domain over citext': { type: 'handle', row: 'ada', asked: 'Ada', later: 'ADA', other: 'eve' },
+  'a domain over a domain over numeric': {
+    type: 'positive',
+    row: '1',
+    asked: '1.0',
+    later: '1.00',
+    other: '2',
+  },
+  'an enum': { type: 'mood', row: 'calm', asked: 'calm', later: 'calm', other: 'wild' },
+  jsonb: { type: 'jsonb', row: '{"id": 1}', asked: '{"id":1.0}', later: '{"id": 1.00}', other: '{"id": 2}' },
+  inet: { type: 'inet', row: '10.0.0.1', asked: '10.0.0.1/32', later: '10.0.0.1', other: '10.0.0.2' },
+}
+
+const calm = {
+  limits: { rows: 1_000_000, share: 1, median_multiple: 1000 },
+  throttle: { max_rows: 100, lock_waiters: 1000, long_transaction_seconds: 86_400 },
+}
+
+let house: RetentionHouse
+beforeAll(async () => {
+  house = await openRetentionHouse()
+  for (const sql of [
+    'CREATE SCHEMA keys',
+    'CREATE EXTENSION citext',
+    `CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+    `CREATE DOMAIN handle AS citext CHECK (VALUE <> '')`,
+    'CREATE DOMAIN amount AS numeric',
+    'CREATE DOMAIN positive AS amount CHECK (VALUE > 0)',
+    `CREATE TYPE mood AS ENUM ('calm', 'wild')`,
+  ])
+    await house.app.execute(sql)
+})
+beforeEach(() => house.empty())
+afterAll(() => house.close())
+
+const zones = ['UTC', 'Europe/Berlin']
+const each = Object.entries(kinds).flatMap(([name, kind]) =>
+  (name === 'timestamptz' ? zones : ['Europe/Berlin']).map((zone) => [name, zone, kind] as const),
+)
+
+async function open({ type, row, other }: Kind, zone: string): Promise<void> {
+  for (const sql of [
+    'DROP TABLE IF EXISTS keys.entries, keys.accounts',
+    `CREATE TABLE keys.accounts (id ${type} PRIMARY KEY, deleted_at timestamptz, note text)`,
+    `CREATE TABLE keys.entries (n bigint PRIMARY KEY, account ${type} NOT NULL REFERENCES keys.accounts ON UPDATE CASCADE)`,
+    'CREATE INDEX ON keys.entries (account)',
+  ])
+    await house.app.execute(sql)
+  await house.app.execute(
+    `INSERT INTO keys.accounts SELECT k, now() - interval '90 days' FROM unnest(ARRAY['${row}', '${other}']::text[]::${bare(type)}[]) k`,
+  )
+  await house.app.execute(`INSERT INTO keys.entries SELECT row_number() OVER (), id FROM keys.accounts`)
+  await house.configure({
+    stores: { app: { kind: 'postgres', url: 'env:APP_URL', schemas: ['keys'], time_zone: zone } },
+    subjects: {
+      account: {
+        store: 'app',
+        root: 'keys.accounts',
+        identifiers: { id: { sql: 'root.id', unique: true } },
+      },
+    },
+    tables: {
+      app: {
+        'keys.accounts': {
+          columns: { none: ['id', 'deleted_at'], 'free-text': ['note'] },
+          action: 'delete',
+        },
+        'keys.entries': {
+          columns: { none: ['n', 'account'] },
+          edges: [{ kind: 'owned', to: 'keys.accounts', columns: ['account'] }],
+          action: 'delete',
+        },
+      },
+    },
+    policies: {
+      closed: {
+        subject: 'account',
+        when: 'soft-deleted',
+        clock: 'root.deleted_at',
+        records_class: 'Closed',
+        ...calm,
+      },
+    },
+  })
+}
+
+/** The type that a value of the test is cast to. */
+function bare(type: string): string {
+  return type.replace(' COLLATE caseless', '')
+}
+
+async function accounts(): Promise<number> {
+  const [row] = await house.app.query(
+    z.object({ n: z.coerce.number() }),
+    'SELECT count(*) AS n FROM keys.accounts a WHERE EXISTS (SELECT FROM keys.entries e WHERE e.account = a.id)',
+  )
+  return row?.n ?? -1
+}
+
+async function request(who: Asked['who']) {
+  const asked: Asked = { subject: 'account', who, kind: 'article-17', requester: 'subject', immediate: false }
+  const key = await resolveSubject(house.context, asked)
+  return requestErasure(
+    house.context,
+    asked,
+    key,
+    await house.sign(askedStatement(house.context, asked, key, 'test'), 'desk'),
+  )
+}
+
+describe.each(each)('a key of type %s, in a store whose zone is %s:', (_name, zone, kind) => {
+  const { type, row, asked, later } = kind
+  beforeEach(() => open(kind, zone))
+
+  test('a hold by another spelling binds, and still does when the application writes the key otherwise', async () => {
+    const added = await house.hold({ level: 'subject', subject: 'account', key: [asked] })
+    expect(added).toMatchObject({ found: true, alreadyGone: false })
+    await house.app.execute(`UPDATE keys.accounts SET id = '${later}'::${bare(type)} WHERE id = '${row}'`)
+    await house.arm('closed')
+    const waiting = await house.sweep('closed')
+    const { population, excluded } = await house.proposal(waiting)
+    expect({ population, excluded }).toEqual({ population: 1, excluded: { held: 1 } })
+    await house.decide(waiting)
+    expect(await accounts()).toBe(1)
+    expect(await house.app.execute(`SELECT FROM keys.accounts WHERE id = '${row}'`)).toBe(1)
+  })
+
+  test('a hold on a row of the person binds by another spelling of the row’s key', async () => {
+    const added = await house.hold({ level: 'row', table: 'keys.accounts', key: [asked] })
+    expect(added.found).toBe(true)
+    await house.arm('closed')
+    await house.decide(await house.sweep('closed'))
+    expect(await house.app.execute(`SELECT FROM keys.accounts WHERE id = '${row}'`)).toBe(1)
+    expect(await accounts()).toBe(1)
+  })
+
+  test('whoever came back between approval and execution stays whole, also when the key is written otherwise since', async () => {
+    await house.arm('closed')
+    const waiting = await house.sweep('closed')
+    await house.app.execute(
+      `UPDATE keys.accounts SET deleted_at = NULL, id = '${later}'::${bare(type)} WHERE id = '${row}'`,
+    )
+    const run = await house.decide(waiting)
+    expect(run.state).toBe('succeeded')
+    expect(await house.report(run)).toMatchObject({ subjects: { erased: 1, skipped: { 'not-due': 1 } } })
+    expect(await accounts()).toBe(1)
+  })
+
+  test('who is due goes, and is read back', async () => {
+    await house.arm('closed')
+    const waiting = await house.sweep('closed')
+    await house.app.execute(`UPDATE keys.accounts SET id = '${later}'::${bare(type)} WHERE id = '${row}'`)
+    const run = await house.decide(waiting)
+    expect(await house.report(run)).toMatchObject({ subjects: { erased: 2 } })
+    expect(await accounts()).toBe(0)
+  })
+
+  test('requests by several spellings, and by the identifier, are one request', async () => {
+    const first = await request({ key: [row] })
+    expect(first.joined).toBe(false)
+    expect(await request({ key: [asked] })).toMatchObject({ id: first.id, joined: true })
+    expect(await request({ identifier: 'id', value: asked })).toMatchObject({ id: first.id, joined: true })
+    await house.app.execute(`UPDATE keys.accounts SET id = '${later}'::${bare(type)} WHERE id = '${row}'`)
+    if (oneText(kind)) expect(await request({ key: [later] })).toMatchObject({ id: first.id, joined: true })
+  })
+})
+
+/** Where equal values have no one text, only the row says which it is, and a row that was written otherwise says another. */
+function oneText({ type }: Kind): boolean {
+  return !/caseless|jsonb/.test(type)
+}
