@@ -16,6 +16,7 @@ import {
   forgetSealed,
   getRequest,
   hasBegun,
+  isLastDecision,
   isWhole,
   legsOf,
   moveRequests,
@@ -317,8 +318,12 @@ async function decide(
   if ('attested' in by) authorise(context.config.file, by.attested.identity, decisionOf[verb])
   await context.control.transaction(async (tx) => {
     const request = await getRequest(tx, id, { lock: true })
-    await decideRequest(tx, by, async (actor) =>
-      (await effect(tx, request, actor)) === 'unchanged' ? null : { requestId: id, verb, ...about },
+    const decision = { requestId: id, verb, ...about }
+    await decideRequest(
+      tx,
+      by,
+      async (actor) => ((await effect(tx, request, actor)) === 'unchanged' ? null : decision),
+      async (statement) => ((await isLastDecision(tx, decision, statement)) ? { made: null } : null),
     )
   })
 }

@@ -1,4 +1,6 @@
 /** What people decided: the statements that they signed, and how a decision is recorded. */
+import './errors.ts'
+
 export type { Attested } from './attested.ts'
 export { recordDecision } from './record.ts'
 export {

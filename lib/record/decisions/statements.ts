@@ -15,33 +15,19 @@ export function statementHash(statement: string): string {
 }
 
 /**
- * Keeps the statement and its signature in the caller's transaction; returns the hash (64 hex digits) by which everything
- * else names it. The same bytes twice are kept once. Throws E_STATEMENT_EXPIRED where they are there with another
- * signature, or were erased: a decision must not stand on what nobody can read.
+ * Keeps the statement and its signature in the caller's transaction, under the hash (64 hex digits) by which everything else
+ * names it. False: it was used before, also where it was erased since. A transaction that is using it now is waited for.
  */
 export async function storeStatement(
   tx: Queryable,
   { statement, signature }: Pick<Attested, 'statement' | 'signature'>,
-): Promise<string> {
-  const named = statementHash(statement)
+): Promise<boolean> {
   const inserted = await tx.execute(
     `INSERT INTO lethe_control.statements (hash, statement, signature) VALUES (decode($1, 'hex'), $2, $3)
      ON CONFLICT (hash) DO NOTHING`,
-    [named, statement, signature],
+    [statementHash(statement), statement, signature],
   )
-  if (inserted === 1) return named
-  // locked against an erasure that is under way
-  const [kept] = await tx.query(
-    z.object({ signature: z.string().nullable() }),
-    `SELECT signature FROM lethe_control.statements WHERE hash = decode($1, 'hex') FOR KEY SHARE`,
-    [named],
-  )
-  if (kept?.signature === signature) return named
-  throw new LetheError('E_STATEMENT_EXPIRED', {
-    message: `The statement ${named} was used before: another signature stands under it, or its text was erased.`,
-    next: 'Print the statement again and sign the new one.',
-    facts: { statement: named },
-  })
+  return inserted === 1
 }
 
 /** SQL: joins the statement of hash `hash` (SQL) as `alias`, with its columns `statement` and `signature`; null where there is none. */

@@ -8,22 +8,25 @@ import { parseTableName, tableKey } from '../../data/datamap/index.ts'
 import { joinStatement, recordDecision, type Attested } from '../decisions/index.ts'
 import { listed, type Hold, type NewHold } from './hold.ts'
 
-/** Its key is canonical already: text, as PostgreSQL prints the columns. Returns the hold's id. */
+/**
+ * Its key is canonical already: text, as PostgreSQL prints the columns. Returns the hold's id; of the hold that stands on the
+ * same statement, where it was added before. Throws E_STATEMENT_USED where that one is released.
+ */
 export async function insertHold(
   control: Database,
   keystore: Keystore,
   hold: NewHold,
   by: Attested,
 ): Promise<string> {
-  const id = newId()
   const sealed = hold.key === undefined ? null : keystore.seal(JSON.stringify(hold.key))
-  await control.transaction(
+  return control.transaction(
     (tx) =>
       recordDecision(
         tx,
         by,
-        (statement) =>
-          tx.execute(
+        async (statement) => {
+          const id = newId()
+          await tx.execute(
             `INSERT INTO lethe_control.holds (id, level, store, subject_kind, table_name, key_hash, key_cipher, key_id, kind, owner,
                review_at, created_by, method, statement_hash, request_id, hash_version)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, decode($14, 'hex'), $15,
@@ -47,15 +50,24 @@ export async function insertHold(
               statement,
               hold.request ?? null,
             ],
-          ),
-        (signed) => ({
+          )
+          return id
+        },
+        (signed, written) => ({
           type: 'hold.added',
-          data: { hold: id, level: hold.level, kind: hold.kind, store: hold.store, ...signed },
+          data: { hold: written, level: hold.level, kind: hold.kind, store: hold.store, ...signed },
         }),
+        async (statement) => {
+          const [found] = await tx.query(
+            z.object({ made: z.string() }),
+            `SELECT id AS made FROM lethe_control.holds WHERE statement_hash = decode($1, 'hex') AND released_at IS NULL`,
+            [statement],
+          )
+          return found ?? null
+        },
       ),
     { retry: true },
   )
-  return id
 }
 
 /** As the deleting statements compare it. */

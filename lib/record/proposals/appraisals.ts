@@ -14,35 +14,51 @@ export interface NewAppraisal {
   validUntil: Date
 }
 
-/** Throws E_APPRAISAL where it would not end in the future and within twelve months. Returns its id. */
+/** Throws E_APPRAISAL where it would not end in the future and within twelve months, E_STATEMENT_USED. Returns its id. */
 export async function insertAppraisal(
   control: Database,
   appraisal: NewAppraisal,
   by: Attested,
 ): Promise<string> {
   await requireEnd(control, appraisal.validUntil)
-  const id = newId()
   const { policy, policyVersion: version, recordsClass, ceiling, validUntil } = appraisal
   const { name: actor, method } = by.identity
-  await control.transaction(
+  return control.transaction(
     (tx) =>
       recordDecision(
         tx,
         by,
-        (statement) =>
-          tx.execute(
+        async (statement) => {
+          const id = newId()
+          await tx.execute(
             `INSERT INTO lethe_control.appraisals (id, policy, policy_version, records_class, ceiling_subjects, valid_until,
                actor, method, statement_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, decode($9, 'hex'))`,
             [id, policy, version, recordsClass, ceiling, validUntil, actor, method, statement],
-          ),
-        (signed) => ({
+          )
+          return id
+        },
+        (signed, written) => ({
           type: 'appraisal.added',
-          data: { appraisal: id, policy, version, ceiling, validUntil: validUntil.toISOString(), ...signed },
+          data: {
+            appraisal: written,
+            policy,
+            version,
+            ceiling,
+            validUntil: validUntil.toISOString(),
+            ...signed,
+          },
         }),
+        async (statement) => {
+          const [found] = await tx.query(
+            z.object({ made: z.string() }),
+            `SELECT id AS made FROM lethe_control.appraisals WHERE statement_hash = decode($1, 'hex') AND revoked_at IS NULL`,
+            [statement],
+          )
+          return found ?? null
+        },
       ),
     { retry: true },
   )
-  return id
 }
 
 async function requireEnd(control: Queryable, validUntil: Date): Promise<void> {
@@ -75,6 +91,14 @@ export async function revokeAppraisal(control: Database, id: string, by: Atteste
             throw new LetheError('E_NOT_FOUND', { message: `There is no appraisal ${id} in force.` })
         },
         (signed) => ({ type: 'appraisal.revoked', data: { appraisal: id, ...signed } }),
+        async (statement) => {
+          const rows = await tx.query(
+            z.object({ id: z.string() }),
+            `SELECT id FROM lethe_control.appraisals WHERE id::text = $1 AND revocation_hash = decode($2, 'hex')`,
+            [id, statement],
+          )
+          return rows.length === 0 ? null : { made: undefined }
+        },
       ),
     { retry: true },
   )

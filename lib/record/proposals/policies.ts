@@ -16,7 +16,7 @@ export async function armedVersion(control: Queryable, policy: string): Promise<
   return found?.mode === 'armed' ? found.armed_version : null
 }
 
-/** Idempotent but for its event. */
+/** The statement that the mode stands on, used again, changes nothing. Throws E_STATEMENT_USED for an earlier one. */
 export async function writeMode(
   control: Database,
   { policy, version, mode }: { policy: string; version: string; mode: Mode },
@@ -40,6 +40,14 @@ export async function writeMode(
           mode === 'armed'
             ? { type: 'policy.armed', data: { policy, version, ...signed } }
             : { type: 'policy.disarmed', data: { policy, ...signed } },
+        async (statement) => {
+          const rows = await tx.query(
+            z.object({ mode: z.enum(modes) }),
+            `SELECT mode FROM lethe_control.policies WHERE name = $1 AND mode = $2 AND statement_hash = decode($3, 'hex')`,
+            [policy, mode, statement],
+          )
+          return rows.length === 0 ? null : { made: 0 }
+        },
       ),
     { retry: true },
   )

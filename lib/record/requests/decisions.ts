@@ -54,12 +54,13 @@ export type StoredDecision = z.infer<typeof row>
 
 /**
  * In the caller's transaction. `write` is the effect, and says what was decided; null: it was so before, and nothing is
- * recorded. Returns what `write` returned.
+ * recorded. Returns what `write` returned. `standing` as for `recordDecision`. Throws E_STATEMENT_USED, and what `write` throws.
  */
 export async function decideRequest<T extends RequestDecision | null>(
   tx: Queryable,
   by: By,
   write: (actor: string) => Promise<T>,
+  standing?: (statement: string) => Promise<{ made: T } | null>,
 ): Promise<T> {
   if ('attested' in by) {
     const { identity } = by.attested
@@ -73,6 +74,7 @@ export async function decideRequest<T extends RequestDecision | null>(
         return decision
       },
       (signed, decision) => (decision === null ? null : eventOf(decision, signed)),
+      standing,
     )
   }
   const { actor, method } = by
@@ -81,6 +83,21 @@ export async function decideRequest<T extends RequestDecision | null>(
   await insert(tx, decision, { actor, method, statement: null })
   await appendEvent(tx, { ...eventOf(decision, { method, statement: null }), actor })
   return decision
+}
+
+/** Whether the last decision of this verb about the request stands on this statement. */
+export async function isLastDecision(
+  tx: Queryable,
+  { requestId, verb, object }: RequestDecision,
+  statement: string,
+): Promise<boolean> {
+  const [last] = await tx.query(
+    z.object({ same: z.boolean() }),
+    `SELECT coalesce(statement_hash = decode($4, 'hex'), false) AS same FROM lethe_control.erasure_decisions
+     WHERE request_id = $1 AND verb = $2 AND object IS NOT DISTINCT FROM $3 ORDER BY id DESC LIMIT 1`,
+    [requestId, verb, object ?? null, statement],
+  )
+  return last?.same === true
 }
 
 async function insert(

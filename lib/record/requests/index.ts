@@ -73,6 +73,7 @@ export {
 export { forgetSealed, keepSealed, openSecrets, sealSecrets, type Secrets } from './sealed.ts'
 export {
   decideRequest,
+  isLastDecision,
   decisionsOf,
   type RequestDecision,
   type RequestDecisionVerb,
