@@ -29,7 +29,6 @@ const plain = new Set([
   'uuid',
   'text',
   'character varying',
-  'character',
   'bpchar',
   'name',
   '"char"',
@@ -44,7 +43,7 @@ const plain = new Set([
   'cidr',
   'macaddr',
   'macaddr8',
-  'bit',
+  '"bit"',
   'bit varying',
   'money',
   'pg_lsn',
@@ -53,8 +52,8 @@ const texts = new Set(['text', 'character varying', 'bpchar', 'name'])
 
 /** `type` as `format_type` prints it; `exact`: it is an enum; `folds`: its collation calls different texts equal. */
 export function keyType(type: string, { exact, folds }: { exact: boolean; folds: boolean }): KeyType {
-  const bare = bareType(type)
-  return { type: castType(type), oneText: exact || (!folds && (plain.has(bare) || isCitext(bare))) }
+  const cast = castType(type)
+  return { type: cast, oneText: exact || (!folds && (plain.has(cast) || isCitext(cast))) }
 }
 
 /** The type without its length: `character` alone would be one character, `bit` one bit. */

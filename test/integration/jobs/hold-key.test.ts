@@ -5,6 +5,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { askedStatement, requestErasure, resolveSubject, type Asked } from '../../../jobs/erasure/index.ts'
+import { loadPlan } from '../../../jobs/deletion-plan.ts'
+import { newId } from '../../../lib/base/clock/index.ts'
+import { heldAmong, raiseFence, runBatch, type Batch } from '../../../lib/data/rows/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
 
 interface Kind {
@@ -235,6 +238,136 @@ describe.each(each)('a key of type %s, in a store whose zone is %s:', (_name, zo
     await house.app.execute(`UPDATE keys.accounts SET id = '${later}'::${bare(type)} WHERE id = '${row}'`)
     if (oneText(kind)) expect(await request({ key: [later] })).toMatchObject({ id: first.id, joined: true })
   })
+})
+
+describe.each(each)(
+  'of a key of type %s, in a store whose zone is %s, whose row is gone,',
+  (_name, zone, kind) => {
+    const { row, asked, later, other } = kind
+    beforeEach(() => open(kind, zone))
+
+    test('every spelling still names the same person', async () => {
+      await house.arm('closed')
+      await house.decide(await house.sweep('closed'))
+      expect(await accounts()).toBe(0)
+      if (!oneText(kind)) return
+      for (const key of [row, asked, later])
+        expect(await house.hold({ level: 'subject', subject: 'account', key: [key] })).toMatchObject({
+          found: false,
+          alreadyGone: true,
+        })
+      const first = await request({ key: [asked] })
+      expect(await request({ key: [later] })).toMatchObject({ id: first.id, joined: true })
+      expect(await request({ key: [other] })).toMatchObject({ joined: false })
+    })
+  },
+)
+
+test('A row that a batch has locked and that matches none of its keys is an error, never nobody.', async () => {
+  await open({ type: 'text COLLATE caseless', row: 'ada', asked: 'Ada', later: 'ADA', other: 'eve' }, 'UTC')
+  const plan = await loadPlan(house.context, 'app', { subject: 'account' })
+  const runId = newId()
+  await raiseFence(house.app, runId, 1n)
+  const batch = (number: bigint): Batch => ({
+    runId,
+    fence: 1n,
+    number,
+    proposalId: null,
+    roots: [{ ordinal: 0n, key: ['ada'] }],
+    guard: { due: 'root.deleted_at IS NOT NULL', clear: [], values: [] },
+    wait: false,
+    pieceRows: null,
+  })
+  const back = async () => {
+    await house.app.execute(`UPDATE keys.accounts SET deleted_at = NULL, id = 'ADA' WHERE id = 'ada'`)
+  }
+  await expect(runBatch(house.app, plan, batch(1n), { beforeDestruction: back })).rejects.toMatchObject({
+    code: 'E_ROW_UNMATCHED',
+    retryable: true,
+  })
+  expect(await accounts()).toBe(2)
+  const again = await runBatch(house.app, plan, batch(1n), { beforeDestruction: () => Promise.resolve() })
+  expect(again.skipped).toEqual([{ ordinal: 0n, reason: 'not-due' }])
+  expect(await accounts()).toBe(2)
+})
+
+test('Whoever a key would name only once it is cut to its column’s length is not named by it.', async () => {
+  const short: Kind = { type: 'varchar(3)', row: 'ada', asked: 'adam', later: 'ada', other: 'eve' }
+  await open(short, 'UTC')
+  expect(await house.hold({ level: 'subject', subject: 'account', key: ['adam'] })).toMatchObject({
+    found: false,
+  })
+  expect(await house.hold({ level: 'row', table: 'keys.accounts', key: ['evelyn'] })).toMatchObject({
+    found: false,
+  })
+  const ada = await request({ key: ['ada'] })
+  expect(await request({ key: ['adam'] })).toMatchObject({ joined: false })
+  expect(await request({ key: ['ada'] })).toMatchObject({ id: ada.id, joined: true })
+  await house.arm('closed')
+  expect((await house.proposal(await house.sweep('closed'))).population).toBe(2)
+})
+
+test('A key that is given as the identifier of another type is nobody’s, and no error of the database’s.', async () => {
+  await open({ type: 'bigint', row: '7', asked: '7', later: '7', other: '8' }, 'UTC')
+  await expect(request({ identifier: 'id', value: 'ada' })).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+})
+
+test('A hold that was written down before keys had one text binds, however it is spelled.', async () => {
+  for (const name of ['citext', 'numeric', 'timestamptz', 'interval', 'double precision', 'jsonb']) {
+    const kind = kinds[name]
+    if (kind === undefined) continue
+    await open(kind, 'Europe/Berlin')
+    await house.app.execute('TRUNCATE lethe.holds')
+    await house.app.execute(
+      `INSERT INTO lethe.holds (id, level, subject_kind, key, kind) VALUES (gen_random_uuid(), 'subject', 'account', $1, 'legal-claim')`,
+      [[kind.asked]],
+    )
+    const plan = await loadPlan(house.context, 'app', { subject: 'account' })
+    expect(await heldAmong(house.app, plan, [[kind.row], [kind.other]]), name).toEqual(['held', null])
+    await house.app.execute('DELETE FROM keys.entries')
+    await house.app.execute('DELETE FROM keys.accounts')
+    expect(await heldAmong(house.app, plan, [[kind.row], [kind.other]]), name).toEqual(['held', null])
+  }
+})
+
+test('A hold on a tenant binds in every type that names tenants, by every spelling.', async () => {
+  await house.app.execute(
+    `CREATE TABLE keys.clients (id bigint PRIMARY KEY, tenant citext, deleted_at timestamptz)`,
+  )
+  await house.app.execute(
+    `CREATE TABLE keys.guests (id bigint PRIMARY KEY, tenant numeric, deleted_at timestamptz)`,
+  )
+  await house.app.execute(
+    `INSERT INTO keys.clients VALUES (1, '10.0', now() - interval '90 days'), (2, 'ACME', now() - interval '90 days'), (3, 'x', now() - interval '90 days')`,
+  )
+  await house.app.execute(
+    `INSERT INTO keys.guests VALUES (1, 10.00, now() - interval '90 days'), (2, 11, now() - interval '90 days')`,
+  )
+  const gone = { when: 'soft-deleted', clock: 'root.deleted_at', records_class: 'Closed', ...calm }
+  const plain = { columns: { none: ['id', 'tenant', 'deleted_at'] }, action: 'delete' }
+  await house.app.execute('DROP TABLE IF EXISTS keys.entries, keys.accounts')
+  await house.configure({
+    stores: { app: { kind: 'postgres', url: 'env:APP_URL', schemas: ['keys'] } },
+    subjects: {
+      client: { store: 'app', root: 'keys.clients', tenant: 'tenant' },
+      guest: { store: 'app', root: 'keys.guests', tenant: 'tenant' },
+    },
+    tables: { app: { 'keys.clients': plain, 'keys.guests': plain } },
+    policies: { closed: { subject: 'client', ...gone }, inactive: { subject: 'guest', ...gone } },
+  })
+  await house.hold({ level: 'tenant', key: ['10.0'] })
+  await house.hold({ level: 'tenant', subject: 'client', key: ['Acme'] })
+  await house.arm('closed')
+  await house.arm('inactive')
+  expect(await house.proposal(await house.sweep('closed'))).toMatchObject({
+    population: 1,
+    excluded: { held: 2 },
+  })
+  expect(await house.proposal(await house.sweep('inactive'))).toMatchObject({
+    population: 1,
+    excluded: { held: 1 },
+  })
+  await house.app.execute('DROP TABLE keys.clients, keys.guests')
 })
 
 /** Where equal values have no one text, only the row says which it is, and a row that was written otherwise says another. */

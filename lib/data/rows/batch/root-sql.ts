@@ -73,7 +73,11 @@ export function rootIsMissing(plan: DeletionPlan): string {
  * A row of the root's type that has nothing but its key: what can still be asked about a subject whose root row is gone.
  */
 export function rootFromKey(plan: DeletionPlan): string {
-  const members = plan.key.map((column, place) => `${sqlLiteral(column.name)}, given.k${place + 1}`)
+  const members = plan.key.map(({ name, type, oneText }, place) => {
+    const text = `given.k${place + 1}`
+    // a document or an array is none as a text
+    return `${sqlLiteral(name)}, ${oneText ? text : `to_jsonb(${text}::${type})`}`
+  })
   return `jsonb_populate_record(NULL::${rootTable(plan)}, jsonb_build_object(${members.join(', ')}))`
 }
 
