@@ -28,8 +28,22 @@ export function castValue(value: string, from: string, column: string): string {
   if (isText(from) && integers.has(bare))
     return `CASE WHEN ${value} ~ '^(0|-?[1-9][0-9]{0,17})$' THEN ${value}::text::bigint END`
   if (isText(from) && bare === 'uuid')
-    return `CASE WHEN ${value} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN ${value}::text::uuid END`
+    return `CASE WHEN ${value} ~* '^(${UUID}|[{]${UUID}[}])$' THEN ${value}::text::uuid END`
   return `${value}::text`
+}
+
+/** What PostgreSQL reads as a uuid, in any case. */
+const UUID = '([0-9a-f]{4}-?){7}[0-9a-f]{4}'
+
+/**
+ * `value` in each way in which it is commonly written, where a column of text may have any of them; null: there is one. Whoever
+ * means a uuid by a text means the same one by all of these, and an index finds them.
+ */
+export function spellings(value: string, from: string, column: string): readonly string[] | null {
+  if (bareType(from) !== 'uuid' || !isText(column) || isCitext(column)) return null
+  const text = castValue(value, from, column)
+  const forms = [text, `replace(${text}, '-', '')`, `'{' || ${text} || '}'`]
+  return [...forms, ...forms.map((form) => `upper(${form})`)]
 }
 
 /** The column's side of the same comparison: a cast only where nothing else is safe (it can't use an index). */

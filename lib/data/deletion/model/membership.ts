@@ -6,7 +6,7 @@
  * join may become a read of the whole table for every batch, and an OR of IN or EXISTS always does.
  */
 import { indexed, matches, rowAddress } from './access.ts'
-import { castColumn, castValue } from './compare.ts'
+import { castColumn, castValue, spellings } from './compare.ts'
 import type { Link } from './model.ts'
 import {
   isWritten,
@@ -56,14 +56,16 @@ export function membership(target: Target): Membership {
     const [own, far] = sides(link)
     const near = own.map((_, place) => value(link, 'root', place))
     if (roots.by === 'row')
-      return own.map((_, place) => `${column(link, alias, place)} = ${near[place]}`).join(' AND ')
+      return own
+        .map((_, place) => `${column(link, alias, place)} ${equals(link, 'root', place)}`)
+        .join(' AND ')
     const keyed = link.from === link.pointing && far.every((name) => keyNames.includes(name))
     const [only] = far
     if (keyed && far.length === 1 && keyNames.length === 1 && only !== undefined) {
       const [pointingColumn = ''] = own
       const pointingType = columnType(link.from, pointingColumn)
       const keyType = columnType(link.to, only)
-      const value = castValue('k.v', keyType, pointingType)
+      const value = listed('k.v', keyType, pointingType)
       if (value === 'k.v') return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
       // as text, rows are found by what stands in the root's own row
       if (target.key.every(isWritten))
@@ -195,10 +197,28 @@ export function membership(target: Target): Membership {
     return castColumn(sqlColumn(alias, name), columnType(link.to, other), columnType(link.from, name))
   }
 
+  /** In the select list of a subquery: one row for each way in which it may be written. */
   function value(link: Link, alias: string, place: number): string {
+    return listed(...nearColumn(link, alias, place))
+  }
+
+  /** The same behind the far column of one row. */
+  function equals(link: Link, alias: string, place: number): string {
+    const near = nearColumn(link, alias, place)
+    const several = spellings(...near)
+    return several === null ? `= ${castValue(...near)}` : `= ANY (ARRAY[${several.join(', ')}])`
+  }
+
+  function listed(near: string, from: string, to: string): string {
+    const several = spellings(near, from, to)
+    return several === null ? castValue(near, from, to) : `unnest(ARRAY[${several.join(', ')}])`
+  }
+
+  /** The near row's column, its type, and that of the far row's. */
+  function nearColumn(link: Link, alias: string, place: number): [string, string, string] {
     const [own, far] = sides(link)
     const [name = '', other = ''] = [own[place], far[place]]
-    return castValue(sqlColumn(alias, other), columnType(link.to, other), columnType(link.from, name))
+    return [sqlColumn(alias, other), columnType(link.to, other), columnType(link.from, name)]
   }
 
   /** With an index, by an array (see above); without one the table is read once, and a hash is better than an array. */

@@ -30,13 +30,32 @@ export async function prepareSubjects(
   return subjects
 }
 
-/** Reads only. A root that was merged into another of the same batch becomes part of that subject. */
+/** Reads only. A root that was merged into another of the same batch becomes part of that subject, and one that is given twice too. */
 export async function expandSubjects(
   db: Queryable,
   plan: DeletionPlan,
   given: readonly BatchRoot[],
 ): Promise<readonly Subject[]> {
   const roots = await canonicalKeys(db, plan, given)
+  const first = Map.groupBy(roots, ({ key }) => keyId(key))
+  if (first.size === roots.length) return withMerged(db, plan, roots)
+  const others = new Map([...first.values()].map((same) => [same[0]?.ordinal, same] as const))
+  const subjects = await withMerged(
+    db,
+    plan,
+    [...first.values()].flatMap((same) => same.slice(0, 1)),
+  )
+  return subjects.map(({ keys, ordinals }) => ({
+    keys,
+    ordinals: ordinals.flatMap((one) => (others.get(one) ?? []).map(({ ordinal }) => ordinal)),
+  }))
+}
+
+async function withMerged(
+  db: Queryable,
+  plan: DeletionPlan,
+  roots: readonly BatchRoot[],
+): Promise<readonly Subject[]> {
   const single = roots.map((root) => ({ ordinals: [root.ordinal], keys: [root.key] }))
   const [key] = plan.key
   if (plan.alias === null || key === undefined || roots.length === 0) return single
