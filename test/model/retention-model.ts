@@ -342,9 +342,9 @@ export async function hold(
 ): Promise<{ gone: boolean | null }> {
   const person = personOf(model, id)
   const places = {
-    subject: { subject: 'person', key: [String(id)] },
-    tenant: { subject: 'person', key: [String(person.tenant)] },
-    row: { table: 'public.visits', key: [String(id * 100 + 1)] },
+    subject: { subject: 'person', key: [spelled(id, model.day + id)] },
+    tenant: { subject: 'person', key: [`0${person.tenant}`] },
+    row: { table: 'public.visits', key: [` ${id * 100 + 1}`] },
   }
   const wanted = {
     level,
@@ -366,6 +366,18 @@ export async function hold(
       : (other: Person) => other.id === id
   model.holds.push({ id: added.id, covers })
   return { gone: added.alreadyGone }
+}
+
+/** The application writes a key in another way; it is the same one. */
+export async function respell(model: Model, id: number): Promise<void> {
+  await model.house.app.execute('UPDATE people SET id = $2::numeric WHERE id = $1', [
+    id,
+    spelled(id, model.day + 1),
+  ])
+}
+
+function spelled(id: number, how: number): string {
+  return `${id}.${'0'.repeat(Math.abs(how) % 4)}`
 }
 
 export async function release(model: Model, index: number): Promise<void> {

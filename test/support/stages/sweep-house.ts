@@ -28,11 +28,12 @@ export const policyName = 'closed'
 export const tables = ['people', 'visits', 'notes', 'samples'] as const
 export type Table = (typeof tables)[number]
 
+/** A person's key is a number of which each value can be written in many ways: 7, 7.0, 7.00. */
 const schema = `
-  CREATE TABLE people (id bigint PRIMARY KEY, tenant int NOT NULL, email text, keep boolean NOT NULL DEFAULT false, deleted_at timestamptz);
-  CREATE TABLE visits (id bigint PRIMARY KEY, person_id bigint NOT NULL REFERENCES people);
+  CREATE TABLE people (id numeric PRIMARY KEY, tenant int NOT NULL, email text, keep boolean NOT NULL DEFAULT false, deleted_at timestamptz);
+  CREATE TABLE visits (id bigint PRIMARY KEY, person_id numeric NOT NULL REFERENCES people);
   CREATE TABLE notes (id bigserial PRIMARY KEY, visit_id bigint NOT NULL REFERENCES visits, body text);
-  CREATE TABLE samples (id bigserial PRIMARY KEY, person_ref bigint NOT NULL, value text);
+  CREATE TABLE samples (id bigserial PRIMARY KEY, person_ref numeric NOT NULL, value text);
   CREATE INDEX ON visits (person_id); CREATE INDEX ON notes (visit_id); CREATE INDEX ON samples (person_ref)`
 
 function configuration(publicKey: string): unknown {
