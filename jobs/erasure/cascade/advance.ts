@@ -20,6 +20,7 @@ import {
   type RequestState,
 } from '../../../lib/record/requests/index.ts'
 import { endAccess } from './access.ts'
+import { takeBack } from '../brakes/taken-back.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { collect, withFormer } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
@@ -233,6 +234,7 @@ async function planOf(house: House, variant: string): Promise<DeletionPlan | nul
 /** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
+  await takeBack(house)
   const free = await callable(house, await withoutHolds(house, due))
   const ready: ErasureRequest[] = []
   for (const [variant, some] of Map.groupBy(free, variantOf)) {

@@ -9,6 +9,7 @@ import { paceOf, type Claim } from '../../../lib/record/ledger/index.ts'
 import type { Context } from '../../context.ts'
 import { isBucketAway, openLedger } from '../../erasure-ledger.ts'
 import { leaving } from './ledger.ts'
+import { refuseTakenBack, type Intake } from '../brakes/last-look.ts'
 import { plansOf, subjectOf } from '../plans.ts'
 
 export interface House {
@@ -27,6 +28,8 @@ export interface House {
   bucketAway: boolean
   /** When each person was last seen to be under no hold. */
   seenFree: Map<string, number>
+  /** What is known of the store's intake, where people take back what they asked for. */
+  intake: Intake
   close(): Promise<void>
 }
 
@@ -41,6 +44,7 @@ export async function openHouse(
   const subject = subjectOf(context, kind)
   const target = await context.target(subject.store)
   const ledger = openLedger(context)
+  const intake: Intake = { passed: [], due: false }
   const { places, plan, close } = await openPlaces(kind, subject, {
     map: config.file,
     stores: context.stores,
@@ -53,6 +57,7 @@ export async function openHouse(
     claim,
     enter: async (store, own, keys) =>
       ledger.enterAll(claim, () => Promise.resolve([leaving(claim, store, own, keys)])),
+    lastLook: async (store, tx) => refuseTakenBack(subject.store, intake, store, tx),
     without: config.file.erasure.without,
     channel: config.file.notifications.store,
   })
@@ -68,6 +73,7 @@ export async function openHouse(
     plan,
     bucketAway: false,
     seenFree: new Map(),
+    intake,
     close: async () => {
       ledger.close()
       await close()

@@ -17,6 +17,8 @@ import {
   type LegState,
 } from '../../../lib/record/requests/index.ts'
 import { isBucketAway } from '../../erasure-ledger.ts'
+import { isTakenBack } from '../brakes/last-look.ts'
+import { callOff, isCalledOff, readIntake } from '../brakes/taken-back.ts'
 import { storesOf, type House } from './house.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 
@@ -44,7 +46,8 @@ export interface Worked {
 /** Throws E_FENCED, and what the control database throws. */
 export async function workLegs(house: House, persons: Persons): Promise<Worked> {
   const until = monotonicMs() + STEP_MS
-  const inTime = () => monotonicMs() < until && !house.signal.aborted
+  // once a call was called off, no further one begins before what was taken back is known
+  const inTime = () => monotonicMs() < until && !house.signal.aborted && !house.intake.due
   const busy = new Map<string, Promise<string>>()
   const worked: Worked = { legs: 0, further: 0 }
   const work = async (place: Place, legs: readonly Leg[]) => {
@@ -65,7 +68,11 @@ export async function workLegs(house: House, persons: Persons): Promise<Worked> 
         const own = legs.get(place.store)
         if (own !== undefined) busy.set(place.store, work(place, own))
       }
-      if (busy.size === 0) return worked
+      if (busy.size === 0) {
+        if (!house.intake.due) return worked
+        await readIntake(house)
+        continue
+      }
       // whoever ends first may have freed what waited for it
       busy.delete(await Promise.race(busy.values()))
     }
@@ -100,7 +107,10 @@ async function turn(house: House, place: Place, persons: Persons, legs: readonly
     else changes.push({ requestId, store, state: 'not-needed' })
   }
   const shapes = Map.groupBy(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
-  for (const group of shapes.values()) changes.push(...(await erase(house, place, group)))
+  for (const group of shapes.values())
+    // in the own store it is asked in the transaction that deletes; those whose call is called off are due again
+    if (store !== house.subject.store && (await isCalledOff(house, group))) await callOff(house, store, group)
+    else changes.push(...(await erase(house, place, group)))
   // a place reads by one plan at a time, and what one person retains another does not
   for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
@@ -172,6 +182,10 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       })
   } catch (error) {
     house.signal.throwIfAborted()
+    if (isTakenBack(error)) {
+      const gone = new Set((await callOff(house, place.store, group)).map(({ leg }) => leg.requestId))
+      return own({ state: 'pending', fresh: true }).filter(({ requestId }) => gone.has(requestId))
+    }
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
     return group.map(({ leg }) => failed(house, leg, error))
   }

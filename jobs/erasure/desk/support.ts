@@ -12,6 +12,7 @@ import { reasonOf } from '../../../lib/record/decisions/index.ts'
 import {
   askingOf,
   askingsOf,
+  begunIn,
   decideRequest,
   forgetSealed,
   getRequest,
@@ -215,8 +216,14 @@ export async function cancelRequest(
     if (request.state === 'cancelled') return 'unchanged'
     const own = asking === null ? undefined : await askingOf(tx, asking)
     if (own !== undefined && !isWhole(own, request)) throw notTheirs(own, request)
-    const begun = await hasBegun(tx, id)
-    const moved = begun ? [] : await moveRequests(tx, 'cancel', [id], { actor })
+    const begun = await begunIn(tx, id)
+    if (begun.length > 0)
+      throw new LetheError('E_ILLEGAL_TRANSITION', {
+        message: `Request ${id} can't be cancelled any more: its erasure has begun (${begun.join(', ')}), and what is gone does not come back.`,
+        next: look(id),
+        facts: { request: id, state: request.state, begun },
+      })
+    const moved = await moveRequests(tx, 'cancel', [id], { actor })
     if (moved.length === 0) throw illegal(request, 'cancelled')
     await letStay(tx, context, request)
     return undefined

@@ -8,6 +8,11 @@ const errors = defineErrors('Erasers', {
     retryable: false,
     next: 'Wait for the eraser of that store, or take the store out of the subject in the map.',
   },
+  E_TAKEN_BACK: {
+    exit: 12,
+    retryable: true,
+    next: 'Nothing: the request is cancelled, and the others of the same call go on.',
+  },
 })
 
 declare module '../../base/errors/codes.ts' {

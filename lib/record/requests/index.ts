@@ -45,7 +45,9 @@ export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCou
 export { createRequests, type Created } from './create.ts'
 export type { Limits, NewRequest } from './new-request.ts'
 export {
+  hasCancel,
   hasIntake,
+  openCancels,
   intakeOf,
   intakeState,
   markTaken,
@@ -59,6 +61,7 @@ export { askingOf, askingsOf, isStronger, isWhole, joinedBy, raiseWaiting, type 
 export { moveRequests, postpone, type Mover, type RequestChange } from './move.ts'
 export {
   beginLegs,
+  begunIn,
   dueLegs,
   hasBegun,
   legsOf,
@@ -66,6 +69,7 @@ export {
   openLegs,
   recordLegs,
   settleLeg,
+  unbeginLegs,
   type Leg,
   type LegChange,
   type NewLeg,

@@ -1,6 +1,6 @@
 /** lethe.intake, in every target: what applications asked for in their own transactions, until the record has it. */
 import { z } from 'zod'
-import type { Queryable } from '../../base/db/index.ts'
+import { prepared, type Queryable } from '../../base/db/index.ts'
 
 export const intakeVerbs = ['request', 'confirm', 'cancel'] as const
 /** What an application may ask for: retention is the sweep's own. */
@@ -51,6 +51,29 @@ export async function hasIntake(target: Queryable): Promise<boolean> {
     `SELECT EXISTS (SELECT FROM lethe.intake WHERE taken_at IS NULL) AS open`,
   )
   return row?.open === true
+}
+
+/**
+ * Whether somebody took a request back that the record doesn't know of yet. `passed`: calls that were looked at before and
+ * could not be followed. In a transaction that waits for locks it sees what was committed meanwhile.
+ */
+export async function hasCancel(target: Queryable, passed: readonly string[] = []): Promise<boolean> {
+  const [row] = await target.query(
+    z.object({ open: z.boolean() }),
+    prepared(`SELECT EXISTS (SELECT FROM lethe.intake
+       WHERE taken_at IS NULL AND verb = 'cancel' AND NOT id = ANY ($1::uuid[])) AS open`),
+    [passed],
+  )
+  return row?.open === true
+}
+
+/** Ids of the cancels that are not taken. */
+export async function openCancels(target: Queryable): Promise<string[]> {
+  const rows = await target.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe.intake WHERE taken_at IS NULL AND verb = 'cancel'`,
+  )
+  return rows.map(({ id }) => id)
 }
 
 const askedRow = z.object({

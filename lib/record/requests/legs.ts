@@ -136,7 +136,8 @@ export async function dueLegs(
 
 /**
  * The intent of a call to one store, recorded before it goes out. Returns those it goes out for: a request that was held,
- * cancelled or settled by a person since `dueLegs` is not among them. Throws E_FENCED.
+ * cancelled or settled by a person since `dueLegs` is not among them. Its row is locked, so that a cancel that comes at the
+ * same moment either is seen here or sees that the call has begun. Throws E_FENCED.
  */
 export async function beginLegs(
   control: Queryable,
@@ -148,10 +149,13 @@ export async function beginLegs(
     z.object({ held: z.boolean(), begun: z.array(z.string()) }),
     prepared(`WITH held AS (
        ${heldRun('$1', '$2')}
+     ), going AS MATERIALIZED (
+       SELECT r.id FROM lethe_control.erasure_requests r
+       WHERE r.id = ANY ($4::uuid[]) AND r.state IN ('erasing', 'verifying') ORDER BY r.id FOR SHARE
      ), begun AS (
        UPDATE lethe_control.erasure_legs l SET attempt = l.attempt + 1, requested_at = coalesce(l.requested_at, clock_timestamp())
-       FROM lethe_control.erasure_requests r
-       WHERE r.id = ANY ($4::uuid[]) AND r.state IN ('erasing', 'verifying') AND l.request_id = r.id AND l.store = $3
+       FROM going
+       WHERE l.request_id = going.id AND l.store = $3
          AND l.state IN ('pending', 'waiting', 'accepted', 'failed') AND EXISTS (SELECT FROM held)
        RETURNING l.request_id
      )
@@ -160,6 +164,31 @@ export async function beginLegs(
   )
   if (row?.held !== true) throw fenced(claim)
   return new Set(row.begun)
+}
+
+/**
+ * Takes back the intent of first calls that did not go out after all: nothing was destroyed by them. `requestIds`: legs that
+ * had never been begun before. Throws E_FENCED.
+ */
+export async function unbeginLegs(
+  control: Queryable,
+  claim: Claim,
+  store: string,
+  requestIds: readonly string[],
+): Promise<void> {
+  if (requestIds.length === 0) return
+  const [row] = await control.query(
+    z.object({ held: z.boolean() }),
+    `WITH held AS (
+       ${heldRun('$1', '$2')}
+     ), unbegun AS (
+       UPDATE lethe_control.erasure_legs l SET attempt = 0, requested_at = NULL
+       WHERE l.request_id = ANY ($4::uuid[]) AND l.store = $3 AND l.state = 'pending' AND EXISTS (SELECT FROM held)
+     )
+     SELECT EXISTS (SELECT FROM held) AS held`,
+    [claim.id, claim.fence.toString(), store, requestIds],
+  )
+  if (row?.held !== true) throw fenced(claim)
 }
 
 /** How a leg stands after a call; what is left out keeps its value. */
@@ -312,9 +341,16 @@ export async function settleLeg(
   )
 }
 
-/** Whether a call that destroys has gone out for it, whatever became of it since. */
+/** Whether a call that destroys has gone out for it, whatever became of it since. Nothing is destroyed by a search, or where nothing leads. */
 export async function hasBegun(db: Queryable, requestId: string): Promise<boolean> {
-  return (await legsOf(db, [requestId])).some(({ requestedAt }) => requestedAt !== null)
+  return (await begunIn(db, requestId)).length > 0
+}
+
+/** The stores to which such a call has gone out. */
+export async function begunIn(db: Queryable, requestId: string): Promise<string[]> {
+  return (await legsOf(db, [requestId])).flatMap(({ requestedAt, kind, state, store }) =>
+    requestedAt !== null && kind !== 'search' && kind !== 'declared' && state !== 'not-needed' ? [store] : [],
+  )
 }
 
 /**

@@ -140,7 +140,8 @@ export const requestTransitions = {
     sentence: 'The request is refused on a ground; the answer names it and where to complain.',
   },
   cancel: {
-    from: [...reversible, 'on-hold', 'needs-attention'],
+    // from erasing only as long as no call that destroys has begun (hasBegun, under the request's lock)
+    from: [...reversible, 'erasing', 'on-hold', 'needs-attention'],
     to: 'cancelled',
     sentence: 'The person, or staff for them, took it back before anything was destroyed.',
   },

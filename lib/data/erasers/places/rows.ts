@@ -34,7 +34,7 @@ function rows(
   tools: PlaceTools,
   how: { guard: Guard | null; keysOf: (person: Person) => readonly RootKey[]; retains?: boolean },
 ): Place {
-  const { claim, enter } = tools
+  const { claim, enter, lastLook } = tools
   const { guard, keysOf, retains = true } = how
   let fenced: Promise<void> | null = null
   const open = async (person: Person | undefined) => {
@@ -43,6 +43,7 @@ function rows(
     const eraser = postgresEraser(target, {
       pseudonymKey: tools.storeKey(store),
       beforeDestruction: async (keys) => enter(store, plan, keys),
+      ...(lastLook === undefined ? {} : { lastLook: async (tx) => lastLook(store, tx) }),
       guard,
       retained: retains ? (person?.retained ?? []) : [],
     })

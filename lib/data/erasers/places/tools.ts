@@ -1,6 +1,6 @@
 /** What places are opened with. */
 import type { Pace } from '../../../base/calls/index.ts'
-import type { Database } from '../../../base/db/index.ts'
+import type { Database, Queryable } from '../../../base/db/index.ts'
 import type { DataMap } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { StoreEntry } from '../kinds.ts'
@@ -28,6 +28,8 @@ export interface PlaceTools {
   readonly claim: { id: string; fence: bigint }
   /** Resolves once the ledger entries of these subjects are durable; nothing of them is destroyed before. */
   enter: (store: string, plan: DeletionPlan, keys: readonly RootKey[]) => Promise<void>
+  /** Asked in the transaction that deletes rows, under their locks and before the first of them goes: what it throws undoes it. */
+  lastLook?: (store: string, tx: Queryable) => Promise<void>
   /** Stores that are not erased in, with the reason that the configuration answers for. */
   readonly without: Readonly<Record<string, string>>
   /** The store that answers to the person are sent through. */

@@ -58,6 +58,11 @@ export interface BatchHooks {
    * durable. Not called again for subjects that `prepareSubjects` has made ready.
    */
   beforeDestruction(keys: readonly RootKey[]): Promise<void>
+  /**
+   * Asked once a batch, in its transaction and under the locks on its roots, before the first row of a subject that has not
+   * begun goes: what it throws undoes the batch.
+   */
+  lastLook?(tx: Transaction): Promise<void>
   /** Runs in the batch's transaction after its own records are written. */
   inTransaction?(tx: Transaction, outcome: BatchOutcome): Promise<void>
 }

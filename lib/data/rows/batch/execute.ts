@@ -39,7 +39,7 @@ export async function runBatch(
   const started = monotonicMs()
   const subjects = await prepareSubjects(db, plan, batch.roots, (keys) => hooks.beforeDestruction(keys))
   const guard = await fullGuard(db, plan, batch.guard)
-  const run: Running = { plan, batch, guard, locksFrom: started }
+  const run: Running = { plan, batch, guard, locksFrom: started, hooks }
   const outcome = await db.transaction(async (tx) => {
     await holdProgress(tx, batch)
     await shareHoldLock(tx)
@@ -62,6 +62,7 @@ interface Running {
   batch: Batch
   guard: FullGuard
   locksFrom: number
+  hooks: BatchHooks
 }
 
 /**
@@ -92,6 +93,7 @@ async function removeSubjects(
     const decisions = await decideWithin(tx, run, part, decided)
     for (const subject of decisions.locked) settle(outcome, subject, decided, 'locked')
     for (const { subject, reason } of decisions.skipped) settle(outcome, subject, decided, 'skipped', reason)
+    if (!decided && decisions.go.length > 0) await run.hooks.lastLook?.(tx)
     if (batch.pieceRows !== null) {
       for (const candidate of decisions.go)
         await removeOversized(tx, run, outcome, candidate, decided, batch.pieceRows)

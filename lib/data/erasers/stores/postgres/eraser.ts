@@ -28,6 +28,8 @@ export interface PostgresEraserOptions {
   pseudonymKey: string
   /** Resolves when the ledger entries of these keys are durable. */
   beforeDestruction(keys: readonly RootKey[]): Promise<void>
+  /** As a batch's hook of this name. What it throws once a batch of the call is committed ends the call there, with `more`. */
+  lastLook?: BatchHooks['lastLook']
   /** Voids the entries of what did not go after all. */
   afterBatch?(outcome: BatchOutcome): Promise<void>
   /** Classes of records that the plan retains by decision of the request. */
@@ -50,7 +52,11 @@ export const postgresCapabilities: Capabilities = {
 
 /** The run's fence must have been raised in this database (raiseFence) before `erase` is called. */
 export function postgresEraser(db: Database, options: PostgresEraserOptions): Eraser<DeletionPlan> {
-  const hooks: BatchHooks = { beforeDestruction: (keys) => options.beforeDestruction(keys) }
+  const { lastLook } = options
+  const hooks: BatchHooks = {
+    beforeDestruction: (keys) => options.beforeDestruction(keys),
+    ...(lastLook === undefined ? {} : { lastLook }),
+  }
   return {
     store: db.name,
     capabilities: postgresCapabilities,
@@ -77,7 +83,14 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
         if (rows >= page.limit) break
         signal.throwIfAborted()
         number += 1n
-        const outcome = await runBatch(db, plan, batchOf(page, number, part, options), hooks)
+        const outcome = await runBatch(db, plan, batchOf(page, number, part, options), hooks).catch(
+          (error: unknown) => {
+            if (outcomes.length > 0 && error instanceof LetheError && error.code === 'E_TAKEN_BACK')
+              return null
+            throw error
+          },
+        )
+        if (outcome === null) break
         await options.afterBatch?.(outcome)
         outcomes.push(outcome)
         rows += outcome.rows
