@@ -2,14 +2,12 @@
  * Takes what somebody typed out of the record, where it says more than it should. The evidence keeps the hash; what is
  * still in force keeps its text, since the process that destroys checks it.
  */
-import { z } from 'zod'
 import type { Queryable } from '../../lib/base/db/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { eraseStatement, lockStatement, recordDecision } from '../../lib/record/decisions/index.ts'
-import { holdsInForce } from '../../lib/record/holds/index.ts'
-import { appraisalsInForce, approvalsInForce } from '../../lib/record/proposals/index.ts'
 import { authorise, type Attested, type Decided } from '../../lib/people/identity/index.ts'
 import type { Context } from '../context.ts'
+import { inForce, type Standing } from '../in-force.ts'
 
 export interface TextErased {
   /** Hash of the statement, 64 hex digits. */
@@ -51,32 +49,21 @@ export async function eraseText(context: Context, text: string, by: Attested): P
   )
 }
 
-const standing = z.object({
-  what: z.enum(['proposal', 'appraisal', 'hold']),
-  id: z.string(),
-  state: z.string(),
-  of: z.string(),
-})
-
 /** How what is in force comes to its end. */
-const ending: Readonly<
-  Record<z.infer<typeof standing>['what'], (found: z.infer<typeof standing>) => string>
-> = {
+const ending: Readonly<Record<Standing['what'], (found: Standing) => string>> = {
   proposal: ({ of }) =>
     `Erase it when its run has ended. To end that now: lethe runs cancel ${of}; where the run has ended already, the policy's next run closes the proposal.`,
   appraisal: ({ id, of }) => `Revoke it first: lethe retention appraise ${of} --revoke ${id} --reason …`,
+  policy: ({ id }) =>
+    `Arm it anew first, in other words: lethe arm ${id} --reason …; or disarm it: lethe arm ${id} --observe --reason …`,
   hold: ({ id }) =>
     `Release it first: lethe hold release ${id} --reason … (where it is still needed, add it anew before).`,
 }
 
 /** Asked under the statement's lock: whoever refers to it anew waits until this transaction has ended. */
 async function refuseInForce(tx: Queryable, text: string): Promise<void> {
-  const [found] = await tx.query(
-    standing,
-    `${[approvalsInForce, appraisalsInForce, holdsInForce].join(' UNION ALL ')} LIMIT 1`,
-    [text],
-  )
-  if (found === undefined) return
+  const found = await inForce(tx, text)
+  if (found === null) return
   throw new LetheError('E_USAGE', {
     message: `The statement ${text} is still in force: ${found.what} ${found.id} is ${found.state}.`,
     next: ending[found.what](found),

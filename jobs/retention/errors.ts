@@ -6,11 +6,6 @@ const errors = defineErrors('Retention', {
     retryable: false,
     next: 'Look at the run that is there; decide or cancel it first.',
   },
-  E_APPROVAL_FORGED: {
-    exit: 13,
-    retryable: false,
-    next: 'Treat it as an incident: someone changed the control database. Then propose again.',
-  },
   E_GROWTH: {
     exit: 12,
     retryable: false,

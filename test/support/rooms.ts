@@ -49,7 +49,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'data/datamap',
     'data/deletion',
   ],
-  'record/decisions': ['base/db', 'base/errors', 'record/evidence'],
+  'record/decisions': ['base/db', 'base/errors', 'base/keystore', 'record/evidence'],
   'record/erasures': [
     'base/bucket',
     'base/db',
@@ -148,6 +148,7 @@ export const owners: Readonly<Record<string, string>> = {
   'lethe_control.evidence_cosignatures': 'record/evidence',
   'lethe_control.refuse_change': 'record/evidence',
   'lethe_control.statements': 'record/decisions',
+  'lethe_control.issuer_keys': 'record/decisions',
   'lethe_control.refuse_all_but_erasure': 'record/decisions',
   'lethe_control.holds': 'record/holds',
   'lethe_control.policies': 'record/proposals',

@@ -22,8 +22,14 @@ export function withEvidence(command: Command): Command {
       '--signature <file>',
       'signature made on another machine: ssh-keygen -Y sign -n lethe -f KEY FILE',
     )
-    .option('--statement <file>', 'the statement that was signed; default: the signature file without .sig')
-    .option('--oidc-token-file <file>', 'an OIDC token that proves who you are (LETHE_OIDC_TOKEN)')
+    .option(
+      '--statement <file>',
+      'the statement that was signed or signed in for; default: the signature file without .sig',
+    )
+    .option(
+      '--oidc-token-file <file>',
+      'an ID token whose nonce is the hash of the statement (LETHE_OIDC_TOKEN); needs --statement',
+    )
 }
 
 /**
@@ -36,22 +42,23 @@ export async function attested(
   decided: Decided,
   options: EvidenceOptions,
 ): Promise<Attested | null> {
-  const { attest, authorise, statementFor } = await import('../../lib/people/identity/index.ts')
+  const { attest, authorise, nonceFor, statementFor } = await import('../../lib/people/identity/index.ts')
   const { databaseNow } = await import('../../lib/base/db/index.ts')
   const { output } = session
   const now = await databaseNow(context.control)
   if (options.printStatement === true) {
     const statement = statementFor({ ...decided, at: now })
-    output.data({ statement }, statement)
+    const nonce = nonceFor(statement)
+    output.data({ statement, nonce }, statement)
     output.note(
-      'Sign exactly these bytes within ten minutes (ssh-keygen -Y sign -n lethe -f KEY FILE), then repeat the command with --signature FILE.sig.',
+      `Sign exactly these bytes within ten minutes (ssh-keygen -Y sign -n lethe -f KEY FILE), then repeat the command with --signature FILE.sig. Or sign in at your identity provider with nonce=${nonce}, and repeat it with --oidc-token-file TOKEN --statement FILE.`,
     )
     return null
   }
   const by = await attest(
     context.config.file,
     decided,
-    await evidence(session, options),
+    await evidence(session, context, options),
     now,
     output.live ? (statement) => output.note(`You agree to:\n${statement}`) : undefined,
   )
@@ -60,7 +67,7 @@ export async function attested(
   return by
 }
 
-async function evidence(session: Session, options: EvidenceOptions): Promise<Evidence> {
+async function evidence(session: Session, context: Context, options: EvidenceOptions): Promise<Evidence> {
   const { env, output } = session
   if (options.signature !== undefined) {
     const file = options.statement ?? options.signature.replace(/\.sig$/, '')
@@ -71,14 +78,19 @@ async function evidence(session: Session, options: EvidenceOptions): Promise<Evi
       signature: await read(options.signature, 'the signature'),
     }
   }
-  if (options.oidcTokenFile !== undefined)
-    return { kind: 'oidc', token: await read(options.oidcTokenFile, 'the token') }
+  const oidc = async (token: string): Promise<Evidence> => {
+    if (options.statement === undefined)
+      throw usage('A token proves one statement: --statement FILE, as --print-statement printed it.')
+    const statement = await read(options.statement, 'the statement')
+    return { kind: 'oidc', token, statement, seal: (text) => context.keystore.seal(text) }
+  }
+  if (options.oidcTokenFile !== undefined) return oidc(await read(options.oidcTokenFile, 'the token'))
   const tell = (text: string) => output.note(text.trimEnd())
   if (options.sshKey !== undefined) return { kind: 'ssh-key', file: options.sshKey, tell }
   const token = env['LETHE_OIDC_TOKEN']
   const key = env['LETHE_SSH_KEY']
   if (key !== undefined && key !== '') return { kind: 'ssh-key', file: key, tell }
-  if (token !== undefined && token !== '') return { kind: 'oidc', token }
+  if (token !== undefined && token !== '') return oidc(token)
   throw new LetheError('E_IDENTITY_MISSING', {
     message:
       'This needs to know who you are: a signature or a token. A login name of this machine is no evidence.',

@@ -4,9 +4,17 @@ import type { Database, Queryable } from '../../../lib/base/db/index.ts'
 import { listRuns, requestRun } from '../../../lib/record/ledger/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { authorise, type Attested } from '../../../lib/people/identity/index.ts'
-import { armedVersion, listProposals, writeMode, type Mode } from '../../../lib/record/proposals/index.ts'
+import {
+  armedVersion,
+  armingOf,
+  listProposals,
+  writeMode,
+  type Mode,
+} from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
+import { verifyDecision } from '../../verify-decision.ts'
 import { findPolicy, policyVersion } from '../policy.ts'
+import { armStatement } from './statements.ts'
 
 export interface PolicyMode {
   policy: string
@@ -25,6 +33,34 @@ export async function policyMode(control: Queryable, policy: ResolvedPolicy): Pr
     version,
     changed: armed !== null && armed !== version,
   }
+}
+
+/**
+ * The mode as the process that destroys takes it: an arming counts only where its statement is verified, now and by this
+ * configuration. Throws E_APPROVAL_FORGED, and what verifyDecision and `authorise` throw.
+ */
+export async function verifiedMode(
+  context: Pick<Context, 'config' | 'control' | 'keystore'>,
+  policy: ResolvedPolicy,
+): Promise<PolicyMode> {
+  const mode = await policyMode(context.control, policy)
+  if (mode.mode === 'observe') return mode
+  const next = `Look at who wrote it, then arm it again: lethe arm ${policy.name} --reason …`
+  const what = `The arming of policy ${policy.name}`
+  const arming = await armingOf(context.control, policy.name)
+  if (arming === null)
+    throw new LetheError('E_APPROVAL_FORGED', {
+      message: `${what} carries no signed statement.`,
+      next,
+      facts: { policy: policy.name },
+    })
+  const identity = await verifyDecision(
+    context,
+    { what, ...arming, facts: { policy: policy.name }, next },
+    (reason) => armStatement(policy, 'armed', reason),
+  )
+  authorise(context.config.file, identity, 'policy.arm', { secondFactor: policy.second_factor })
+  return mode
 }
 
 /**

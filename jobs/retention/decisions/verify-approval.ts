@@ -1,18 +1,17 @@
-/** Whether a decision in the record is what a verified person agreed to, asked by the process that destroys. */
-import { isDeepStrictEqual } from 'node:util'
+/** Whether the decision on a proposal is what a verified person agreed to, who may decide it. */
 import type { ResolvedPolicy } from '../../../lib/config/index.ts'
+import { databaseNow } from '../../../lib/base/db/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { authorise, parseStatement, verifySsh, type Decided } from '../../../lib/people/identity/index.ts'
-import { statementHash } from '../../../lib/record/decisions/index.ts'
+import { authorise, type Decided } from '../../../lib/people/identity/index.ts'
 import { getAppraisal, type Approval, type Proposal } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
+import { verifyDecision } from '../../verify-decision.ts'
 import { deciderOf } from '../policy.ts'
 import { appraisalStatement, decisionStatement } from './statements.ts'
 
 /**
- * A row in a table is not yet an approval: the process that destroys builds the statement again, compares it with what
- * was signed, and checks the signature. A token can't be checked again once it has expired: then the statement alone is.
- * Throws E_APPROVAL_FORGED, also for a text that was erased, and what verifySsh throws.
+ * Asked by the process that destroys: it believes no row. Throws E_APPROVAL_FORGED, E_APPRAISAL, and what verifyDecision and
+ * `authorise` throw.
  */
 export async function verifyApproval(
   context: Context,
@@ -20,44 +19,26 @@ export async function verifyApproval(
   proposal: Proposal,
   approval: Approval,
 ): Promise<void> {
-  const { text, signature, statement } = approval
-  const facts = { proposal: proposal.id, approval: approval.id, statement }
-  const forged = (what: string) =>
-    new LetheError('E_APPROVAL_FORGED', {
-      message: `The decision on proposal ${proposal.id} is not what a verified person agreed to: ${what}.`,
-      facts,
-    })
-  if (text === null)
-    throw new LetheError('E_APPROVAL_FORGED', {
-      message: `The decision on proposal ${proposal.id} can't be checked: its signed statement ${statement} was erased.`,
-      next: `See who erased it (the event text.erased), then propose again: lethe retention run ${policy.name}.`,
-      facts,
-    })
-  if (signature === null) throw forged('it carries no signed statement')
-  if (statementHash(text) !== statement) throw forged('the statement is not the one that the record names')
-  const stated = parseStatement(text)
-  const expected =
-    approval.appraisalId === null
-      ? expectedDecision(proposal, approval, stated.reason)
-      : await expectedAppraisal(context, policy, approval.appraisalId, stated.reason)
-  const differs = (['verb', 'object', 'facts'] as const).filter(
-    (name) => !isDeepStrictEqual(stated[name], expected[name]),
+  const { appraisalId } = approval
+  const identity = await verifyDecision(
+    context,
+    {
+      what: `The decision on proposal ${proposal.id}`,
+      statement: approval.statement,
+      actor: approval.actor,
+      facts: { proposal: proposal.id, approval: approval.id },
+      next: `Propose again: lethe retention run ${policy.name}.`,
+    },
+    (reason) =>
+      appraisalId === null
+        ? expectedDecision(proposal, approval, reason)
+        : expectedAppraisal(context, policy, proposal, { ...approval, appraisalId }, reason),
   )
-  if (differs.length > 0) throw forged(`the statement differs in ${differs.join(', ')}`)
-  if (approval.method === 'oidc') return
-  const identity = await verifySsh(text, signature, context.config.file.identities)
-  if (identity.name !== approval.actor) throw forged('another person signed it')
   const { file } = context.config
-  authorise(
-    file,
-    identity,
-    approval.appraisalId === null ? 'proposal.approve' : 'appraisal.add',
-    deciderOf(policy),
-  )
+  authorise(file, identity, appraisalId === null ? 'proposal.approve' : 'appraisal.add', deciderOf(policy))
   if (approval.overrides.length > 0) authorise(file, identity, 'proposal.override')
 }
 
-/** The reason stands nowhere else than in the statement itself. */
 function expectedDecision(proposal: Proposal, approval: Approval, reason: string): Decided {
   const { outcome, overrides, extendUntil } = approval
   return decisionStatement(proposal, {
@@ -68,17 +49,25 @@ function expectedDecision(proposal: Proposal, approval: Approval, reason: string
   })
 }
 
+/** An appraisal says nothing of one proposal: what it covers is judged here, not believed from who wrote the approval. */
 async function expectedAppraisal(
   context: Context,
   policy: ResolvedPolicy,
-  id: string,
+  proposal: Proposal,
+  approval: Approval & { appraisalId: string },
   reason: string,
 ): Promise<Decided> {
+  const id = approval.appraisalId
   const { ceiling, validUntil, revoked } = await getAppraisal(context.control, id)
-  if (revoked)
+  if (revoked || validUntil <= (await databaseNow(context.control)))
     throw new LetheError('E_APPRAISAL', {
-      message: `Appraisal ${id} was revoked before the run that stood on it began to destroy.`,
+      message: `Appraisal ${id} ${revoked ? 'was revoked' : 'ended'} before the run that stood on it began to destroy.`,
       next: `Approve the next proposal by hand, or give a new appraisal: lethe retention run ${policy.name}.`,
+    })
+  if (proposal.population > ceiling || approval.outcome !== 'destroy' || approval.overrides.length > 0)
+    throw new LetheError('E_APPROVAL_FORGED', {
+      message: `The decision on proposal ${proposal.id} stands on appraisal ${id}, which does not cover it: up to ${ceiling} subjects, without an override.`,
+      facts: { proposal: proposal.id, approval: approval.id, appraisal: id },
     })
   return appraisalStatement(policy, { policy: policy.name, ceiling, validUntil, reason })
 }

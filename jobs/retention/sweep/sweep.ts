@@ -21,8 +21,9 @@ import {
 } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { awaitBucket, catchUpBucket } from '../../erasure-ledger.ts'
+import { refreshIssuerKeys } from '../../issuer-keys.ts'
 import type { JobKind, StepResult } from '../../kind.ts'
-import { policyMode } from '../decisions/arm.ts'
+import { verifiedMode } from '../decisions/arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
 import { wakeDecided } from '../decisions/decide.ts'
 import { catchUp, copyNewBatches, executeSome, type Work } from './execute.ts'
@@ -117,7 +118,7 @@ async function proposing(
   await settleLost({ context, claim: run, policy, plan, target, signal })
   await catchUpBucket(context)
   const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
-  const mode = await policyMode(control, policy)
+  const mode = await verifiedMode(context, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))
   const state = mode.mode === 'observe' ? 'observed' : found.population === 0 ? 'executed' : 'waiting'
   const { rootRows: _rootRows, ...figures } = found
@@ -208,7 +209,7 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
     return ending(work, cursor, approval.outcome === 'extend' ? 'extended' : 'preserved', 'executed')
   }
   refuseChanged(work)
-  const { mode } = await policyMode(context.control, policy)
+  const { mode } = await verifiedMode(context, policy)
   if (mode === 'observe')
     return ending(work, cursor, 'disarmed', 'cancelled', [
       { type: 'proposal.cancelled', data: { proposal: proposal.id } },
@@ -376,8 +377,10 @@ function signalled(work: Work): boolean {
   return work.signal.aborted
 }
 
-async function observe({ control, metrics }: Context): Promise<void> {
+async function observe(context: Context): Promise<void> {
+  const { control, metrics } = context
   await wakeDecided(control)
+  await refreshIssuerKeys(context)
   metrics.proposalsWaiting.set(await countWaiting(control))
   metrics.holdsOverdue.set((await countHolds(control)).overdue)
   const behind = await policiesBehind(control)

@@ -13,12 +13,20 @@ export interface Identity {
   secondFactor: boolean
 }
 
+/** As the keystore seals: a token is a credential and names a person. */
+export interface SealedToken {
+  keyId: string
+  cipher: Buffer
+}
+
 /** A decision with its evidence: the exact bytes that were agreed to and what proves who agreed. */
 export interface Attested {
   identity: Identity
   statement: string
   /** The armoured SSH signature over the statement, or `oidc:sha256:HEX` of the token that proved the identity. */
   signature: string
+  /** The ID token whose nonce is the statement's hash; null where an SSH key signed. */
+  token: SealedToken | null
 }
 
 /** What a policy demands of those who decide about it, beside what the configuration demands of everyone. */

@@ -1,7 +1,9 @@
 import './errors.ts'
 
-export { attest, type Evidence } from './attest.ts'
+export { attest, nonceFor, verifyKept, type Evidence } from './attest.ts'
 export { authorise, type Attested, type Demand, type Identity } from './identity.ts'
+export { fetchIssuerKeys, type PublishedKey } from './issuer.ts'
+export { keysFor, type SeenKey } from './token.ts'
 export {
   checkPeople,
   identitiesSchema,

@@ -1,14 +1,16 @@
 /**
- * OpenID Connect tokens: who someone is, proven by the organisation's own identity provider a few minutes ago. The token
- * is checked against the issuer's published keys, by the control database's clock.
+ * OpenID Connect ID tokens: who someone is, proven by the organisation's own identity provider for one statement, whose hash
+ * is the token's nonce. A token therefore proves one decision and can't be used for another.
  */
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { hash } from 'node:crypto'
+import { createLocalJWKSet, errors, jwtVerify, type JWTPayload } from 'jose'
 import { z } from 'zod'
 import { LetheError } from '../../base/errors/index.ts'
 import type { Identity } from './identity.ts'
-import type { IdentityEntry, OidcEntry } from './schema.ts'
+import type { OidcEntry, People } from './schema.ts'
+import { parseStatement, STATEMENT_MINUTES } from './statement.ts'
+import { keysFor, readPublicKey, readToken, type SeenKey } from './token.ts'
 
-const TIMEOUT_MS = 5_000
 /** Between the issuer's clock and the control database's. */
 const TOLERANCE_SECONDS = 60
 /** Signatures by a key pair only: with a shared secret, whoever can check a token can make one. */
@@ -17,27 +19,37 @@ const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 const claims = z.looseObject({
   sub: z.string().min(1),
   iat: z.number(),
+  nonce: z.string(),
   auth_time: z.number().optional(),
   amr: z.array(z.string()).optional(),
 })
 
-/** `now`: the control database's clock. Throws E_TOKEN_INVALID, E_IDENTITY_UNKNOWN, E_ISSUER_UNAVAILABLE, E_CONFIG_MISSING. */
+export interface Offered {
+  token: string
+  /** The statement that the token was made for. */
+  statement: string
+  /** The control database's clock, at the decision. Absent: it was made before; the token is checked as of its issue. */
+  now?: Date
+}
+
+/** Throws E_TOKEN_INVALID, E_IDENTITY_UNKNOWN, E_CONFIG_MISSING, E_STATEMENT_MISMATCH. */
 export async function verifyOidc(
-  token: string,
-  settings: OidcEntry | undefined,
-  identities: Readonly<Record<string, IdentityEntry>>,
-  now: Date,
+  { token, statement, now }: Offered,
+  { identities, oidc: settings }: Pick<People, 'identities' | 'oidc'>,
+  keys: readonly SeenKey[],
 ): Promise<Identity> {
   if (settings === undefined)
     throw new LetheError('E_CONFIG_MISSING', {
-      message: 'A token was given, and the configuration has no key oidc: { issuer, audience }.',
+      message: 'A token proves who decided, and the configuration has no key oidc: { issuer, audience }.',
     })
-  const payload = claims.safeParse(await verifiedPayload(token, settings, now))
+  const at = now ?? readToken(token)?.issuedAt ?? new Date(0)
+  const payload = claims.safeParse(await verifiedPayload(token, settings, keysFor(token, keys), at))
   if (!payload.success)
     throw invalid(
       `a claim is missing (${payload.error.issues.map((issue) => issue.path.join('.')).join(', ')})`,
     )
-  checkAge(payload.data, settings, now)
+  checkBinding(payload.data, statement)
+  checkAge(payload.data, settings, at)
   const found = Object.entries(identities).find(([, entry]) => entry.oidc_subjects.includes(payload.data.sub))
   if (found === undefined)
     throw new LetheError('E_IDENTITY_UNKNOWN', {
@@ -53,59 +65,48 @@ export async function verifyOidc(
   }
 }
 
-async function verifiedPayload(token: string, settings: OidcEntry, now: Date): Promise<JWTPayload> {
-  const keys = createRemoteJWKSet(new URL(settings.jwks_uri ?? (await discover(settings.issuer))), {
-    timeoutDuration: TIMEOUT_MS,
-  })
-  try {
-    const { payload } = await jwtVerify(token.trim(), answering(keys), {
-      issuer: settings.issuer,
-      audience: settings.audience,
-      algorithms,
-      requiredClaims: ['exp', 'iat', 'sub'],
-      currentDate: now,
-      clockTolerance: TOLERANCE_SECONDS,
-    })
-    return payload
-  } catch (error) {
-    if (error instanceof LetheError) throw error
-    if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired)
-      throw invalid(`its claim ${error.claim} does not hold`)
-    if (error instanceof errors.JOSEError) throw invalid(error.code)
-    throw error
+async function verifiedPayload(
+  token: string,
+  settings: OidcEntry,
+  keys: readonly SeenKey[],
+  at: Date,
+): Promise<JWTPayload> {
+  const options = {
+    issuer: settings.issuer,
+    audience: settings.audience,
+    algorithms,
+    requiredClaims: ['exp', 'iat', 'sub', 'nonce'],
+    currentDate: at,
+    clockTolerance: TOLERANCE_SECONDS,
   }
-}
-
-/** Keys that can't be fetched are the issuer's failure; a key that isn't among them is the token's. */
-function answering(keys: JWTVerifyGetKey): JWTVerifyGetKey {
-  return async (header, token) => {
+  let failed = invalid('its key is none that the issuer publishes')
+  for (const { jwk } of keys) {
+    const key = readPublicKey(jwk)
+    if (key === null) continue
     try {
-      return await keys(header, token)
+      return (await jwtVerify(token.trim(), createLocalJWKSet({ keys: [key] }), options)).payload
     } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
-        throw error
-      throw unavailable('its keys')
+      if (error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired)
+        throw invalid(`its claim ${error.claim} does not hold`)
+      if (!(error instanceof errors.JOSEError)) throw error
+      failed = invalid(error.code)
     }
   }
+  throw failed
 }
 
-async function discover(issuer: string): Promise<string> {
-  const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
-  let body: unknown
-  try {
-    const response = await fetch(address, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
-    if (!response.ok) throw unavailable(`its configuration (HTTP ${response.status})`)
-    body = await response.json()
-  } catch (error) {
-    throw error instanceof LetheError ? error : unavailable('its configuration')
-  }
-  const parsed = z.looseObject({ issuer: z.string(), jwks_uri: z.url() }).safeParse(body)
-  // An answer in another issuer's name would let its keys sign for this one.
-  if (parsed.success && parsed.data.issuer === issuer) return parsed.data.jwks_uri
-  throw new LetheError('E_CONFIG', {
-    message: 'What the identity provider publishes does not name oidc.issuer as its issuer.',
-    next: 'Set oidc.issuer to exactly the issuer that its openid-configuration names.',
-  })
+/** Made for this statement, after it was written and before it ran out. */
+function checkBinding(payload: z.infer<typeof claims>, statement: string): void {
+  if (payload.nonce !== hash('sha256', statement))
+    throw invalid(
+      'its nonce is not the hash of this statement',
+      'Sign in with the nonce that --print-statement gives.',
+    )
+  const after = payload.iat - parseStatement(statement).at.getTime() / 1000
+  if (after < -TOLERANCE_SECONDS || after > STATEMENT_MINUTES * 60 + TOLERANCE_SECONDS)
+    throw invalid(
+      `it was issued ${Math.round(after)} s after the statement; ${STATEMENT_MINUTES} minutes are allowed`,
+    )
 }
 
 /** A long session at the identity provider is no proof that the person is there now. */
@@ -123,11 +124,5 @@ function invalid(why: string, next?: string): LetheError {
   return new LetheError('E_TOKEN_INVALID', {
     message: `The token does not prove who you are: ${why}.`,
     ...(next === undefined ? {} : { next }),
-  })
-}
-
-function unavailable(what: string): LetheError {
-  return new LetheError('E_ISSUER_UNAVAILABLE', {
-    message: `The identity provider (oidc.issuer) did not give ${what}.`,
   })
 }

@@ -17,6 +17,12 @@ export const oidcSchema = z.strictObject({
   jwks_uri: z.url().optional(),
   max_age_seconds: z.number().int().positive().default(600),
   second_factor_amr: z.array(z.string()).default(['hwk', 'mfa']),
+  token_days: z
+    .number()
+    .int()
+    .positive()
+    .default(90)
+    .describe('days for which the sealed ID token of a decision is kept; longer while it is in force'),
 })
 
 export const secondFactorSchema = z

@@ -9,4 +9,6 @@ export interface Attested {
   statement: string
   /** What proves who agreed to them. */
   signature: string
+  /** The token that the signature names, sealed. */
+  token: { keyId: string; cipher: Buffer } | null
 }

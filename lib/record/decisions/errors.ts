@@ -1,6 +1,11 @@
 import { defineErrors, type Codes } from '../../base/errors/index.ts'
 
 const errors = defineErrors('Decisions', {
+  E_APPROVAL_FORGED: {
+    exit: 13,
+    retryable: false,
+    next: 'Treat it as an incident: someone changed the control database. Then decide again.',
+  },
   E_STATEMENT_USED: {
     exit: 13,
     retryable: false,

@@ -20,14 +20,58 @@ export function statementHash(statement: string): string {
  */
 export async function storeStatement(
   tx: Queryable,
-  { statement, signature }: Pick<Attested, 'statement' | 'signature'>,
+  { statement, signature, token }: Omit<Attested, 'identity'>,
 ): Promise<boolean> {
   const inserted = await tx.execute(
-    `INSERT INTO lethe_control.statements (hash, statement, signature) VALUES (decode($1, 'hex'), $2, $3)
-     ON CONFLICT (hash) DO NOTHING`,
-    [statementHash(statement), statement, signature],
+    `INSERT INTO lethe_control.statements (hash, statement, signature, token, token_key_id)
+     VALUES (decode($1, 'hex'), $2, $3, $4, $5) ON CONFLICT (hash) DO NOTHING`,
+    [statementHash(statement), statement, signature, token?.cipher ?? null, token?.keyId ?? null],
   )
   return inserted === 1
+}
+
+const keptStatement = z
+  .object({
+    text: z.string().nullable(),
+    signature: z.string().nullable(),
+    token: z.instanceof(Buffer).nullable(),
+    keyId: z.string().nullable(),
+    at: z.date(),
+  })
+  .transform(({ token, keyId, ...row }) => ({
+    ...row,
+    token: token === null || keyId === null ? null : { cipher: token, keyId },
+  }))
+/** `at`: when it came in, by the database's clock; text and signature are null once erased. */
+export type KeptStatement = z.infer<typeof keptStatement>
+
+export async function readStatement(control: Queryable, hash: string): Promise<KeptStatement | null> {
+  const [found] = await control.query(
+    keptStatement,
+    `SELECT statement AS text, signature, token, token_key_id AS "keyId", at FROM lethe_control.statements
+     WHERE hash = decode($1, 'hex')`,
+    [hash],
+  )
+  return found ?? null
+}
+
+/** Statements, oldest first, whose token is kept although they came in more than `days` ago; at most fifty. */
+export async function oldTokens(control: Queryable, days: number): Promise<string[]> {
+  const rows = await control.query(
+    z.object({ hash: z.string() }),
+    `SELECT encode(hash, 'hex') AS hash FROM lethe_control.statements
+     WHERE token IS NOT NULL AND at < clock_timestamp() - make_interval(days => $1) ORDER BY number LIMIT 50`,
+    [days],
+  )
+  return rows.map((row) => row.hash)
+}
+
+/** The token goes, its digest stays. */
+export async function forgetToken(control: Queryable, hash: string): Promise<void> {
+  await control.execute(
+    `UPDATE lethe_control.statements SET token = NULL, token_key_id = NULL WHERE hash = decode($1, 'hex') AND token IS NOT NULL`,
+    [hash],
+  )
 }
 
 /** SQL: joins the statement of hash `hash` (SQL) as `alias`, with its columns `statement` and `signature`; null where there is none. */
@@ -60,7 +104,7 @@ export async function lockStatement(tx: Queryable, hash: string): Promise<Date |
 export async function eraseStatement(tx: Queryable, hash: string): Promise<Date> {
   const [erased] = await tx.query(
     z.object({ at: z.date() }),
-    `UPDATE lethe_control.statements SET statement = NULL, signature = NULL, erased_at = clock_timestamp()
+    `UPDATE lethe_control.statements SET statement = NULL, signature = NULL, token = NULL, token_key_id = NULL, erased_at = clock_timestamp()
      WHERE hash = decode($1, 'hex') AND erased_at IS NULL RETURNING erased_at AS at`,
     [hash],
   )

@@ -56,10 +56,12 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   holds: { worker: [...read, 'UPDATE (projected_at, unprojected_at)'], operator: write, auditor: read },
   // what was typed: kept with a decision, and erasable; the trigger lets no other change through
   statements: {
-    worker: read,
-    operator: [...append, 'UPDATE (statement, signature, erased_at)'],
+    worker: [...read, 'UPDATE (token, token_key_id)'],
+    operator: [...append, 'UPDATE (statement, signature, token, token_key_id, erased_at)'],
     auditor: read,
   },
+  // what a decision's token is verified with
+  issuer_keys: { worker: write, operator: read, auditor: read },
   // erasure requests: both bring them forward; what an application decided in its own database the worker writes down
   erasure_requests: { worker: write, operator: write, auditor: read },
   erasure_answers: { worker: write, operator: write, auditor: [] },

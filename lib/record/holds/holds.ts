@@ -151,5 +151,5 @@ export async function holdsOnSubject(
 }
 
 /** SQL: the hold that stands on statement `$1` (its hash in hex) and is not released, in the columns of appraisalsInForce (proposals). */
-export const holdsInForce = `SELECT 'hold' AS what, id, 'not released' AS state, store AS of FROM lethe_control.holds
+export const holdsInForce = `SELECT 'hold' AS what, id::text, 'not released' AS state, store AS of FROM lethe_control.holds
    WHERE statement_hash = decode($1, 'hex') AND released_at IS NULL`

@@ -120,5 +120,5 @@ export async function getAppraisal(
 }
 
 /** SQL: the appraisal in force that stands on statement `$1` (its hash in hex). */
-export const appraisalsInForce = `SELECT 'appraisal' AS what, id, 'valid' AS state, policy AS of FROM lethe_control.appraisals
+export const appraisalsInForce = `SELECT 'appraisal' AS what, id::text, 'valid' AS state, policy AS of FROM lethe_control.appraisals
    WHERE statement_hash = decode($1, 'hex') AND revoked_at IS NULL AND valid_until > clock_timestamp()`

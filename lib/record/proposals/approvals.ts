@@ -95,7 +95,7 @@ export async function approveByAppraisal(
 }
 
 /** SQL: the decision that stands on statement `$1` (its hash in hex) while its proposal is open. */
-export const approvalsInForce = `SELECT 'proposal' AS what, p.id, p.state, p.run_id::text AS of
+export const approvalsInForce = `SELECT 'proposal' AS what, p.id::text, p.state, p.run_id::text AS of
    FROM lethe_control.approvals a JOIN lethe_control.proposals p ON p.id = a.proposal_id
    WHERE a.statement_hash = decode($1, 'hex') AND p.state IN ('waiting', 'approved')`
 

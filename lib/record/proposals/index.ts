@@ -12,7 +12,7 @@ export {
 } from './approvals.ts'
 export { appraisalsInForce, getAppraisal, insertAppraisal, revokeAppraisal } from './appraisals.ts'
 export { policiesBehind } from './behind.ts'
-export { armedVersion, writeMode, type Mode } from './policies.ts'
+export { armedVersion, armingOf, armingsInForce, writeMode, type Mode } from './policies.ts'
 export {
   countWaiting,
   getProposal,

@@ -16,6 +16,24 @@ export async function armedVersion(control: Queryable, policy: string): Promise<
   return found?.mode === 'armed' ? found.armed_version : null
 }
 
+/** The hash of the statement that armed it, in hex, and who did; null where it is not armed, or was before statements were kept. */
+export async function armingOf(
+  control: Queryable,
+  policy: string,
+): Promise<{ statement: string; actor: string } | null> {
+  const [found] = await control.query(
+    z.object({ statement: z.string(), actor: z.string() }),
+    `SELECT encode(statement_hash, 'hex') AS statement, armed_by AS actor FROM lethe_control.policies
+     WHERE name = $1 AND mode = 'armed' AND statement_hash IS NOT NULL AND armed_by IS NOT NULL`,
+    [policy],
+  )
+  return found ?? null
+}
+
+/** SQL: the policy that statement `$1` (its hash in hex) armed, in the columns of appraisalsInForce. */
+export const armingsInForce = `SELECT 'policy' AS what, name AS id, 'armed' AS state, name AS of FROM lethe_control.policies
+   WHERE statement_hash = decode($1, 'hex') AND mode = 'armed'`
+
 /** The statement that the mode stands on, used again, changes nothing. Throws E_STATEMENT_USED for an earlier one. */
 export async function writeMode(
   control: Database,

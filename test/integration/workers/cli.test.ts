@@ -248,6 +248,8 @@ describe('a decision', () => {
     const erase = (of: string, by: SshKey) =>
       lethe(['evidence', 'erase-text', of, '--reason', 'a name', '--ssh-key', by.file, '--json'], app.env)
     expect(await erase(hash, support)).toMatchObject({ code: 13 })
+    expect(failure(await erase(hash, key))).toMatchObject({ code: 'E_USAGE' })
+    await lethe(['arm', 'closed', '--reason', 'in other words', '--ssh-key', key.file], app.env)
     expect(data(await erase(hash.toUpperCase(), key))).toMatchObject({ text: hash, before: false })
     expect(data(await erase(hash, key))).toMatchObject({ text: hash, before: true })
     expect(failure(await erase('f'.repeat(64), key))).toMatchObject({ code: 'E_NOT_FOUND', exit: 10 })

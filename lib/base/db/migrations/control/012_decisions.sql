@@ -19,3 +19,34 @@ BEGIN
 END $$;
 CREATE TRIGGER new_statement BEFORE UPDATE OF name, mode, armed_version, armed_by, statement_hash ON lethe_control.policies
   FOR EACH ROW EXECUTE FUNCTION lethe_control.refuse_used_statement();
+
+-- The ID token that proved who decided, sealed: the process that destroys verifies it. It names a person, so that it goes
+-- once nothing in force stands on it; its digest stays in `signature`.
+ALTER TABLE lethe_control.statements ADD COLUMN token bytea, ADD COLUMN token_key_id text,
+  ADD CHECK ((token IS NULL) = (token_key_id IS NULL)), ADD CHECK (token IS NULL OR statement IS NOT NULL);
+
+-- As before (006), and one change more: the token alone goes.
+CREATE OR REPLACE FUNCTION lethe_control.refuse_all_but_erasure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND NEW.token IS NULL AND NEW.token_key_id IS NULL
+    AND NEW.hash = OLD.hash AND NEW.at = OLD.at AND NEW.number = OLD.number
+    AND (OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL AND NEW.statement IS NULL AND NEW.signature IS NULL
+      OR OLD.token IS NOT NULL AND (NEW.statement, NEW.signature, NEW.erased_at) IS NOT DISTINCT FROM (OLD.statement, OLD.signature, OLD.erased_at))
+  THEN RETURN NEW; END IF;
+  RAISE EXCEPTION 'lethe_control.statements: % refused, a text can only be erased', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+-- The issuer's public keys as the worker fetched them, so that a decision can be verified after they were rotated. No
+-- other role writes here, and a row counts only with the keystore's own mark on it.
+CREATE TABLE lethe_control.issuer_keys (
+  issuer text NOT NULL,
+  -- SHA-256 (hex) of jwk
+  thumbprint text NOT NULL,
+  jwk text NOT NULL,
+  mark bytea NOT NULL,
+  key_id text NOT NULL,
+  first_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- a token that was issued long after this is not by a key that the issuer still had
+  last_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (issuer, thumbprint)
+);

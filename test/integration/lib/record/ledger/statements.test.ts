@@ -38,7 +38,7 @@ beforeEach(async () => {
     at: new Date(),
   })
   hash = statementHash(statement)
-  await storeStatement(control, { statement, signature: 'SIG' })
+  await storeStatement(control, { statement, signature: 'SIG', token: null })
 })
 
 async function kept() {
@@ -63,7 +63,7 @@ describe('a statement', () => {
   })
 
   test('is good once: not with the same signature, not with another, and not once it was erased', async () => {
-    const again = (signature: string) => storeStatement(control, { statement, signature })
+    const again = (signature: string) => storeStatement(control, { statement, signature, token: null })
     expect([await again('SIG'), await again('OTHER')]).toEqual([false, false])
     await eraseStatement(control, hash)
     expect(await again('SIG')).toBe(false)
@@ -138,7 +138,7 @@ describe('the database', () => {
       })
     const [worker, operator, auditor] = [as(roles.worker), as(roles.operator), as(roles.auditor)]
     try {
-      const other = { statement: `${statement} `, signature: 'SIG' }
+      const other = { statement: `${statement} `, signature: 'SIG', token: null }
       for (const reader of [worker, auditor]) {
         expect(
           await reader.query(

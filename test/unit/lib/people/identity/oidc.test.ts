@@ -1,59 +1,45 @@
-import { createServer, type Server } from 'node:http'
-import { exportJWK, generateKeyPair, SignJWT, type JWTPayload } from 'jose'
+import { generateKeyPair, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { verifyOidc } from '../../../../../lib/people/identity/oidc.ts'
-import type { OidcEntry } from '../../../../../lib/people/identity/schema.ts'
+import {
+  attest,
+  nonceFor,
+  statementFor,
+  type Attested,
+  type People,
+} from '../../../../../lib/people/identity/index.ts'
+import { startIssuer, type Issuer } from '../../../../support/vendors/issuer.ts'
 
-const now = new Date('2026-11-21T03:00:00.000Z')
+const at = new Date('2026-11-21T03:00:00.000Z')
+const now = new Date('2026-11-21T03:00:05.000Z')
 const seconds = now.getTime() / 1000
-const keys = await generateKeyPair('ES256')
-const strangers = await generateKeyPair('ES256')
-const identities = { 'dr-osei': { roles: ['records' as const], ssh_keys: [], oidc_subjects: ['sub-1'] } }
+const decided = { verb: 'policy.arm' as const, object: 'closed', facts: {}, reason: 'x' }
+const statement = statementFor({ ...decided, at })
 
-let server: Server
-let issuer: string
-let named: string | undefined
-let broken = false
-
+let issuer: Issuer
 beforeAll(async () => {
-  const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1', alg: 'ES256', use: 'sig' }
-  server = createServer((request, response) => {
-    if (broken) response.writeHead(503).end()
-    else if (request.url === '/.well-known/openid-configuration')
-      response.end(JSON.stringify({ issuer: named ?? issuer, jwks_uri: `${issuer}/keys` }))
-    else response.end(JSON.stringify({ keys: [jwk] }))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address !== 'object') throw new Error('no port')
-  issuer = `http://127.0.0.1:${address.port}`
+  issuer = await startIssuer()
 })
-afterAll(() => server.close())
+afterAll(() => issuer.close())
 
-function settings(): OidcEntry {
-  return { issuer, audience: 'lethe', max_age_seconds: 600, second_factor_amr: ['hwk', 'mfa'] }
+function people(oidc: Partial<NonNullable<People['oidc']>> | null = {}): Pick<People, 'identities' | 'oidc'> {
+  const identities = { 'dr-osei': { roles: ['records' as const], ssh_keys: [], oidc_subjects: ['sub-1'] } }
+  const settings = { max_age_seconds: 600, second_factor_amr: ['hwk', 'mfa'], token_days: 90 }
+  return oidc === null ? { identities } : { identities, oidc: { ...issuer.settings, ...settings, ...oidc } }
 }
 
-function token(
+const seal = (text: string) => ({ keyId: 'k', cipher: Buffer.from(`sealed ${text.length}`) })
+
+async function offer(
   claims: JWTPayload = {},
-  key = keys.privateKey,
-  header = { alg: 'ES256', kid: 'k1' },
-): Promise<string> {
-  return new SignJWT({
-    iss: issuer,
-    aud: 'lethe',
-    sub: 'sub-1',
-    iat: seconds - 5,
-    exp: seconds + 300,
-    ...claims,
-  })
-    .setProtectedHeader(header)
-    .sign(key)
+  { known = people(), clock = now, token = '' } = {},
+): Promise<Attested> {
+  const given = token === '' ? await issuer.token(statement, claims) : token
+  return attest(known, decided, { kind: 'oidc', statement, token: given, seal }, clock)
 }
 
 describe('an OIDC token', () => {
   it('names the identity that has its subject', async () => {
-    expect(await verifyOidc(await token(), settings(), identities, now)).toEqual({
+    expect((await offer()).identity).toEqual({
       name: 'dr-osei',
       roles: ['records'],
       method: 'oidc',
@@ -62,11 +48,14 @@ describe('an OIDC token', () => {
   })
 
   it('carries a second factor where its amr names one', async () => {
-    expect(await verifyOidc(await token({ amr: ['pwd', 'mfa'] }), settings(), identities, now)).toMatchObject(
-      {
-        secondFactor: true,
-      },
-    )
+    expect((await offer({ amr: ['pwd', 'mfa'] })).identity).toMatchObject({ secondFactor: true })
+  })
+
+  it('is kept sealed, beside its digest', async () => {
+    const attested = await offer()
+    expect(attested.signature).toMatch(/^oidc:sha256:[0-9a-f]{64}$/)
+    expect(attested.token?.cipher.toString()).toMatch(/^sealed/)
+    expect(JSON.stringify({ ...attested, token: null })).not.toContain('eyJ')
   })
 
   it.each<[string, JWTPayload]>([
@@ -74,77 +63,72 @@ describe('an OIDC token', () => {
     ['another issuer', { iss: 'https://other.example' }],
     ['an end in the past', { exp: seconds - 61 }],
     ['a sign-in too long ago', { auth_time: seconds - 661 }],
-    ['an issue too long ago', { iat: seconds - 661 }],
-    ['an issue in the future', { iat: seconds + 61 }],
+    ['an issue before the statement was written', { iat: seconds - 70 }],
+    ['an issue after the statement ran out', { iat: seconds + 700, exp: seconds + 900 }],
+    ['the hash of another statement as its nonce', { nonce: nonceFor('another statement') }],
+    ['a nonce of its own', { nonce: 'abc' }],
+    ['no nonce', { nonce: undefined }],
   ])('with %s is refused', async (_what, claims) => {
-    await expect(verifyOidc(await token(claims), settings(), identities, now)).rejects.toMatchObject({
-      code: 'E_TOKEN_INVALID',
-      exitCode: 13,
-    })
+    await expect(offer(claims)).rejects.toMatchObject({ code: 'E_TOKEN_INVALID', exitCode: 13 })
   })
 
   it('is measured by the given clock, not by this machine’s', async () => {
-    const later = new Date(now.getTime() + 3_600_000)
-    await expect(verifyOidc(await token(), settings(), identities, later)).rejects.toMatchObject({
-      code: 'E_TOKEN_INVALID',
-    })
+    const clock = new Date(now.getTime() + 3_600_000)
+    await expect(offer({}, { clock })).rejects.toMatchObject({ code: 'E_TOKEN_INVALID' })
   })
 
   it('signed by a stranger’s key is refused', async () => {
-    await expect(
-      verifyOidc(await token({}, strangers.privateKey), settings(), identities, now),
-    ).rejects.toMatchObject({ code: 'E_TOKEN_INVALID' })
+    const strangers = await generateKeyPair('ES256')
+    const token = await new SignJWT({ sub: 'sub-1', nonce: nonceFor(statement) })
+      .setIssuedAt(seconds)
+      .setIssuer(issuer.url)
+      .setAudience('lethe')
+      .setExpirationTime(seconds + 300)
+      .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
+      .sign(strangers.privateKey)
+    await expect(offer({}, { token })).rejects.toMatchObject({ code: 'E_TOKEN_INVALID' })
   })
 
   it('without a signature, or that is none at all, is refused', async () => {
-    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await token()).split('.')[1]}.`
-    for (const text of [unsigned, 'not-a-token', ''])
-      await expect(verifyOidc(text, settings(), identities, now)).rejects.toMatchObject({
-        code: 'E_TOKEN_INVALID',
-      })
+    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${(await issuer.token(statement)).split('.')[1]}.`
+    for (const token of [unsigned, 'not-a-token', 'a.b.c', ' '])
+      await expect(offer({}, { token })).rejects.toMatchObject({ code: 'E_TOKEN_INVALID' })
   })
 
   it('of a subject nobody has is refused, without repeating the subject', async () => {
-    const error = await verifyOidc(
-      await token({ sub: 'canary@example.org' }),
-      settings(),
-      identities,
-      now,
-    ).catch((thrown: unknown) => thrown)
+    const error = await offer({ sub: 'canary@example.org' }).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: 'E_IDENTITY_UNKNOWN' })
     expect(String(error)).not.toContain('canary')
   })
 
+  it('does not have its key looked for elsewhere: without a kid each published key is tried', async () => {
+    const token = await issuer.token(statement, {}, { alg: 'ES256' })
+    expect((await offer({}, { token })).identity.name).toBe('dr-osei')
+  })
+
   it('can not be checked while the issuer is away: that is not the token’s fault', async () => {
-    broken = true
+    issuer.server.fault = () => ({ before: { status: 503 } })
     try {
-      await expect(verifyOidc(await token(), settings(), identities, now)).rejects.toMatchObject({
-        code: 'E_ISSUER_UNAVAILABLE',
-        retryable: true,
-      })
-      const direct = { ...settings(), jwks_uri: `${issuer}/keys` }
-      await expect(verifyOidc(await token(), direct, identities, now)).rejects.toMatchObject({
-        code: 'E_ISSUER_UNAVAILABLE',
-      })
+      for (const known of [people(), people({ jwks_uri: `${issuer.url}/keys` })])
+        await expect(offer({}, { known })).rejects.toMatchObject({
+          code: 'E_ISSUER_UNAVAILABLE',
+          retryable: true,
+        })
     } finally {
-      broken = false
+      issuer.server.fault = () => null
     }
   })
 
   it('is not checked against keys published in another issuer’s name', async () => {
-    named = 'https://other.example'
+    issuer.named = 'https://other.example'
     try {
-      await expect(verifyOidc(await token(), settings(), identities, now)).rejects.toMatchObject({
-        code: 'E_CONFIG',
-      })
+      await expect(offer()).rejects.toMatchObject({ code: 'E_CONFIG' })
     } finally {
-      named = undefined
+      issuer.named = undefined
     }
   })
 
   it('without oidc in the configuration says so', async () => {
-    await expect(verifyOidc(await token(), undefined, identities, now)).rejects.toMatchObject({
-      code: 'E_CONFIG_MISSING',
-    })
+    await expect(offer({}, { known: people(null) })).rejects.toMatchObject({ code: 'E_CONFIG_MISSING' })
   })
 })
