@@ -6,6 +6,11 @@ const errors = defineErrors('Erasure', {
     retryable: false,
     next: 'Ask the other side for a confirmation, then accept the leg by name: `lethe erasure accept ID STORE`.',
   },
+  E_ROW_REFUSED: {
+    exit: 12,
+    retryable: true,
+    next: 'Mend what the message names (a constraint, a trigger, a value that a rule of the map fails on), then `lethe erasure retry ID STORE`, or `lethe erasure accept ID STORE`.',
+  },
   E_STILL_THERE: {
     exit: 30,
     retryable: false,

@@ -2,7 +2,7 @@
  * Brings due requests as far as they go without destroying anything: identity → assessment → access cut → grace → plan. A
  * thousand at a time; each change is one statement for all that make it.
  */
-import { databaseNow } from '../../../lib/base/db/index.ts'
+import { databaseNow, refuserOf } from '../../../lib/base/db/index.ts'
 import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
@@ -22,7 +22,7 @@ import {
 import { endAccess } from './access.ts'
 import { takeBack } from '../brakes/taken-back.ts'
 import { acknowledge, offerCancel } from './answers.ts'
-import { collect, withFormer } from './collect.ts'
+import { collectEach, unreadableOf, withFormer, type Unreadable } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
@@ -137,14 +137,28 @@ async function cutSome(house: House, some: readonly ErasureRequest[]): Promise<E
       return [...(await cutSome(house, some.slice(0, half))), ...(await cutSome(house, some.slice(half)))]
     }
     context.log.error({ requests: ids(some), ...errorFields(error) }, 'access could not be cut')
-    await waitForAccess(house, some)
+    await passOver(house, some, error)
     return []
   }
 }
 
-async function waitForAccess(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+/** It is tried again, and says what refused; an expression of the map that fails on the person's row needs a person. */
+async function passOver(house: House, some: readonly ErasureRequest[], error: LetheError): Promise<void> {
+  if (error.code === 'E_LOCK_TIMEOUT') return waitForAccess(house, some)
+  for (const request of some) {
+    const why = await unreadableOf(house, openSecrets(house.context.keystore, request))
+    if (why === null) await waitForAccess(house, [request], `access:${refuserOf(error)}`)
+    else await attendUnreadable(house, request, why)
+  }
+}
+
+async function waitForAccess(
+  house: House,
+  requests: readonly ErasureRequest[],
+  waitingFor = 'access',
+): Promise<void> {
   const next = `clock_timestamp() + interval '1 minute'`
-  await postpone(house.context.control, ids(requests), house.claim, next, 'access')
+  await postpone(house.context.control, ids(requests), house.claim, next, waitingFor)
 }
 
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`
@@ -182,12 +196,17 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
   const { context } = house
   const free = await withoutHolds(house, due)
   if (free.length === 0) return []
-  const opened = free.map((request) => ({ request, secrets: openSecrets(context.keystore, request) }))
-  const collected = await collect(house, opened)
+  const { found: readableOnes, unreadable } = await collectEach(
+    house,
+    free.map((request) => ({ request, secrets: openSecrets(context.keystore, request) })),
+  )
+  for (const { one, why } of unreadable) await attendUnreadable(house, one.request, why)
+  const opened = readableOnes.map(({ one }) => one)
   const present: string[] = []
-  for (const [place, { request, secrets }] of opened.entries()) {
-    const found = collected[place]
-    if (found === undefined) continue
+  for (const {
+    one: { request, secrets },
+    collected: found,
+  } of readableOnes) {
     if (found.present) present.push(request.id)
     secrets.identifiers = await withFormer(house, found, secrets)
     secrets.keys = found.keys.map((key) => [...key])
@@ -219,6 +238,18 @@ async function plan(house: House, due: readonly ErasureRequest[]): Promise<reado
     planned.push(...moved)
   }
   return planned
+}
+
+/** Nothing is erased of a person whom not all that leads to them is known of. */
+async function attendUnreadable(
+  house: House,
+  request: ErasureRequest,
+  { expression }: Unreadable,
+): Promise<void> {
+  await moveRequests(house.context.control, 'attend', [request.id], mover(house), {
+    next: forever,
+    waitingFor: `identifier:${expression}`,
+  })
 }
 
 /** Null where the map doesn't fit what was decided to stay: such a request needs a person, and holds up nobody else. */

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto'
 import { renderAnswer, type AnswerFacts } from '../../../lib/people/answers/index.ts'
 import { randomSecret } from '../../../lib/base/clock/index.ts'
-import { databaseNow, type Queryable } from '../../../lib/base/db/index.ts'
+import { databaseNow, isOfOneRow, type Queryable } from '../../../lib/base/db/index.ts'
+import { errorFields } from '../../../lib/base/log/index.ts'
 import { collectIdentifiers } from '../../../lib/data/rows/index.ts'
 import {
   addAnswers,
@@ -79,16 +80,33 @@ async function contactsOf(
   const { subjectKind, store } = first.request
   const subject = subjectOf(context, subjectKind)
   if (subject.contact === undefined) return found
-  const collected = await collectIdentifiers(
-    await context.target(store),
-    await planFor(context, store, subjectKind),
-    unread.map(({ key }) => key),
-    { identifiers: {}, contact: wantedOf(subject).contact },
-  )
-  collected.forEach(({ contact }, place) => {
-    const id = unread[place]?.request.id
-    if (contact !== null && id !== undefined) found.set(id, contact)
-  })
+  const target = await context.target(store)
+  const plan = await planFor(context, store, subjectKind)
+  const read = async (some: readonly (typeof unread)[number][]): Promise<void> => {
+    try {
+      const keys = some.map(({ key }) => key)
+      const wanted = { identifiers: {}, contact: wantedOf(subject).contact }
+      const collected = await collectIdentifiers(target, plan, keys, wanted)
+      for (const [place, { request }] of some.entries()) {
+        const contact = collected[place]?.contact ?? null
+        if (contact !== null) found.set(request.id, contact)
+      }
+    } catch (error) {
+      if (!isOfOneRow(error)) throw error
+      // who has no address is not told now, and comes before a person when their identifiers are collected
+      const half = Math.ceil(some.length / 2)
+      if (some.length === 1)
+        context.log.error(
+          { requests: some.map(({ request }) => request.id), ...errorFields(error) },
+          'the expression of the contact fails on a row',
+        )
+      else {
+        await read(some.slice(0, half))
+        await read(some.slice(half))
+      }
+    }
+  }
+  await read(unread)
   return found
 }
 

@@ -1,4 +1,5 @@
 /** What leads to the persons of requests, read while the rows that hold it are there. */
+import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { collectIdentifiers, findByIdentifier, type Collected } from '../../../lib/data/rows/index.ts'
 import type { Identifiers } from '../../../lib/data/datamap/index.ts'
 import { sealSecrets, type ErasureRequest, type Secrets } from '../../../lib/record/requests/index.ts'
@@ -27,6 +28,62 @@ export async function collect(
     const own = Object.fromEntries(plan.key.map(({ name }, i) => [name, written.slice(i, i + 1)] as const))
     return { ...one, identifiers: together(one.identifiers, own) }
   })
+}
+
+/** An expression of the map that fails on this person's row. */
+export interface Unreadable {
+  /** `NAME:SQLSTATE` of the identifier; `contact` where it is that one. */
+  expression: string
+}
+
+/** As `collect`, but one on whose row an expression fails is found by halves, and holds up nobody else. */
+export async function collectEach<T extends Pick<Opened, 'secrets'>>(
+  house: House,
+  opened: readonly T[],
+): Promise<{ found: { one: T; collected: Collected }[]; unreadable: { one: T; why: Unreadable }[] }> {
+  try {
+    const collected = await collect(house, opened)
+    const found = opened.flatMap((one, place) => {
+      const own = collected[place]
+      return own === undefined ? [] : [{ one, collected: own }]
+    })
+    return { found, unreadable: [] }
+  } catch (error) {
+    if (!isOfOneRow(error)) throw error
+    const [only] = opened
+    if (opened.length > 1 || only === undefined) {
+      const half = Math.ceil(opened.length / 2)
+      const first = await collectEach(house, opened.slice(0, half))
+      const second = await collectEach(house, opened.slice(half))
+      return {
+        found: [...first.found, ...second.found],
+        unreadable: [...first.unreadable, ...second.unreadable],
+      }
+    }
+    const why = await unreadableOf(house, only.secrets)
+    if (why === null) throw error
+    return { found: [], unreadable: [{ one: only, why }] }
+  }
+}
+
+/** The first expression that fails on this person's row, each asked for alone; null: none does. */
+export async function unreadableOf(house: House, { key }: Pick<Secrets, 'key'>): Promise<Unreadable | null> {
+  const { identifiers, contact } = wantedOf(house.subject)
+  const alone = [
+    ...Object.entries(identifiers).map(([name, sql]) => ({
+      name,
+      wanted: { identifiers: { [name]: sql }, contact: null },
+    })),
+    { name: 'contact', wanted: { identifiers: {}, contact } },
+  ]
+  for (const { name, wanted } of alone)
+    try {
+      await collectIdentifiers(house.target, await house.plan([]), [key], wanted)
+    } catch (error) {
+      if (!isOfOneRow(error)) throw error
+      return { expression: `${name}:${String(error.facts['sqlstate'])}` }
+    }
+  return null
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Who goes: from which places, under which plan, and by which keys. */
 import type { RootKey } from '../../../lib/data/deletion/index.ts'
+import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import {
   moveRequests,
@@ -67,9 +68,5 @@ export async function readable(house: House, requests: readonly ErasureRequest[]
 
 /** A row was locked or refused; what is wrong with the statement, the rights or the server is so for all. */
 export function isOfOne(error: unknown): error is LetheError {
-  if (!(error instanceof LetheError)) return false
-  if (error.code === 'E_LOCK_TIMEOUT') return true
-  const { sqlstate } = error.facts
-  const isRow = error.code === 'E_DATABASE' || error.code === 'E_BLOCKED_BY_REFERENCE'
-  return isRow && typeof sqlstate === 'string' && !sqlstate.startsWith('42')
+  return isOfOneRow(error) || (error instanceof LetheError && error.code === 'E_LOCK_TIMEOUT')
 }

@@ -4,6 +4,7 @@
  * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
  */
 import { monotonicMs } from '../../../lib/base/clock/index.ts'
+import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { Counts, total } from '../../../lib/base/counts/index.ts'
 import type { ErasePage, Retained, Verification } from '../../../lib/data/erasers/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
@@ -130,6 +131,8 @@ function isFurther({ state, counts = {} }: LegChange, before: LegState | undefin
 interface Pair {
   leg: Leg
   person: Person
+  /** What refused the deletion of something of theirs in the call just made. */
+  refused?: string
 }
 
 async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
@@ -138,6 +141,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
   const detached = new Counts()
   const messages = new Set<string>()
   const said = new Map<string, Retained>()
+  const refused = new Map<number, string>()
   const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
     group.map(({ leg }) => ({
       requestId: leg.requestId,
@@ -165,6 +169,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       detached.addAll(page.detached)
       for (const message of page.messages) messages.add(message)
       for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
+      for (const { subject, by } of page.refused ?? []) refused.set(subject, by)
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
@@ -212,7 +217,10 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
     errorMessage: null,
   })
   if (settleSeconds > 0 || taken !== undefined) return accepted
-  const reported = group.map(({ leg, person }) => ({ leg: { ...leg, ...kept }, person }))
+  const reported = group.map(({ leg, person }, index): Pair => {
+    const by = refused.get(index)
+    return { leg: { ...leg, ...kept }, person, ...(by === undefined ? {} : { refused: by }) }
+  })
   const found = new Map(
     (await readBack(house, place, reported)).map((change) => [change.requestId, change] as const),
   )
@@ -238,7 +246,7 @@ async function readBack(house: House, place: Place, group: readonly Pair[]): Pro
       group.map(({ person }) => person),
       house.signal,
     )
-    return group.map(({ leg }, index) => verified(place, leg, found[index]))
+    return group.map((pair, index) => verified(place, pair, found[index]))
   } catch (error) {
     house.signal.throwIfAborted()
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => readBack(house, place, half))
@@ -247,7 +255,7 @@ async function readBack(house: House, place: Place, group: readonly Pair[]): Pro
   }
 }
 
-function verified(place: Place, leg: Leg, found: Verification | undefined): LegChange {
+function verified(place: Place, { leg, refused }: Pair, found: Verification | undefined): LegChange {
   const { requestId, store } = leg
   if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
   const clear = { errorCode: null, errorMessage: null }
@@ -261,6 +269,8 @@ function verified(place: Place, leg: Leg, found: Verification | undefined): LegC
       remains: {},
       retained: stays,
     }
+  // nobody said that it was done
+  if (refused !== undefined) return turnedAway(leg, refused, found)
   const lies = leg.reopened + 1
   return {
     requestId,
@@ -272,6 +282,22 @@ function verified(place: Place, leg: Leg, found: Verification | undefined): LegC
     after: lies >= place.patience ? null : backoff(lies),
     errorCode: 'E_STILL_THERE',
     errorMessage: `Reading ${store} back found ${total(found.left)} items: ${Object.keys(found.left).join(', ')}.`,
+  }
+}
+
+function turnedAway(leg: Leg, by: string, found: Verification): LegChange {
+  const { requestId, store } = leg
+  const attempt = leg.attempt + 1
+  return {
+    requestId,
+    store,
+    state: 'failed',
+    fresh: false,
+    remains: found.left,
+    retained: [...found.retained],
+    after: attempt >= PATIENCE ? null : backoff(attempt),
+    errorCode: 'E_ROW_REFUSED',
+    errorMessage: `Store ${store} refused to delete rows of this person (${Object.keys(found.left).join(', ')} are still there): ${by}.`,
   }
 }
 
@@ -310,7 +336,7 @@ function backoff(attempt: number): number {
 
 /** What may pass by itself, such as a place that is away, would fail alike for half of the persons. */
 function isForAll(error: unknown): boolean {
-  return error instanceof LetheError && (error.code === 'E_FENCED' || error.retryable)
+  return error instanceof LetheError && (error.code === 'E_FENCED' || (error.retryable && !isOfOneRow(error)))
 }
 
 async function split(

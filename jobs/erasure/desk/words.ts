@@ -56,6 +56,8 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
     case 'confirmed':
       return waitingFor === 'assessment' ? assessment(id, around.classes) : goesOn
     case 'assessed':
+      if (waitingFor?.startsWith('access:') === true)
+        return `Access could not be cut: ${waitingFor.slice(7)} refuses the change of this person's rows. Mend the rule or the row; it is tried again every minute.${also}`
       return waitingFor === 'access'
         ? `Access could not be cut yet: a store whose sessions have to end did not answer or refused, or another session has locked the row (the worker's log names it). It is tried again every minute.${also}`
         : goesOn
@@ -144,6 +146,11 @@ function attention({ id, subjectKind, waitingFor }: ErasureRequest, legs: readon
     const why =
       leg?.errorCode == null ? 'as it is configured there' : `there: ${failure({ ...leg, attempt: 0 })}`
     return `The worker can't call store ${store} ${why}. Nothing was erased anywhere. Mend that where the worker runs and start it again, then: ${retry}\nOr what is at ${store} stays, and you answer for it: lethe erasure accept ${id} ${store} ${WHY}`
+  }
+  if (waitingFor?.startsWith('identifier:') === true) {
+    const [, name = '', sqlstate = ''] = waitingFor.split(':')
+    const at = name === 'contact' ? `contact` : `identifiers.${name}`
+    return `The expression subjects.${subjectKind}.${at} of the map fails on this person's row (SQLSTATE ${sqlstate}). Nothing was erased. Mend the expression (and start the workers again) or the row, then: ${retry}`
   }
   if (waitingFor === 'map-findings')
     return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then: ${retry}`

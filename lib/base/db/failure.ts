@@ -44,12 +44,16 @@ export function databaseError(error: unknown, name: string): LetheError {
   ].join('')
   const reason = words[code] ?? 'a statement failed'
   const text = safeText(error)
+  const raised = raisedBy(error)
+  const by = raised.name === null ? '' : `, raised by function ${raised.name}`
   return new LetheError(code, {
-    message: `Database ${name}: ${reason}${objects}, SQLSTATE ${sqlstate}${text === null ? '' : `: ${text}`}.`,
+    message: `Database ${name}: ${reason}${objects}${by}, SQLSTATE ${sqlstate}${text === null ? '' : `: ${text}`}.`,
     left: 'The transaction was rolled back.',
     facts: {
       database: name,
       sqlstate,
+      mayBeOfOneRow: mayBeOfOneRow(error, sqlstate, raised.inside),
+      ...(raised.name === null ? {} : { raisedBy: raised.name }),
       ...(error.constraint === undefined ? {} : { constraint: error.constraint }),
       ...(error.table === undefined ? {} : { table: error.table }),
       ...(error.schema === undefined ? {} : { schema: error.schema }),
@@ -66,6 +70,51 @@ export function isTransient(error: unknown): boolean {
     error.facts['sqlstate'] === '40001' ||
     error.facts['sqlstate'] === '40P01'
   )
+}
+
+/**
+ * Whether another row might pass the statement that failed: a constraint, a value, an exception of the application's own
+ * trigger, a statement that took too long. What the server, the session, the statement's text or a missing right is to blame
+ * for refuses every row alike. Whoever works on many rows at once finds the one by halves.
+ */
+export function isOfOneRow(error: unknown): error is LetheError {
+  return error instanceof LetheError && error.facts['mayBeOfOneRow'] === true
+}
+
+/** What refused, in a word for lists, without any value: the constraint, else the function that raised it, with the SQLSTATE. */
+export function refuserOf({ facts }: LetheError): string {
+  const { constraint, raisedBy: name, sqlstate } = facts
+  if (typeof constraint === 'string') return constraint
+  return typeof name === 'string' ? `${name} (SQLSTATE ${String(sqlstate)})` : `SQLSTATE ${String(sqlstate)}`
+}
+
+/** The server's own faults, whoever raises them: connection, rollback by the server, resources, lock, shutdown, system, internal. */
+const ofServer = /^(08|40|53|55P03|57P|58|XX)/
+/** Syntax, or a name that doesn't exist. */
+const ofText = /^(3F000|42601|42703|42704|42883|42P01|42P02)$/
+/** Outside a function these are of the session or of the statement as a whole, such as a transaction that may only read. */
+const ofStatement = /^(0A|25|26|28|34|3D|42|55|F0|HV)/
+
+function mayBeOfOneRow(error: pg.DatabaseError, sqlstate: string, insideFunction: boolean): boolean {
+  if (ofServer.test(sqlstate) || ofText.test(sqlstate)) return false
+  // a right that is missing is missing for every row; row-level security and an application's own RAISE use the same code
+  if (sqlstate === '42501') return error.routine?.startsWith('aclcheck_error') !== true
+  return insideFunction || !ofStatement.test(sqlstate)
+}
+
+/** A line of an error's context that names a function: `PL/pgSQL function no_way() line 1 at RAISE`. */
+const functionLine = /^(?:PL\/\w+|SQL) function ("(?:[^"]|"")+"|[\w.$]+)/
+
+/**
+ * The function in which an error came up. A context may quote a statement with values in it, over several lines: only its
+ * first line and, in the form that no quoted statement ends with, its last one are trusted to be PostgreSQL's own.
+ */
+function raisedBy(error: pg.DatabaseError): { inside: boolean; name: string | null } {
+  const lines = error.where?.split('\n') ?? []
+  const last = lines.at(-1) ?? ''
+  const own = [...(/ line \d+ at [\w ]+$/.test(last) ? [last] : []), lines[0] ?? '']
+  const name = own.map((line) => functionLine.exec(line)?.[1]).find((found) => found !== undefined)
+  return { inside: name !== undefined || error.routine?.startsWith('exec_stmt') === true, name: name ?? null }
 }
 
 function codeFor(sqlstate: string): ErrorCode {

@@ -10,7 +10,7 @@ export {
   type Transaction,
   type TransactionOptions,
 } from './database.ts'
-export { databaseError } from './failure.ts'
+export { databaseError, isOfOneRow, refuserOf } from './failure.ts'
 export { migrate, requireSchema, schemaState, type SchemaKind, type SchemaState } from './migrate.ts'
 export { databaseNow } from './now.ts'
 export { checkClockSkew, clockSkewSeconds, MAX_SKEW_SECONDS } from './skew.ts'

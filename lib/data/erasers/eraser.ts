@@ -51,6 +51,8 @@ export interface ErasePage {
   /** Items that stay as they are, but for their link to the subject, which was cut, by place. */
   detached?: Readonly<Record<string, number>>
   retained: readonly Retained[]
+  /** Subjects of the call (by number, from 0) of whom something was refused, and by what (a constraint, a trigger's function): no values. */
+  refused?: readonly { subject: number; by: string }[]
   pending: readonly Pending[]
   /** Plain sentences for support staff; no personal data. */
   messages: readonly string[]

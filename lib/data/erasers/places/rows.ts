@@ -78,7 +78,12 @@ function rows(
       const { eraser, plan, target } = await open(persons[0])
       fenced ??= raiseFence(target, claim.id, claim.fence)
       await fenced
-      return eraser.erase(refs(plan, persons), plan, page, signal)
+      const done = await eraser.erase(refs(plan, persons), plan, page, signal)
+      const owners = persons.flatMap((person, place) => keysOf(person).map(() => place))
+      return {
+        ...done,
+        refused: (done.refused ?? []).map(({ subject, by }) => ({ subject: owners[subject] ?? subject, by })),
+      }
     },
     async verify(persons, signal) {
       const { eraser, plan } = await open(persons[0])

@@ -82,7 +82,7 @@ export interface BatchOutcome {
   kept: { ordinal: bigint; until: Date | null }[]
   skipped: { ordinal: bigint; reason: string }[]
   locked: bigint[]
-  /** A constraint's name (or what else refused, in a word): never a value. */
+  /** A constraint's name, or the function that raised it with its SQLSTATE: never a value. */
   blocked: { ordinal: bigint; constraint: string }[]
   /** Not decided in this batch, still pending: the search for a blocking subject took its time. */
   deferred: bigint[]

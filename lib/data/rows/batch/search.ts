@@ -4,12 +4,15 @@
  */
 import { monotonicMs } from '../../../base/clock/index.ts'
 import type { DeletionPlan } from '../../deletion/index.ts'
-import type { Transaction } from '../../../base/db/index.ts'
+import { isOfOneRow, refuserOf, type Transaction } from '../../../base/db/index.ts'
 import { LetheError } from '../../../base/errors/index.ts'
 import { decide, type Candidate } from './candidates.ts'
 import type { FullGuard } from './guard.ts'
 import { keyId } from './root-sql.ts'
 import { addTotals, noTotals, runSteps, type StepTotals } from './steps.ts'
+
+/** Of one statement, once another of the same batch has taken too long. */
+const SEARCH_TIMEOUT_MS = 5_000
 
 export interface SearchResult {
   totals: StepTotals
@@ -99,21 +102,20 @@ async function tryPart(
     const refusal = subjectRefusal(error)
     if (refusal === null) throw error
     await tx.execute('ROLLBACK TO SAVEPOINT lethe_part')
+    // a search for the one that takes so long must not take as long at each half
+    if (error instanceof LetheError && error.code === 'E_STATEMENT_TIMEOUT')
+      await tx.execute(`SELECT set_config('statement_timeout', $1, true)`, [String(SEARCH_TIMEOUT_MS)])
     return refusal
   }
 }
 
-/** What may be one subject's fault: a constraint, an exception of the application's own trigger, a lock. */
+/** What may be one subject's fault: a lock, and all but the server's own faults (`isOfOneRow`). */
 export function subjectRefusal(
   error: unknown,
 ): { kind: 'locked' } | { kind: 'blocked'; constraint: string } | null {
   if (!(error instanceof LetheError)) return null
-  const { sqlstate, constraint } = error.facts
-  const state = typeof sqlstate === 'string' ? sqlstate : ''
-  if (error.code === 'E_LOCK_TIMEOUT' || state === '40P01') return { kind: 'locked' }
-  if (state.startsWith('23') || state === 'P0001')
-    return { kind: 'blocked', constraint: typeof constraint === 'string' ? constraint : `sqlstate-${state}` }
-  return null
+  if (error.code === 'E_LOCK_TIMEOUT' || error.facts['sqlstate'] === '40P01') return { kind: 'locked' }
+  return isOfOneRow(error) ? { kind: 'blocked', constraint: refuserOf(error) } : null
 }
 
 /** Asked again why: the guard has turned since the locks were taken, or a trigger or rule swallowed the statement. */

@@ -168,6 +168,9 @@ function pageOf(
     pseudonymised: summed(outcomes.map((outcome) => outcome.pseudonymised)),
     detached: summed(outcomes.map((outcome) => outcome.detached)),
     retained,
+    refused: outcomes.flatMap(({ blocked }) =>
+      blocked.map(({ ordinal, constraint }) => ({ subject: Number(ordinal), by: constraint })),
+    ),
     pending: [],
     messages: left.sentences((count, why) => `${count} ${why}.`),
     more: unvisited || outcomes.some(unfinished),

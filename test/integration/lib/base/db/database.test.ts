@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
+  isOfOneRow,
+  refuserOf,
   checkClockSkew,
   clockSkewSeconds,
   databaseNow,
@@ -88,6 +90,8 @@ describe('a connection', () => {
   })
 })
 
+const raising = (code: string) => `DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$`
+
 describe('an error', () => {
   const secret = 'canary-7f3a@example.org'
 
@@ -118,6 +122,37 @@ describe('an error', () => {
       ),
     )
     expect(`${error.message}${error.stack}`).not.toContain(secret)
+  })
+
+  // D3 of issue 10: what one row is to blame for, and what refuses every row alike
+  test.each([
+    [true, 'a value that does not fit', `SELECT $1::text::int`],
+    [true, 'a code of the application', raising('45000')],
+    [true, 'a refusal of the application', raising('42501')],
+    [true, 'a statement that takes too long', `SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)`],
+    [false, 'a full disk', raising('53100')],
+    [false, 'a name that is not there', `SELECT nme FROM parents`],
+    [false, 'a name that is not there, in a function', `DO $$ BEGIN PERFORM nme FROM parents; END $$`],
+    [false, 'a transaction that may only read', `SET TRANSACTION READ ONLY; DELETE FROM parents`],
+    [false, 'a right that is missing', `SET LOCAL ROLE pg_monitor; DELETE FROM parents`],
+  ])('says %s to whether one row may be to blame: %s', async (one, _, text) => {
+    const error = await failure(db.execute(text, text.includes('$1') ? [secret] : []))
+    expect(isOfOneRow(error)).toBe(one)
+    expect(`${error.message}${JSON.stringify(error.facts)}`).not.toContain(secret)
+  })
+
+  test('names the function that raised it, and nothing that a quoted statement looks like', async () => {
+    await db.execute(
+      `CREATE FUNCTION no_way(text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('SELECT 1 / 0 AS %I', $1); END $$`,
+    )
+    for (const value of [
+      `a\nPL/pgSQL function ${secret}() line 1 at RAISE\nb`,
+      `\nSQL function "${secret}" statement 1`,
+    ]) {
+      const error = await failure(db.execute('SELECT no_way($1)', [value]))
+      expect(refuserOf(error)).toBe('no_way (SQLSTATE 22012)')
+      expect(`${error.message}${JSON.stringify(error.facts)}`).not.toContain(secret)
+    }
   })
 
   test('about a name the statement spells wrong says which', async () => {

@@ -544,11 +544,11 @@ describe('what refuses', () => {
     }
   })
 
-  test('an error carries no row value', async () => {
+  test('neither an error nor what is said of who refused carries a row value', async () => {
     await clinic.addPeople([1])
     await clinic.db.execute(
       `CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-         RAISE EXCEPTION 'can not remove %', OLD.email USING ERRCODE = '22023'; END $$`,
+         RAISE EXCEPTION 'can not remove %', OLD.email USING ERRCODE = CASE OLD.id WHEN 1 THEN '53100' ELSE '22023' END; END $$`,
     )
     await clinic.db.execute(
       `CREATE TRIGGER loud BEFORE DELETE ON people FOR EACH ROW EXECUTE FUNCTION shout()`,
@@ -558,6 +558,10 @@ describe('what refuses', () => {
       const error = await runBatch(clinic.db, clinic.plan, run.batch(1n, [1]), hooks).catch((e: unknown) => e)
       expect(error).toBeInstanceOf(LetheError)
       expect(JSON.stringify(error) + String(error)).not.toContain('example.invalid')
+      await clinic.addPeople([2])
+      expect((await runBatch(clinic.db, clinic.plan, run.batch(2n, [2]), hooks)).blocked).toEqual([
+        { ordinal: 2n, constraint: 'shout (SQLSTATE 22023)' },
+      ])
     } finally {
       await clinic.db.execute(`DROP FUNCTION shout CASCADE`)
     }
