@@ -8,6 +8,10 @@ import { askedStatement, requestErasure, resolveSubject, type Asked } from '../.
 import { loadPlan } from '../../../jobs/deletion-plan.ts'
 import { newId } from '../../../lib/base/clock/index.ts'
 import { heldAmong, raiseFence, runBatch, type Batch } from '../../../lib/data/rows/index.ts'
+import { openScope } from '../../../lib/record/erasures/index.ts'
+import { getRequest, openSecrets } from '../../../lib/record/requests/index.ts'
+import { collect } from '../../../jobs/erasure/cascade/collect.ts'
+import { openHouse } from '../../../jobs/erasure/cascade/house.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
 
 interface Kind {
@@ -289,6 +293,50 @@ test('A row that a batch has locked and that matches none of its keys is an erro
   const again = await runBatch(house.app, plan, batch(1n), { beforeDestruction: () => Promise.resolve() })
   expect(again.skipped).toEqual([{ ordinal: 0n, reason: 'not-due' }])
   expect(await accounts()).toBe(2)
+})
+
+test('Who is gone from the rows is looked for elsewhere as they were asked for, and in the one text too.', async () => {
+  await open({ type: 'citext', row: 'bob', asked: 'Bob', later: 'BOB', other: 'eve' }, 'UTC')
+  const { id } = await request({ key: ['Ada'] })
+  const secrets = openSecrets(house.context.keystore, await getRequest(house.control, id))
+  expect(secrets).toEqual({ key: ['ada'], written: ['Ada'] })
+  const opened = await openHouse(house.context, { id, fence: 0n }, 'account', new AbortController().signal)
+  const [found] = await collect(opened, [{ secrets }])
+  expect(found?.identifiers['id']?.toSorted()).toEqual(['Ada', 'ada'])
+  opened.close()
+})
+
+test('A request and an entry that were written down before hashes had a second version are found.', async () => {
+  await open({ type: 'citext', row: 'Ada', asked: 'ADA', later: 'ada', other: 'eve' }, 'UTC')
+  const first = await request({ key: ['ADA'] })
+  const { keystore } = house.context
+  const old = keystore.subjectHash('app', 'account', ['Ada'], keystore.currentKeyId, 1)
+  await house.control.execute(
+    `UPDATE lethe_control.erasure_requests SET subject_hash = $2, hash_version = 1 WHERE id = $1`,
+    [first.id, old],
+  )
+  expect(await request({ key: ['aDa'] })).toMatchObject({ id: first.id, joined: true })
+  await house.control.execute(`UPDATE lethe_control.erasure_requests SET finished_at = clock_timestamp()`)
+  const run = await house.sweep('closed')
+  const scope = await openScope(house.control, {
+    runId: run.id,
+    store: 'app',
+    subjectKind: 'account',
+    mapVersion: 'm',
+    planHash: 'p',
+    variant: 'v',
+  })
+  await house.control.execute(
+    `INSERT INTO lethe_control.erasures (scope_id, entry, subject_hash, key_id, hash_version) VALUES ($1, 'erase', $2, $3, 1)`,
+    [scope, keystore.subjectHash('app', 'account', ['eve'], keystore.currentKeyId, 1), keystore.currentKeyId],
+  )
+  await house.app.execute(
+    `DELETE FROM keys.entries e USING keys.accounts a WHERE a.id = e.account AND a.id = 'eve'`,
+  )
+  await house.app.execute(`DELETE FROM keys.accounts WHERE id = 'eve'`)
+  expect(await house.hold({ level: 'subject', subject: 'account', key: ['eve'] })).toMatchObject({
+    alreadyGone: true,
+  })
 })
 
 test('Whoever a key would name only once it is cut to its column’s length is not named by it.', async () => {
