@@ -229,6 +229,24 @@ describe('the house', () => {
     expect(found).toEqual([])
   })
 
+  it('a key becomes a text by keyText and writtenText only', () => {
+    // what is in no key: texts that are searched, and rows told apart within one transaction
+    const others = ['lib/data/rows/subject/free-text.ts', 'lib/data/rows/batch/tally.ts']
+    const cast = /(sqlColumn\([^)]*\)\}|\bkey\b\}?|\bk\d?\b|\bk\$\{[^}]*\}|\btype\})::text\b(?!\[)/
+    const found = sources
+      .filter((file) => /^(lib\/data\/rows|lib\/record|jobs)\//.test(file) && !others.includes(file))
+      .filter((file) => cast.test(readFileSync(join(root, file), 'utf8')))
+    expect(found).toEqual([])
+    expect(
+      [
+        "${sqlColumn('root', column.name)}::text",
+        'ARRAY[up.key::text]',
+        'given.k${place + 1}::${column.type}::text',
+        'SELECT k1::text',
+      ].filter((sql) => !cast.test(sql)),
+    ).toEqual([])
+  })
+
   it('a file stays under 400 lines and every room of lib has a public file', () => {
     expect(sources.filter((file) => readFileSync(join(root, file), 'utf8').split('\n').length > 400)).toEqual(
       [],

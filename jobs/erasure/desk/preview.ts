@@ -39,7 +39,7 @@ export interface Preview {
   notCovered: readonly string[]
 }
 
-/** `key` as PostgreSQL prints it (resolveSubject). Throws what planning throws; a vendor that is away is told in its place. */
+/** `key` by its one text (resolveSubject). Throws what planning throws; a vendor that is away is told in its place. */
 export async function previewErasure(
   context: Context,
   kind: string,

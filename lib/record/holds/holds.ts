@@ -9,7 +9,7 @@ import { joinStatement, recordDecision, type Attested } from '../decisions/index
 import { listed, type Hold, type NewHold } from './hold.ts'
 
 /**
- * Its key is canonical already: text, as PostgreSQL prints the columns. Returns the hold's id; of the hold that stands on the
+ * Its key has the one text that all equal values have (keyText). Returns the hold's id; of the hold that stands on the
  * same statement, where it was added before. Throws E_STATEMENT_USED where that one is released.
  */
 export async function insertHold(

@@ -303,7 +303,7 @@ test('Who is gone from the rows is looked for elsewhere as they were asked for, 
   const opened = await openHouse(house.context, { id, fence: 0n }, 'account', new AbortController().signal)
   const [found] = await collect(opened, [{ secrets }])
   expect(found?.identifiers['id']?.toSorted()).toEqual(['Ada', 'ada'])
-  opened.close()
+  await opened.close()
 })
 
 test('A request and an entry that were written down before hashes had a second version are found.', async () => {
