@@ -17,8 +17,16 @@ export async function examineRights(
 ): Promise<{ role: RoleName; findings: Finding[] }> {
   const check = examine('own-rights', database.name)
   const memberOf = await memberships(database)
+  const approves = await isApprover(database)
   const missing = new Map<RoleName, string[]>()
-  for (const role of roles) missing.set(role, await missingRights(database, schema, rights, role))
+  for (const role of roles)
+    missing.set(
+      role,
+      await missingRights(database, schema, rights, ({ approver = [], ...byRole }) => [
+        ...byRole[role],
+        ...(role === 'operator' && approves ? approver : []),
+      ]),
+    )
   const held = roles.filter((role) => missing.get(role)?.length === 0)
   const role = roleOf(memberOf, held)
   const lacking = missing.get(role) ?? []
@@ -30,7 +38,8 @@ export async function examineRights(
         'Print them with `lethe grants --sql`, run them as the owner, and make the login a member of one of the roles.',
       ),
     }
-  return { role, findings: check.ok(`the role has the rights of: ${held.join(', ')}`) }
+  const too = approves && held.includes('operator') ? ' (and approves)' : ''
+  return { role, findings: check.ok(`the role has the rights of: ${held.join(', ')}${too}`) }
 }
 
 /** Who has an auditor's rights by chance may be a worker half-way through its grants; an operator's are a worker's no more. */
@@ -55,14 +64,23 @@ async function memberships(database: Database): Promise<RoleName[]> {
   return rows.map(({ role }) => role)
 }
 
+/** A member of the approvers' role is an operator too. */
+async function isApprover(database: Database): Promise<boolean> {
+  const rows = await database.query(
+    z.object({ name: z.string() }),
+    `SELECT rolname AS name FROM pg_roles WHERE rolname = 'lethe_approver' AND pg_has_role(oid, 'MEMBER')`,
+  )
+  return rows.length > 0
+}
+
 async function missingRights(
   database: Database,
   schema: string,
   rights: Rights,
-  role: RoleName,
+  of: (rights: TableRights) => readonly string[],
 ): Promise<string[]> {
   const wanted = Object.entries(rights).flatMap(([table, byRole]) =>
-    byRole[role].flatMap((right) => {
+    of(byRole).flatMap((right) => {
       const [, name = right, columns] = /^(\w+) \((.+)\)$/.exec(right) ?? []
       return (columns?.split(',') ?? [null]).map((column) => ({
         table: `${schema}.${table}`,

@@ -153,6 +153,7 @@ export const owners: Readonly<Record<string, string>> = {
   'lethe_control.holds': 'record/holds',
   'lethe_control.policies': 'record/proposals',
   'lethe_control.refuse_used_statement': 'record/proposals',
+  'lethe_control.disarm_policy': 'record/proposals',
   'lethe_control.proposals': 'record/proposals',
   'lethe_control.approvals': 'record/proposals',
   'lethe_control.approve_by_appraisal': 'record/proposals',

@@ -10,7 +10,8 @@ export const grantsCommands: AddCommands = (program, session) => {
     .option('--sql', 'as SQL (the only form)')
     .option('--on <database>', 'only for control, or for this store: ready for psql')
     .option('--worker <role>', 'name of the role that erases', 'lethe_worker')
-    .option('--operator <role>', 'name of the role that approves and holds', 'lethe_operator')
+    .option('--operator <role>', 'name of the role that asks, holds and calls off', 'lethe_operator')
+    .option('--approver <role>', 'name of the role that arms, approves and releases', 'lethe_approver')
     .option('--auditor <role>', 'name of the role that reads', 'lethe_auditor')
     .option('--application <role>', 'role of the application that asks for erasures, on every store chosen')
     .action((options: GrantsOptions) => print(session, options))
@@ -20,6 +21,7 @@ interface GrantsOptions {
   on?: string
   worker: string
   operator: string
+  approver: string
   auditor: string
   application?: string
 }
@@ -28,8 +30,8 @@ async function print(session: Session, options: GrantsOptions): Promise<void> {
   const { grantsSql } = await import('../../lib/record/grants/index.ts')
   const { freeTextColumns } = await import('../../lib/data/rows/index.ts')
   const config = await readConfig(session)
-  const { worker, operator, auditor } = options
-  const roles = { worker, operator, auditor }
+  const { worker, operator, approver, auditor } = options
+  const roles = { worker, operator, approver, auditor }
   for (const [option, role] of Object.entries({ ...roles, application: options.application }))
     if (role !== undefined) requireRole(`--${option}`, role)
   const known = ['control', ...postgresStores(config)]

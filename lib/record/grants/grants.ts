@@ -7,8 +7,8 @@ import { RETENTION_ROLE } from '../evidence/index.ts'
 import { controlRights, roles, targetRights, type RoleName, type TableRights } from './rights.ts'
 
 export interface GrantOptions {
-  /** Names of the three roles; default lethe_worker, lethe_operator, lethe_auditor. */
-  roles?: Partial<Record<RoleName, string>>
+  /** Names of the four roles; default lethe_worker, lethe_operator, lethe_approver, lethe_auditor. */
+  roles?: Partial<Names>
   /** For a target: the plans whose tables the worker erases from. */
   plans?: readonly DeletionPlan[]
   /** For a target: how the access of its subjects is cut and given back. */
@@ -28,13 +28,14 @@ const INTAKE = [
   'lethe.cancel_erasure(uuid, text)',
 ]
 
-type Names = Readonly<Record<RoleName, string>>
+type Names = Readonly<Record<RoleName | 'approver', string>>
 
 /** Idempotent SQL for one database; run it as the owner of the schemas. */
 export function grantsSql(which: 'control' | 'target', options: GrantOptions = {}): string {
   const names: Names = {
     worker: options.roles?.worker ?? 'lethe_worker',
     operator: options.roles?.operator ?? 'lethe_operator',
+    approver: options.roles?.approver ?? 'lethe_approver',
     auditor: options.roles?.auditor ?? 'lethe_auditor',
   }
   const lines =
@@ -43,6 +44,7 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
           ...ownTables('lethe_control', controlRights, names),
           ...retention(),
           `GRANT EXECUTE ON FUNCTION lethe_control.approve_by_appraisal(uuid, uuid) TO ${quote(names.worker)};`,
+          `GRANT EXECUTE ON FUNCTION lethe_control.disarm_policy(text, text, bytea) TO ${quote(names.operator)};`,
         ]
       : [
           ...ownTables('lethe', targetRights, names),
@@ -54,8 +56,10 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
 
 function createRoles(names: Names): string[] {
   return [
-    '-- Three group roles without a login. Make a login for each process or person a member: GRANT lethe_worker TO …',
-    ...roles.map((role) => createRole(names[role])),
+    '-- Four group roles without a login. Make a login for each process or person a member: GRANT lethe_worker TO …',
+    '-- Support staff are operators. Whoever arms, approves, appraises, releases a hold or erases a text is an approver.',
+    ...[...roles, 'approver' as const].map((role) => createRole(names[role])),
+    `GRANT ${quote(names.operator)} TO ${quote(names.approver)};`,
   ]
 }
 
@@ -70,6 +74,12 @@ function ownTables(schema: string, rights: Readonly<Record<string, TableRights>>
       if (privileges.length > 0)
         lines.push(`GRANT ${privileges.join(', ')} ON ${schema}.${table} TO ${quote(names[role])};`)
     }
+  }
+  lines.push(`GRANT USAGE ON SCHEMA ${schema} TO ${quote(names.approver)};`)
+  for (const [table, { approver = [] }] of Object.entries(rights)) {
+    lines.push(`REVOKE ALL ON ${schema}.${table} FROM ${quote(names.approver)};`)
+    if (approver.length > 0)
+      lines.push(`GRANT ${approver.join(', ')} ON ${schema}.${table} TO ${quote(names.approver)};`)
   }
   return lines
 }

@@ -4,18 +4,25 @@
  */
 export const roles = ['worker', 'operator', 'auditor'] as const
 export type RoleName = (typeof roles)[number]
-/** Privileges as GRANT takes them, by role. */
-export type TableRights = Readonly<Record<RoleName, readonly string[]> & { retention?: readonly string[] }>
+/**
+ * Privileges as GRANT takes them, by role. An operator is support staff: asks, holds, pauses, calls off. An approver is an
+ * operator who decides: its role is a member of the operator's, and has `approver` on top.
+ */
+export type TableRights = Readonly<
+  Record<RoleName, readonly string[]> & { approver?: readonly string[]; retention?: readonly string[] }
+>
 
 const read = ['SELECT']
 const append = ['SELECT', 'INSERT']
 const write = ['SELECT', 'INSERT', 'UPDATE']
 const own = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+// when an event came in and in which transaction is for the database to say: no sequencer finds one that lies about it
+const tell = [...read, 'INSERT (run_id, type, actor, data)']
 
 /** lethe_control. */
 export const controlRights: Readonly<Record<string, TableRights>> = {
   // evidence
-  events: { worker: append, operator: append, auditor: read, retention: ['SELECT', 'DELETE'] },
+  events: { worker: tell, operator: tell, auditor: read, retention: ['SELECT', 'DELETE'] },
   // whoever cancels a request voids its entries
   erasures: { worker: append, operator: append, auditor: read },
   erasure_scopes: { worker: [...append, 'UPDATE (verified_at, journalled)'], operator: read, auditor: read },
@@ -37,27 +44,64 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   steps: { worker: append, operator: read, auditor: read },
   occurrences: { worker: append, operator: read, auditor: read },
   // work
-  runs: { worker: write, operator: write, auditor: read },
+  runs: {
+    worker: write,
+    // starts, pauses, calls off and wakes; how far a run is (phase, counters) is the worker's alone to say
+    operator: [
+      ...read,
+      'INSERT (id, kind, queue, scope, payload, state, max_attempts, created_by)',
+      'UPDATE (state, request, requested_by, next_attempt_at, enqueued_at, waiting_for, outcome, finished_at, updated_at)',
+    ],
+    auditor: read,
+  },
   leases: { worker: write, operator: read, auditor: read },
   probes: { worker: write, operator: read, auditor: read },
   schedules: { worker: write, operator: read, auditor: read },
   workers: { worker: own, operator: read, auditor: read },
   reports: { worker: write, operator: read, auditor: read },
   // decisions: the worker proposes and carries out; it can't arm, appraise or lift a hold
-  policies: { worker: read, operator: write, auditor: read },
-  proposals: { worker: write, operator: [...read, 'UPDATE'], auditor: read },
-  // the worker can't decide: by a standing appraisal the database does it (approve_by_appraisal)
-  approvals: { worker: read, operator: append, auditor: read },
-  appraisals: {
+  // whoever is an operator disarms, by a function (disarm_policy); what was proposed is nobody's to change but the worker's
+  policies: {
     worker: read,
-    operator: [...append, 'UPDATE (revoked_at, revoked_by, revocation_hash)'],
+    operator: read,
+    approver: [
+      'INSERT (name, mode, armed_version, armed_by, armed_at, statement_hash, updated_at)',
+      'UPDATE (mode, armed_version, armed_by, armed_at, statement_hash, updated_at)',
+    ],
     auditor: read,
   },
-  holds: { worker: [...read, 'UPDATE (projected_at, unprojected_at)'], operator: write, auditor: read },
+  proposals: { worker: write, operator: read, approver: ['UPDATE (state, decided_at)'], auditor: read },
+  // the worker can't decide: by a standing appraisal the database does it (approve_by_appraisal)
+  approvals: {
+    worker: read,
+    operator: read,
+    approver: [
+      'INSERT (id, proposal_id, outcome, extend_until, overrides, actor, method, statement_hash, appraisal_id)',
+    ],
+    auditor: read,
+  },
+  appraisals: {
+    worker: read,
+    operator: read,
+    // not when it was made: twelve months are counted from there
+    approver: [
+      'INSERT (id, policy, policy_version, records_class, ceiling_subjects, valid_until, actor, method, statement_hash)',
+      'UPDATE (revoked_at, revoked_by, revocation_hash)',
+    ],
+    auditor: read,
+  },
+  holds: {
+    worker: [...read, 'UPDATE (projected_at, unprojected_at)'],
+    operator: [...append, 'UPDATE (projected_at, unprojected_at)'],
+    approver: ['UPDATE (released_by, release_hash, released_at)'],
+    auditor: read,
+  },
   // what was typed: kept with a decision, and erasable; the trigger lets no other change through
   statements: {
     worker: [...read, 'UPDATE (token, token_key_id)'],
-    operator: [...append, 'UPDATE (statement, signature, token, token_key_id, erased_at)'],
+    // not when it came in, nor in which order
+    operator: [...read, 'INSERT (hash, statement, signature, token, token_key_id)'],
+    approver: ['UPDATE (statement, signature, token, token_key_id, erased_at)'],
     auditor: read,
   },
   // what a decision's token is verified with

@@ -46,14 +46,20 @@ export async function writeMode(
         tx,
         by,
         (statement) =>
-          tx.execute(
-            `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+          mode === 'observe'
+            ? tx.execute(`SELECT lethe_control.disarm_policy($1, $2, decode($3, 'hex'))`, [
+                policy,
+                by.identity.name,
+                statement,
+              ])
+            : tx.execute(
+                `INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
              VALUES ($1, $2, $3, $4, now(), decode($5, 'hex'))
              ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version,
                armed_by = EXCLUDED.armed_by, armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash,
                updated_at = now()`,
-            [policy, mode, mode === 'armed' ? version : null, by.identity.name, statement],
-          ),
+                [policy, mode, version, by.identity.name, statement],
+              ),
         (signed) =>
           mode === 'armed'
             ? { type: 'policy.armed', data: { policy, version, ...signed } }

@@ -7,7 +7,7 @@ import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 
 /** Names that Lethe itself gives: two files may need them at once, so nobody drops them before the end of the run. */
-const common = ['lethe_worker', 'lethe_operator', 'lethe_auditor', 'lethe_retention']
+const common = ['lethe_worker', 'lethe_operator', 'lethe_approver', 'lethe_auditor', 'lethe_retention']
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   process.env['LETHE_TEST_RUN'] = randomBytes(4).toString('hex')

@@ -17,7 +17,7 @@ import { createSshKey } from '../../../support/stages/ssh-key.ts'
 
 let app: SmallApp
 let redis: RedisServer
-const { role, ...others } = testRoles('role', 'operator', 'auditor')
+const { role, ...others } = testRoles('role', 'operator', 'approver', 'auditor')
 const identities = { 'dr-osei': { roles: ['records'], ssh_keys: [createSshKey().publicKeyLine] } }
 
 beforeAll(async () => {
@@ -301,7 +301,7 @@ describe('a role with the least rights', () => {
 })
 
 describe('the login of a person', () => {
-  const { login, ...names } = testRoles('worker', 'operator', 'auditor', 'login')
+  const { login, ...names } = testRoles('worker', 'operator', 'approver', 'auditor', 'login')
   const urls = () => ({ LETHE_CONTROL_URL: as(app.controlUrl, login), APP_URL: as(app.appUrl, login) })
   beforeAll(async () => {
     const { file } = app.configure({ identities, subjects: { person: subject } })

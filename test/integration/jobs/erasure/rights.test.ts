@@ -23,7 +23,7 @@ import { lethe } from '../../../support/stages/cli.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 import { testRoles } from '../../../support/servers/roles.ts'
 
-const roles = testRoles('worker', 'operator', 'auditor')
+const roles = testRoles('worker', 'operator', 'approver', 'auditor')
 const logins = testRoles('worker', 'operator', 'application', 'documented')
 const subject = {
   store: 'app',

@@ -40,7 +40,7 @@ let house: RetentionHouse
 let proxy: FaultProxy
 let bucket: Bucket
 let name: string
-const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
+const { login, ...roles } = testRoles('worker', 'operator', 'approver', 'auditor', 'login')
 
 beforeAll(async () => {
   s3 = await sharedS3()

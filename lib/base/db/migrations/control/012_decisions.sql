@@ -50,3 +50,14 @@ CREATE TABLE lethe_control.issuer_keys (
   last_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (issuer, thumbprint)
 );
+
+-- An operator's only way to a policy's row: it observes from now on. It has no right to write the table, so that arming needs
+-- the role of those who decide.
+CREATE FUNCTION lethe_control.disarm_policy(policy text, actor text, statement bytea)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+  INSERT INTO lethe_control.policies (name, mode, armed_version, armed_by, armed_at, statement_hash)
+  VALUES (policy, 'observe', NULL, actor, now(), statement)
+  ON CONFLICT (name) DO UPDATE SET mode = EXCLUDED.mode, armed_version = EXCLUDED.armed_version, armed_by = EXCLUDED.armed_by,
+    armed_at = EXCLUDED.armed_at, statement_hash = EXCLUDED.statement_hash, updated_at = now()
+$$;
+REVOKE ALL ON FUNCTION lethe_control.disarm_policy(text, text, bytea) FROM PUBLIC;

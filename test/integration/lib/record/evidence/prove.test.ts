@@ -42,7 +42,7 @@ let fresh: { url: string; drop(): Promise<void> }
 let folder: string
 let keys: LogKeys
 let trust: Trust
-const roles = testRoles('worker', 'operator', 'auditor')
+const roles = testRoles('worker', 'operator', 'approver', 'auditor')
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'lethe-prove-'))

@@ -46,7 +46,7 @@ let witness: TestWitness
 const opened: (() => Promise<void>)[] = []
 const urls = new Map<Database, string>()
 let control: Database
-const roles = testRoles('worker', 'operator', 'auditor')
+const roles = testRoles('worker', 'operator', 'approver', 'auditor')
 
 beforeAll(async () => {
   folder = makeFolder('witnessed')

@@ -10,7 +10,7 @@ import { startPostgres, type PostgresServer } from '../../../../support/servers/
 let server: PostgresServer
 let opened: OpenedDatabase
 let worker: Database
-const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
+const { login, ...roles } = testRoles('worker', 'operator', 'approver', 'auditor', 'login')
 
 const patients = { schema: 'Clinic', table: 'patients' }
 const notes = { schema: 'Clinic', table: 'notes "old"' }

@@ -24,7 +24,7 @@ import { testRoles } from '../../../../support/servers/roles.ts'
 let server: PostgresServer
 let opened: OpenedDatabase
 let control: Database
-const { login, ...roles } = testRoles('worker', 'operator', 'auditor', 'login')
+const { login, ...roles } = testRoles('worker', 'operator', 'approver', 'auditor', 'login')
 
 beforeAll(async () => {
   server = await startPostgres()

@@ -18,7 +18,7 @@ let database: TestDatabase
 let control: Database
 let statement: string
 let hash: string
-const roles = testRoles('worker', 'operator', 'auditor')
+const roles = testRoles('worker', 'operator', 'approver', 'auditor')
 
 beforeAll(async () => {
   database = await freshDatabase()
@@ -129,7 +129,7 @@ describe('the database', () => {
       ).rejects.toMatchObject({ facts: { sqlstate: '23514' } })
   })
 
-  test('lets the worker and the auditor read, and the operator add and erase', async () => {
+  test('lets the worker and the auditor read, the operator add, and the approver erase', async () => {
     await control.execute(grantsSql('control', { roles }))
     const as = (role: string) =>
       openDatabase(`${database.url}?options=-c%20role%3D${role}`, {
@@ -137,6 +137,7 @@ describe('the database', () => {
         applicationName: 'lethe test',
       })
     const [worker, operator, auditor] = [as(roles.worker), as(roles.operator), as(roles.auditor)]
+    const approver = as(roles.approver)
     try {
       const other = { statement: `${statement} `, signature: 'SIG', token: null }
       for (const reader of [worker, auditor]) {
@@ -151,15 +152,16 @@ describe('the database', () => {
       }
       expect(await storeStatement(operator, other)).toBe(true)
       expect(await storeStatement(operator, other)).toBe(false)
-      expect(await lockStatement(operator, hash)).toBeNull()
-      await eraseStatement(operator, hash)
+      await expect(eraseStatement(operator, hash)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
+      expect(await lockStatement(approver, hash)).toBeNull()
+      await eraseStatement(approver, hash)
       for (const text of [
         `UPDATE lethe_control.statements SET hash = sha256('x')`,
         `DELETE FROM lethe_control.statements`,
       ])
         await expect(operator.execute(text)).rejects.toMatchObject({ code: 'E_DATABASE_PRIVILEGE' })
     } finally {
-      await Promise.all([worker, operator, auditor].map((db) => db.close()))
+      await Promise.all([worker, operator, approver, auditor].map((db) => db.close()))
     }
   })
 })
