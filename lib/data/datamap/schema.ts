@@ -34,7 +34,9 @@ export const postgresSchema = z.strictObject({
   time_zone: z
     .string()
     .optional()
-    .describe('the zone of timestamps without one; needed if a clock uses such a column'),
+    .describe(
+      'the zone in which every expression of the map reads timestamps without one; needed if a clock uses such a column',
+    ),
   large_table_rows: z
     .number()
     .int()
