@@ -126,6 +126,7 @@ export interface Finding {
     | 'unindexed-foreign-key'
     | 'unbreakable-cycle'
     | 'no-primary-key'
+    | 'key-of-several-texts'
     | 'map-error'
   store: string
   on: string

@@ -151,6 +151,14 @@ async function open({ type, row, other }: Kind, zone: string): Promise<void> {
         },
       },
     },
+    accept: oneText({ type })
+      ? []
+      : [
+          {
+            finding: 'key-of-several-texts:app/keys.accounts(id)',
+            reason: 'this test rewrites it on purpose',
+          },
+        ],
     policies: {
       closed: {
         subject: 'account',
@@ -419,6 +427,6 @@ test('A hold on a tenant binds in every type that names tenants, by every spelli
 })
 
 /** Where equal values have no one text, only the row says which it is, and a row that was written otherwise says another. */
-function oneText({ type }: Kind): boolean {
+function oneText({ type }: Pick<Kind, 'type'>): boolean {
   return !/caseless|jsonb/.test(type)
 }

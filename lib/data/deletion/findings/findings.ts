@@ -52,6 +52,7 @@ const kinds: readonly FindingKind[] = [
   'vanished-table',
   'vanished-column',
   'no-primary-key',
+  'key-of-several-texts',
   'unbreakable-cycle',
   'blocking-foreign-key',
   'cascade-outside-plan',

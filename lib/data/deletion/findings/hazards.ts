@@ -13,6 +13,7 @@ export function hazards(target: Target): Draft[] {
     ...changedTables(target).flatMap(({ table, removes }) => surprises(table, removes)),
     ...foreignKeysInto(target).flatMap((fk) => verdict(target, fk)),
     ...nullablePaths(target),
+    ...severalTexts(target),
     ...missingIndexes(target, target.model.store.large_table_rows),
   ]
 }
@@ -137,6 +138,21 @@ function blocking(on: string, fk: ForeignKey, why: string): Draft {
     message: `Foreign key ${fk.name} on ${fk.from} points at ${fk.to}, whose rows go, ${why}: the delete would be refused.`,
     mend: `Declare the edge in ${fk.from} (owned, or then: null or repoint), or retain ${fk.to} as long.`,
   }
+}
+
+/**
+ * The ledger, an open request and a hold know a person by the key's text. While the row is there, another text leads to it; once it
+ * is gone or rewritten, nothing says that both are one.
+ */
+function severalTexts({ root, subject, key }: Target): Draft[] {
+  return key
+    .filter(({ oneText }) => !oneText)
+    .map(({ name, type }) => ({
+      kind: 'key-of-several-texts' as const,
+      on: columnsOf(root.key, [name]),
+      message: `${root.key}.${name} (${type}) is in the key of ${subject}, and values of it that are equal can be written in several ways of which none is the one: a replay after a restore would not find an erased person whose row is written otherwise there.`,
+      mend: 'Name other unique columns as key, or accept with why nobody rewrites it.',
+    }))
 }
 
 /** A table that is reached through nullable columns only has rows that nobody's erasure ever finds. */

@@ -226,6 +226,15 @@ describe('datamap check', () => {
     expect(ids).toEqual(['no-primary-key people'])
   })
 
+  it('names a key whose equal values have several texts', async () => {
+    const { ids } = await findings(
+      `CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+       CREATE TABLE people (id text COLLATE caseless, n numeric, j jsonb, PRIMARY KEY (id, n, j));`,
+      () => ({ tables: { people: {} } }),
+    )
+    expect(ids).toEqual(['key-of-several-texts people(id)', 'key-of-several-texts people(j)'])
+  })
+
   it("lists the map's own errors", async () => {
     const { ids } = await findings(
       `${people} ${visits} CREATE TABLE codes (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, code varchar(8) NOT NULL, twin int GENERATED ALWAYS AS (1) STORED);`,

@@ -28,7 +28,10 @@ async function people(type: string): Promise<DeletionPlan> {
   const schema =
     await play.schema(`CREATE TABLE people (id ${type} PRIMARY KEY, merged_into ${type} REFERENCES people);
     INSERT INTO people VALUES ('Ada', NULL), ('Bob', 'Ada'), ('Cid', 'Bob'), ('Eve', NULL)`)
-  return planFor(play.db, { schema, tables: { people: {} }, subject: { alias: 'merged_into' } })
+  const accept = type.endsWith('caseless')
+    ? [{ finding: `key-of-several-texts:test/${schema}.people(id)`, reason: 'nobody rewrites it' }]
+    : []
+  return planFor(play.db, { schema, tables: { people: {} }, subject: { alias: 'merged_into' }, accept })
 }
 
 const caseless = ['public.citext', 'text COLLATE public.caseless', 'varchar(8) COLLATE public.caseless']
