@@ -73,10 +73,10 @@ it('A hold that comes between a deletion and its commit waits for it, and says t
       // the record of a batch is its last statement before the commit
       await tx.execute('LOCK TABLE lethe.batches IN SHARE MODE')
       const sweeping = stage.finish()
-      await waiters('relation')
+      await waiters('lethe.batches')
       let added = false
       const adding = add(1).finally(() => (added = true))
-      await waiters('advisory', () => added)
+      await waiters('lethe.holds', () => added)
       return { sweeping, adding }
     })
     const { alreadyGone } = await adding
@@ -89,13 +89,13 @@ it('A hold that comes between a deletion and its commit waits for it, and says t
   expect(gone).toContain(true)
 }, 60_000)
 
-/** Resolves once somebody waits for such a lock in the application's database, or when it is `over`. */
-async function waiters(kind: 'relation' | 'advisory', over: () => boolean = () => false): Promise<void> {
+/** Resolves once somebody waits for a lock on this table of the application's database, or when it is `over`. */
+async function waiters(table: string, over: () => boolean = () => false): Promise<void> {
   while (!over()) {
     const waiting = await stage.app.execute(
       `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-       WHERE NOT l.granted AND l.locktype = $1 AND d.datname = current_database()`,
-      [kind],
+       WHERE NOT l.granted AND l.relation = to_regclass($1) AND d.datname = current_database()`,
+      [table],
     )
     if (waiting > 0) return
   }

@@ -57,7 +57,7 @@ export async function openHouse(
     claim,
     enter: async (store, own, keys) =>
       ledger.enterAll(claim, () => Promise.resolve([leaving(claim, store, own, keys)])),
-    lastLook: async (store, tx) => refuseTakenBack(subject.store, intake, store, tx),
+    lastLook: async (store, beside) => refuseTakenBack(subject.store, intake, store, beside),
     without: config.file.erasure.without,
     channel: config.file.notifications.store,
   })

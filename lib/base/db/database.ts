@@ -54,6 +54,11 @@ export interface Database extends Queryable {
   /** Name for messages: `control`, or the store's name in the map. */
   readonly name: string
   transaction<T>(fn: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * The same database over connections of its own (2, read-only, opened when first asked), for what an open transaction
+   * has to ask outside itself: it never waits for a connection that another such transaction holds.
+   */
+  beside(): Database
   /** One round trip, in milliseconds. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -149,9 +154,14 @@ export function openDatabase(url: string, options: OpenOptions): Database {
     }
   }
 
+  let aside: Database | null = null
   return {
     name: options.name,
     ...queryable(pool),
+    beside() {
+      aside ??= openDatabase(url, { ...options, max: 2, readOnly: true })
+      return aside
+    },
     async transaction(fn, settings = {}) {
       for (let attempt = 0; ; attempt += 1) {
         try {
@@ -166,6 +176,7 @@ export function openDatabase(url: string, options: OpenOptions): Database {
       await run(pool, 'SELECT 1')
     },
     async close() {
+      await aside?.close()
       if (!pool.ending) await pool.end()
     },
   }

@@ -103,6 +103,7 @@ function openColumns(target: Target, fk: ForeignKey): string[] {
 
 const ranks: Record<StepKind, number> = {
   collect: 0,
+  lock: 0,
   detach: 1,
   pseudonymise: 2,
   delete: 3,

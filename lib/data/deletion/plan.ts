@@ -13,7 +13,9 @@ export interface KeyColumn extends KeyType {
 /** Values of a key, in the order of its columns, as the texts that keyText (datamap) makes: one for all values that are equal. */
 export type RootKey = readonly string[]
 
-export type StepKind = 'collect' | 'detach' | 'pseudonymise' | 'delete' | 'root-delete' | 'root-pseudonymise'
+/** lock: rows that stay and through which others are found, so that nobody moves them before the commit. */
+export type StepKind =
+  'collect' | 'lock' | 'detach' | 'pseudonymise' | 'delete' | 'root-delete' | 'root-pseudonymise'
 
 /**
  * One statement. Parameters $1…$k are the root key's columns, each an array with one element a root (text arrays, cast
@@ -40,9 +42,18 @@ export interface PlanStep {
   /**
    * The same statement bounded by one more parameter (rows at most), for a subject too large for one batch.
    * Repeat it until it reports zero rows, then go on to the next step. A step without it runs with the root in the last
-   * transaction, and so does every step that must come after it: those have no pieceSql either.
+   * transaction, and so does every step that must come after it: those have no pieceSql either. On a table that `walks`
+   * lead from it returns `up`: JSON, for each of them in their order an array of texts, or null.
    */
   pieceSql?: string
+}
+
+/** From rows of one table to those they hang from. $1…: one text array a column; locks those rows and returns their own `up`. */
+export interface Walk {
+  /** Tables as `tableKey` writes them. */
+  from: string
+  to: string
+  sql: string
 }
 
 export interface PlanTable {
@@ -94,6 +105,8 @@ export interface DeletionPlan {
   /** Every table but the root. */
   tables: readonly PlanTable[]
   steps: readonly PlanStep[]
+  /** What locks the rows through which a piece found its own; see PlanStep.pieceSql. */
+  walks: readonly Walk[]
   minimums: readonly Minimum[]
   /**
    * SQL condition over root row `root`: rows that must stay name it, so the root is pseudonymised and not deleted;

@@ -26,6 +26,7 @@ import type { DeletionPlan, Finding, KeyColumn, Minimum, PlanTable } from './pla
 import { reach, type Target } from './model/reach.ts'
 import { exists, retention, type Retention } from './model/retention.ts'
 import { sequence } from './sequence.ts'
+import { walks } from './walks.ts'
 
 /** A subject of the map, or a table whose own rows a policy works on (`table` as the map spells it). */
 export type PlanTarget = { subject: string } | { table: string; key?: readonly string[] | undefined }
@@ -98,6 +99,7 @@ export function draftPlan(
     timeZone: store.time_zone ?? 'UTC',
     tables: planTables(target, rows, kept),
     steps: ordered.steps,
+    walks: walks(target),
     minimums: minimums(target, rows),
     keptCondition: kept.keptCondition,
     keptUntil: kept.keptUntil,

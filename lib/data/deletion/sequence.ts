@@ -25,6 +25,7 @@ export function sequence(
     drafts: [],
   }
   addCollects(draught)
+  addLocks(draught)
   addNames(draught)
   addTables(draught)
   addRoot(draught)
@@ -51,6 +52,29 @@ function addCollects(draught: Draught): void {
       )
       for (const id of statement.collected) addRule(draught, id, collectId(link))
     }
+}
+
+/**
+ * Rows that stay and that others are found through. The transaction changes or removes every other row it walks through, so
+ * it can't miss that one was moved; these it must lock.
+ */
+function addLocks(draught: Draught): void {
+  const { target, write, kept } = draught
+  const through = new Set([...target.reached.values()].flatMap(({ links }) => links.map(({ to }) => to)))
+  for (const { mapped, why } of target.reached.values()) {
+    if (!through.has(mapped.key) || kept.stays(mapped.key) === null) continue
+    const statement = write.lock(mapped.key)
+    const id = `lock ${mapped.key}`
+    addStep(
+      draught,
+      id,
+      'lock',
+      mapped.key,
+      `${why}; its rows may stay, and others are found through them`,
+      statement,
+    )
+    for (const collect of statement.collected) addRule(draught, collect, id)
+  }
 }
 
 /** Names of rows that go: authorship, references and shared ownership are nulled or repointed before. */
@@ -239,9 +263,10 @@ function addReads(draught: Draught): void {
       for (const other of [link.to, ...near(link.to)])
         for (const change of own(other)) addRule(draught, detachId(link), change)
   // What was collected is looked at before anything moves.
-  const collects = [...draught.steps.values()].filter((step) => step.kind === 'collect')
+  const looks = (step: PlanStep) => step.kind === 'collect' || step.kind === 'lock'
+  const collects = [...draught.steps.values()].filter(looks)
   for (const step of draught.steps.values())
-    if (step.kind !== 'collect') for (const collect of collects) addRule(draught, collect.id, step.id)
+    if (!looks(step)) for (const collect of collects) addRule(draught, collect.id, step.id)
 }
 
 function pathDetaches(target: Target, key: TableKey): string[] {
@@ -256,7 +281,9 @@ function withoutStrayPieces(sorted: readonly PlanStep[], draught: Draught): Plan
   return sorted.map((step) => {
     const behind = draught.rules.some(
       (one) =>
-        one.after === step.id && whole.has(one.before) && draught.steps.get(one.before)?.kind !== 'collect',
+        one.after === step.id &&
+        whole.has(one.before) &&
+        !['collect', 'lock'].includes(draught.steps.get(one.before)?.kind ?? ''),
     )
     const pointsAway = draught.rules.some(
       (one) =>

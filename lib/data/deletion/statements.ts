@@ -15,11 +15,14 @@ import type { Link } from './model/model.ts'
 import type { KeyColumn, PlanStep } from './plan.ts'
 import type { Target } from './model/reach.ts'
 import type { Retention } from './model/retention.ts'
+import { upSql } from './walks.ts'
 
 export type Statement = Pick<PlanStep, 'collected' | 'sql' | 'pieceSql' | 'returns' | 'bare'>
 
 export interface Statements {
   collect(link: Link): Statement
+  /** Rows of `table` that stay: nobody moves them before the commit. */
+  lock(table: TableKey): Statement
   remove(table: TableKey): Statement
   pseudonymise(table: TableKey): Statement
   /** Nulls or repoints the link's columns in rows that point to a row that goes. */
@@ -109,16 +112,29 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
   function bounded(
     table: TableKey,
     scope: ReturnType<typeof scopeFor>,
-    verb: { head: (alias: string) => string; where: string; inner?: string },
+    verb: { head: (alias: string) => string; where: string; inner?: string; joined?: 'FROM' },
   ): Statement {
-    const found = catalogued(table)
+    const known = catalogued(table)
     const collected = scope.scope.collected
     const where = typed(verb.where)
     const sql = `${verb.head('t')} WHERE ${where}`
-    const address = found === undefined ? null : rowAddress(found)
+    const address = known === undefined ? null : rowAddress(known)
     if (address === null) return { collected, sql }
-    const inner = `SELECT ${address('t').join(', ')} FROM ${fromTable(target, table)} t WHERE ${where}${verb.inner ?? ''} LIMIT $${scope.next()}::bigint`
-    return { collected, sql, pieceSql: `${verb.head('d')} WHERE ${matches(address('d'), inner)}` }
+    const found = `FROM ${fromTable(target, table)} t WHERE ${where}${verb.inner ?? ''} LIMIT $${scope.next()}::bigint`
+    const up = upSql(target, table, 't')
+    if (up === null) {
+      const inner = `SELECT ${address('t').join(', ')} ${found}`
+      return { collected, sql, pieceSql: `${verb.head('d')} WHERE ${matches(address('d'), inner)}` }
+    }
+    const names = address('t').map((_, place) => `a${place + 1}`)
+    const listed = address('t').map((column, place) => `${column} AS ${names[place]}`)
+    const picked = names.map((name) => `picked.${name}`)
+    const same = address('d').map((column, place) => `${column} = ${picked[place]}`)
+    return {
+      collected,
+      sql,
+      pieceSql: `WITH picked AS MATERIALIZED (SELECT ${listed.join(', ')}, ${up} AS up ${found}) ${verb.head('d')} ${verb.joined ?? 'USING'} picked WHERE ${matches(address('d'), `SELECT ${picked.join(', ')} FROM picked`)} AND ${same.join(' AND ')} RETURNING picked.up`,
+    }
   }
 
   return {
@@ -139,6 +155,15 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
         returns: link.references.map((name) => keyColumn(catalogued(link.from), name)),
         // Locked, so that nobody can point at such a row between this step and its removal.
         sql: `SELECT ${listed.join(', ')} FROM ${fromTable(target, link.from)} x WHERE ${typed(where)} FOR UPDATE OF x`,
+      }
+    },
+
+    lock(table) {
+      const { scope, roots } = scopeFor(null)
+      const where = [rows.belongs(table, 't', roots), kept.stays(table) ?? 'false'].join(' AND ')
+      return {
+        collected: scope.collected,
+        sql: `SELECT FROM ${fromTable(target, table)} t WHERE ${typed(where)} FOR SHARE OF t`,
       }
     },
 
@@ -173,6 +198,7 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
           .join(', ')
       return bounded(table, scope, {
         head: (alias) => `UPDATE ${fromTable(target, table)} ${alias} SET ${listed(alias)}`,
+        joined: 'FROM',
         where,
       })
     },
@@ -194,6 +220,7 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
       ].join(' AND ')
       return bounded(link.from, scope, {
         head: (alias) => `UPDATE ${fromTable(target, link.from)} ${alias} SET ${sets.join(', ')}`,
+        joined: 'FROM',
         where,
       })
     },
@@ -220,6 +247,7 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
       return bounded(key.from, scope, {
         head: (alias) =>
           `UPDATE ${fromTable(target, key.from)} ${alias} SET ${columns.map((column) => `${sqlIdentifier(column)} = NULL`).join(', ')}`,
+        joined: 'FROM',
         where: parts.join(' AND '),
       })
     },

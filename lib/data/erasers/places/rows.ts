@@ -43,7 +43,7 @@ function rows(
     const eraser = postgresEraser(target, {
       pseudonymKey: tools.storeKey(store),
       beforeDestruction: async (keys) => enter(store, plan, keys),
-      ...(lastLook === undefined ? {} : { lastLook: async (tx) => lastLook(store, tx) }),
+      ...(lastLook === undefined ? {} : { lastLook: async (beside) => lastLook(store, beside) }),
       guard,
       retained: retains ? (person?.retained ?? []) : [],
     })

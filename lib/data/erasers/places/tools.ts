@@ -28,8 +28,8 @@ export interface PlaceTools {
   readonly claim: { id: string; fence: bigint }
   /** Resolves once the ledger entries of these subjects are durable; nothing of them is destroyed before. */
   enter: (store: string, plan: DeletionPlan, keys: readonly RootKey[]) => Promise<void>
-  /** Asked in the transaction that deletes rows, under their locks and before the first of them goes: what it throws undoes it. */
-  lastLook?: (store: string, tx: Queryable) => Promise<void>
+  /** Asked by the transaction that deletes rows, under their locks and before the first of them goes: what it throws undoes it. */
+  lastLook?: (store: string, beside: Queryable) => Promise<void>
   /** Stores that are not erased in, with the reason that the configuration answers for. */
   readonly without: Readonly<Record<string, string>>
   /** The store that answers to the person are sent through. */

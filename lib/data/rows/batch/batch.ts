@@ -1,6 +1,6 @@
 /** What one batch is given and what it reports. One batch is one transaction in the target database. */
 import type { RootKey } from '../../deletion/index.ts'
-import type { Transaction } from '../../../base/db/index.ts'
+import type { Queryable, Transaction } from '../../../base/db/index.ts'
 
 export interface BatchRoot {
   /** Its place in the approved population; any number that is unique in the batch where there is no proposal. */
@@ -59,10 +59,10 @@ export interface BatchHooks {
    */
   beforeDestruction(keys: readonly RootKey[]): Promise<void>
   /**
-   * Asked once a batch, in its transaction and under the locks on its roots, before the first row of a subject that has not
-   * begun goes: what it throws undoes the batch.
+   * Asked once a try of a batch, under the locks on its roots, before the first row of a subject that has not begun goes:
+   * what it throws undoes the batch. `beside` sees what is committed by now, which the batch's own snapshot may not.
    */
-  lastLook?(tx: Transaction): Promise<void>
+  lastLook?(beside: Queryable): Promise<void>
   /** Runs in the batch's transaction after its own records are written. */
   inTransaction?(tx: Transaction, outcome: BatchOutcome): Promise<void>
 }

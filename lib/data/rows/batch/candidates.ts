@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { LetheError } from '../../../base/errors/index.ts'
 import { sqlColumn, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
-import type { Transaction } from '../../../base/db/index.ts'
+import type { Database, Transaction } from '../../../base/db/index.ts'
 import type { Subject } from './batch.ts'
-import { firstReason, mergedCondition, type FullGuard } from './guard.ts'
+import { firstReason, mayTurn, mergedCondition, type FullGuard } from './guard.ts'
 import {
   givenKeys,
   keyArrays,
@@ -39,9 +39,9 @@ interface FlatKey {
 }
 
 /**
- * Two statements, and that is the point: the second takes its snapshot after the locks are granted, so it sees every row
- * that was committed while we waited, and what points at a locked root can't be added any more (see guard.ts).
- * `decided`: an oversized removal has begun, nothing is asked any more.
+ * In the batch's snapshot. A root that another session has changed since is a serialization failure (see `isChanged`), and
+ * what points at a locked root can't be added any more (see guard.ts). `decided`: an oversized removal has begun, nothing
+ * is asked any more.
  */
 export async function decide(
   tx: Transaction,
@@ -50,9 +50,7 @@ export async function decide(
   subjects: readonly Subject[],
   options: { wait: boolean; decided: boolean },
 ): Promise<Decisions> {
-  const flat = subjects.flatMap((subject) =>
-    subject.keys.map((key, place): FlatKey => ({ subject, key, merged: place > 0 })),
-  )
+  const flat = flattened(subjects)
   const locked = await lockRoots(tx, plan, flat, options.wait)
   const rows = await evaluate(tx, plan, guard, flat, options.decided)
   const held = options.decided ? new Set<Subject>() : await heldWithoutRoot(tx, plan, guard, flat, rows)
@@ -75,6 +73,46 @@ export async function decide(
       })
   }
   return decisions
+}
+
+/**
+ * Why subjects must stay after all, as everything that is committed by now has it. Asked when their rows are gone in the
+ * batch's transaction, beside it: inside, only the batch's own snapshot is to be seen.
+ */
+export async function turnedSince(
+  db: Database,
+  plan: DeletionPlan,
+  guard: FullGuard,
+  subjects: readonly Subject[],
+): Promise<Map<Subject, string>> {
+  if (!mayTurn(guard)) return new Map()
+  const flat = flattened(subjects)
+  return db.beside().transaction(async (tx) => {
+    await tx.execute(`SELECT ${readingSettings(1)}`, [plan.timeZone])
+    const rows = await evaluate(tx, plan, guard, flat, false)
+    const turned = new Map<Subject, string>()
+    for (const { subject, key } of flat) {
+      const reason = rows.get(keyId(key))?.reason ?? null
+      if (reason !== null && !turned.has(subject)) turned.set(subject, reason)
+    }
+    for (const subject of await heldWithoutRoot(tx, plan, guard, flat, rows)) turned.set(subject, 'held')
+    return turned
+  })
+}
+
+/**
+ * SQL list that sets what a plan's conditions are read under; its parameter is the plan's time zone.
+ * enable_seqscan = off: statistics of a table that just grew or was never analysed would have a whole table read for a few
+ * keys. Where there is no index at all the table is read all the same.
+ */
+export function readingSettings(parameter: number): string {
+  return `set_config('TimeZone', $${parameter}, true), set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)`
+}
+
+function flattened(subjects: readonly Subject[]): FlatKey[] {
+  return subjects.flatMap((subject) =>
+    subject.keys.map((key, place): FlatKey => ({ subject, key, merged: place > 0 })),
+  )
 }
 
 /** Keys (as keyId) whose row is locked now. */

@@ -1,7 +1,13 @@
 /**
- * One batch: rows, counters, cursor and evidence in one transaction. In it, in this order: the progress row with the
- * fence, the hold lock (shared), the locks on the roots, the decision under those locks, the plan's steps, the records.
- * Killed anywhere, nothing of it happened; the ledger entries written before are voided or used by whoever goes on.
+ * One batch: rows, counters, cursor and evidence in one transaction. In it, in this order: the hold lock (shared), the
+ * progress row with the fence, the locks on the roots, the decision under those locks, the plan's steps, the guard once
+ * more (beside the transaction), the records. Killed anywhere, nothing of it happened; the ledger entries written before
+ * are voided or used by whoever goes on.
+ *
+ * The transaction sees one snapshot (REPEATABLE READ), and every row through which it finds others is changed or locked by
+ * it: so a row that another session moves, changes or adds meanwhile is either not met at all, or refuses the subject, which
+ * is tried again in a new snapshot. Under READ COMMITTED a visit that was moved to another patient between two statements
+ * would lose its notes to the first.
  */
 import { monotonicMs } from '../../../base/clock/index.ts'
 import { tally } from '../../../base/counts/index.ts'
@@ -9,7 +15,7 @@ import type { DeletionPlan } from '../../deletion/index.ts'
 import { LetheError } from '../../../base/errors/index.ts'
 import type { Database, Transaction } from '../../../base/db/index.ts'
 import type { Batch, BatchHooks, BatchOutcome, Subject } from './batch.ts'
-import { decide, type Candidate } from './candidates.ts'
+import { decide, readingSettings, type Candidate, type Decisions } from './candidates.ts'
 import { fullGuard, type FullGuard } from './guard.ts'
 import { shareHoldLock } from './holds.ts'
 import { forgetKeptRoots, recordKeptRoots } from './kept.ts'
@@ -17,13 +23,15 @@ import { beginRemoval, endRemoval, removalsBegun, removePiece, undoPiece } from 
 import { settlePopulation } from '../population/population.ts'
 import { holdProgress, recordBatch, type BatchRecord } from './progress.ts'
 import { keyId } from './root-sql.ts'
-import { searchSubjects, type SearchResult } from './search.ts'
+import { isChanged, searchSubjects, turnedAmong, type SearchResult } from './search.ts'
 import { addTotals } from './steps.ts'
 import { prepareSubjects } from './subjects.ts'
 
 const LOCK_TIMEOUT_MS = 200
 const WAIT_LOCK_TIMEOUT_MS = 2000
 const STATEMENT_TIMEOUT_MS = 30_000
+/** A transaction that met a change of another session is run again, this often in all; then its subjects are passed over. */
+const ATTEMPTS = 4
 
 /**
  * Runs one batch and reports what became of each root. Safe to repeat after a crash under the next number: what is gone
@@ -39,44 +47,72 @@ export async function runBatch(
   const started = monotonicMs()
   const subjects = await prepareSubjects(db, plan, batch.roots, (keys) => hooks.beforeDestruction(keys))
   const guard = await fullGuard(db, plan, batch.guard)
-  const run: Running = { plan, batch, guard, locksFrom: started, hooks }
-  const outcome = await db.transaction(async (tx) => {
-    await holdProgress(tx, batch)
-    await shareHoldLock(tx)
-    await prepareTransaction(tx, plan, batch)
-    run.locksFrom = monotonicMs()
-    const made = await removeSubjects(tx, run, subjects)
-    if (batch.proposalId !== null) await settlePopulation(tx, batch.proposalId, made)
-    made.lockMs = monotonicMs() - run.locksFrom
-    await recordBatch(tx, batch, batchEvent(made))
-    await hooks.inTransaction?.(tx, made)
-    return made
-  })
-  outcome.lockMs = monotonicMs() - run.locksFrom
-  outcome.durationMs = monotonicMs() - started
-  return outcome
+  for (let attempt = 1; ; attempt += 1) {
+    const run: Running = { db, plan, batch, guard, hooks, locksFrom: started, attempt, changed: false }
+    try {
+      const outcome = await db.transaction((tx) => inSnapshot(tx, run, subjects), {
+        isolation: 'repeatable read',
+      })
+      outcome.lockMs = monotonicMs() - run.locksFrom
+      outcome.durationMs = monotonicMs() - started
+      return outcome
+    } catch (error) {
+      if (attempt > ATTEMPTS || !(error instanceof Outdated || isChanged(error))) throw error
+    }
+  }
 }
 
+/** A single subject was changed since the snapshot: all that there is to do is to look again. */
+class Outdated extends Error {}
+
 interface Running {
+  db: Database
   plan: DeletionPlan
   batch: Batch
   guard: FullGuard
-  locksFrom: number
   hooks: BatchHooks
+  locksFrom: number
+  /** From 1. */
+  attempt: number
+  /** A subject was passed over because of what changed since the snapshot. */
+  changed: boolean
 }
 
-/**
- * enable_seqscan = off: statistics of a table that just grew or was never analysed would have a whole table read for a few
- * keys. Where there is no index at all the table is read all the same.
- */
+async function inSnapshot(
+  tx: Transaction,
+  run: Running,
+  subjects: readonly Subject[],
+): Promise<BatchOutcome> {
+  const { plan, batch, hooks } = run
+  await shareHoldLock(tx)
+  await holdProgress(tx, batch)
+  await prepareTransaction(tx, plan, batch)
+  run.locksFrom = monotonicMs()
+  const made =
+    run.attempt > ATTEMPTS ? await passOver(tx, run, subjects) : await removeSubjects(tx, run, subjects)
+  if (run.changed && batch.wait && subjects.length === 1 && run.attempt < ATTEMPTS) throw new Outdated()
+  if (batch.proposalId !== null) await settlePopulation(tx, batch.proposalId, made)
+  made.lockMs = monotonicMs() - run.locksFrom
+  await recordBatch(tx, batch, batchEvent(made))
+  await hooks.inTransaction?.(tx, made)
+  return made
+}
+
 async function prepareTransaction(tx: Transaction, plan: DeletionPlan, batch: Batch): Promise<void> {
   const wait = batch.lockTimeoutMs ?? (batch.wait ? WAIT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS)
   await tx.execute(
     `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-            set_config('lethe.pseudonym_key', $3, true), set_config('TimeZone', $4, true),
-            set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true)`,
+            set_config('lethe.pseudonym_key', $3, true), ${readingSettings(4)}`,
     [String(Math.round(wait)), String(STATEMENT_TIMEOUT_MS), batch.pseudonymKey ?? '', plan.timeZone],
   )
+}
+
+/** Others keep changing these rows: they are reported as locked, and go when they are left alone. */
+async function passOver(tx: Transaction, run: Running, subjects: readonly Subject[]): Promise<BatchOutcome> {
+  const begun = await removalsBegun(tx, run.plan, subjects)
+  const outcome = emptyOutcome(run.batch.number)
+  for (const subject of subjects) settle(outcome, subject, begun.has(subject), 'locked')
+  return outcome
 }
 
 async function removeSubjects(
@@ -93,13 +129,13 @@ async function removeSubjects(
     const decisions = await decideWithin(tx, run, part, decided)
     for (const subject of decisions.locked) settle(outcome, subject, decided, 'locked')
     for (const { subject, reason } of decisions.skipped) settle(outcome, subject, decided, 'skipped', reason)
-    if (!decided && decisions.go.length > 0) await run.hooks.lastLook?.(tx)
+    if (!decided && decisions.go.length > 0) await run.hooks.lastLook?.(run.db.beside())
     if (batch.pieceRows !== null) {
       for (const candidate of decisions.go)
         await removeOversized(tx, run, outcome, candidate, decided, batch.pieceRows)
       continue
     }
-    const found = await searchSubjects(tx, plan, decided ? null : guard, decisions.go, {
+    const found = await searchSubjects({ tx, db: run.db }, plan, decided ? null : guard, decisions.go, {
       untilMs: run.locksFrom + (batch.searchMs ?? 400),
     })
     await settleFound(tx, run, outcome, found, decided)
@@ -113,17 +149,38 @@ async function removeSubjects(
   return outcome
 }
 
-/** Waiting for a lock is bounded: when the time is over, what is still locked is passed over and reported. */
-async function decideWithin(tx: Transaction, run: Running, subjects: readonly Subject[], decided: boolean) {
-  const { plan, batch, guard } = run
-  if (!batch.wait) return decide(tx, plan, guard, subjects, { wait: false, decided })
+/**
+ * Waiting for a lock is bounded: when the time is over, what is still locked is passed over and reported. A root that
+ * changed since the snapshot is looked for only when a new snapshot did not help.
+ */
+async function decideWithin(
+  tx: Transaction,
+  run: Running,
+  subjects: readonly Subject[],
+  decided: boolean,
+  wait = run.batch.wait,
+): Promise<Decisions> {
+  const { plan, guard } = run
+  if (!wait && run.attempt === 1) return decide(tx, plan, guard, subjects, { wait, decided })
   await tx.execute('SAVEPOINT lethe_lock')
   try {
-    return await decide(tx, plan, guard, subjects, { wait: true, decided })
+    return await decide(tx, plan, guard, subjects, { wait, decided })
   } catch (error) {
-    if (!(error instanceof LetheError) || error.code !== 'E_LOCK_TIMEOUT') throw error
+    const changed = isChanged(error)
+    if (!changed && !(error instanceof LetheError && error.code === 'E_LOCK_TIMEOUT')) throw error
     await tx.execute('ROLLBACK TO SAVEPOINT lethe_lock')
-    return decide(tx, plan, guard, subjects, { wait: false, decided })
+    if (!changed) return decideWithin(tx, run, subjects, decided, false)
+    if (run.attempt === 1) throw error
+    run.changed = true
+    if (subjects.length === 1) return { go: [], locked: [...subjects], skipped: [] }
+    const half = Math.ceil(subjects.length / 2)
+    const first = await decideWithin(tx, run, subjects.slice(0, half), decided, wait)
+    const second = await decideWithin(tx, run, subjects.slice(half), decided, wait)
+    return {
+      go: [...first.go, ...second.go],
+      locked: [...first.locked, ...second.locked],
+      skipped: [...first.skipped, ...second.skipped],
+    }
   }
 }
 
@@ -138,9 +195,15 @@ async function removeOversized(
   const { plan, batch, guard } = run
   const { subject } = candidate
   const piece = await removePiece(tx, plan, subject.keys, limit)
-  if (piece.kind === 'locked') return settle(outcome, subject, begun, 'locked')
+  if (piece.kind === 'changed') run.changed = true
+  if (piece.kind === 'changed' || piece.kind === 'locked') return settle(outcome, subject, begun, 'locked')
   if (piece.kind === 'blocked') return settle(outcome, subject, begun, 'blocked', piece.constraint)
   if (!piece.finished) {
+    const [turned] = begun ? [] : await turnedAmong(run.db, plan, guard, [candidate])
+    if (turned !== undefined) {
+      await undoPiece(tx)
+      return settle(outcome, subject, begun, 'skipped', turned.reason)
+    }
     if (!begun) await beginRemoval(tx, plan, batch.runId, subject)
     addTotals(outcome, piece.totals)
     outcome.removing.push(...subject.ordinals)
@@ -148,7 +211,9 @@ async function removeOversized(
     return
   }
   // The rest is small: the ordinary statements end it. Once a piece is committed the decision is final: no guard.
-  const found = await searchSubjects(tx, plan, begun ? null : guard, [candidate], { untilMs: 0 })
+  const found = await searchSubjects({ tx, db: run.db }, plan, begun ? null : guard, [candidate], {
+    untilMs: 0,
+  })
   const done = found.done.length > 0
   // It went in one piece after all and its guard turned, or something refused: then nothing of it goes.
   if (!done && !begun) await undoPiece(tx)
@@ -165,6 +230,7 @@ async function settleFound(
   begun: boolean,
 ): Promise<void> {
   const { plan, batch } = run
+  run.changed ||= found.changed
   addTotals(outcome, found.totals)
   const stayed = new Set(found.totals.keptRoots.map(keyId))
   for (const candidate of found.done) {

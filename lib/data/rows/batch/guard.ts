@@ -1,14 +1,14 @@
 /**
  * Everything that can keep a root, put together once a plan and guard: the caller's guard, legal holds, legal minimums,
- * kept roots and merged rows. The same conditions are evaluated when the roots are locked and again in the statement
- * that deletes them.
+ * kept roots and merged rows. The same conditions are evaluated when the roots are locked, in the batch's one snapshot,
+ * and again when its rows are gone and nothing is committed yet, beside its transaction: see `turnedSince`.
  *
  * What the lock on the root row closes, and what it doesn't: a row with a foreign key to the root (the application's own
  * hold table, a new invoice) needs KEY SHARE on the root to be inserted, which waits for our FOR UPDATE. So it either
- * committed before our lock was granted, and the statement after the lock, with its newer snapshot, sees it; or it waits
- * for our end and then fails on the missing root. Without such a foreign key nothing waits: what commits before the
- * root's deleting statement begins is seen by that statement, what commits in the moments between it and our commit is
- * not. A hold table should therefore have the foreign key, or its writer should lock the root row first.
+ * committed before our lock was granted, and PostgreSQL's own check of the key, which looks past the snapshot, refuses to
+ * remove the root; or it waits for our end and then fails on the missing root. Without such a foreign key nothing waits:
+ * what commits before the second question is seen by it, what commits in the moments between it and our commit is not. A
+ * hold table should therefore have the foreign key, or its writer should lock the root row first.
  */
 import { sqlColumn, sqlLiteral, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan } from '../../deletion/index.ts'
@@ -61,15 +61,9 @@ export function firstReason(guard: FullGuard): string {
   return `CASE ${cases.join('\n ')} END`
 }
 
-/**
- * The guard as the root's own statement carries it. The root row is locked since it was found due, so its columns are
- * as they were; but a clock may read rows that this batch has just deleted and then be null: only a clear "not due" stops.
- */
-export function finalGuard(guard: FullGuard, isMerged: string): string {
-  const clear = guard.clear
-    .filter((entry) => entry.reason !== 'kept')
-    .map((entry) => `(${entry.sql}) IS NOT TRUE`)
-  return [`(${isMerged} OR (${guard.due}) IS NOT FALSE)`, ...clear].join('\n AND ')
+/** Whether the guard reads what others may write meanwhile. Projected holds can't change: the batch has their lock. */
+export function mayTurn(guard: FullGuard): boolean {
+  return guard.due !== 'true' || guard.clear.some(({ reason }) => reason !== 'held')
 }
 
 /** SQL over `root`: a hold of any level keeps this subject. */

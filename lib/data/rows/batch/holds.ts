@@ -6,9 +6,10 @@
  *   tenant   key: the tenant column's value; subject_kind, where given, narrows it
  * Table names are written as `tableKey` (lib/data/datamap) writes them.
  *
- * The race between a new hold and a running batch: every batch takes HOLD_LOCK shared before it looks, `hold add`
+ * The race between a new hold and a running batch: every batch locks lethe.holds shared before it looks, `hold add`
  * projects under the same lock taken exclusively. So a hold is either projected before a batch looks, and seen by it,
- * or it waits until that batch has committed, and reports what was already gone.
+ * or it waits until that batch has committed, and reports what was already gone. LOCK TABLE is the one way to wait that
+ * takes no snapshot: a batch sees one snapshot, and that must be younger than the lock.
  */
 import { z } from 'zod'
 import {
@@ -26,16 +27,14 @@ import type { DeletionPlan, KeyColumn } from '../../deletion/index.ts'
 import type { Queryable, Transaction } from '../../../base/db/index.ts'
 import { namesRoot } from './root-sql.ts'
 
-/** Advisory lock number, the same in every target. */
-const HOLD_LOCK = '5137082914450621'
-
+/** The first statement of a batch's transaction: its snapshot is taken by the next one. */
 export async function shareHoldLock(tx: Transaction): Promise<void> {
-  await tx.execute(`SELECT pg_advisory_xact_lock_shared(${HOLD_LOCK})`)
+  await tx.execute('LOCK TABLE lethe.holds IN ROW SHARE MODE')
 }
 
 /** For `hold add`: waits for the batches that run now, and keeps new ones out until the transaction ends. */
 export async function takeHoldLock(tx: Transaction): Promise<void> {
-  await tx.execute(`SELECT pg_advisory_xact_lock(${HOLD_LOCK})`)
+  await tx.execute('LOCK TABLE lethe.holds IN EXCLUSIVE MODE')
 }
 
 /** A hold as a target has it; its key as the deleting statements compare it. */

@@ -8,13 +8,10 @@ import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import type { Transaction } from '../../../base/db/index.ts'
 import type { Subject } from './batch.ts'
 import { keyArrays, givenKeys } from './root-sql.ts'
-import { subjectRefusal } from './search.ts'
+import { subjectRefusal, type Refusal } from './search.ts'
 import { noTotals, runCollect, runPiece, type Collected, type StepTotals } from './steps.ts'
 
-export type Piece =
-  | { kind: 'removed'; totals: StepTotals; finished: boolean }
-  | { kind: 'locked' }
-  | { kind: 'blocked'; constraint: string }
+export type Piece = { kind: 'removed'; totals: StepTotals; finished: boolean } | Refusal
 
 /** At most `limit` rows. `finished`: every bounded statement has reported zero rows; only the small rest is left. */
 export async function removePiece(

@@ -2,13 +2,12 @@
 import pg from 'pg'
 import { z } from 'zod'
 import { summed } from '../../../base/counts/index.ts'
-import { keyText, sqlColumn, tableKey } from '../../datamap/index.ts'
+import { tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, PlanStep, RootKey } from '../../deletion/index.ts'
 import { databaseError, type Transaction } from '../../../base/db/index.ts'
 import type { RowCounts } from './batch.ts'
-import { finalGuard, type FullGuard } from './guard.ts'
 import { notKeptBefore } from './kept.ts'
-import { keyArrays, plannedOnce, rootIsGiven, shiftParameters } from './root-sql.ts'
+import { keyArrays, plannedOnce, rootKeyText } from './root-sql.ts'
 import { addRows, bucketOf, Changed, keyRow, returningKey, rowKeys } from './tally.ts'
 
 /** Rows by table, and how many in all. */
@@ -27,12 +26,6 @@ export interface StepTotals extends RowTotals {
 /** What collect steps found, by step: one text array a column. */
 export type Collected = Record<string, string[][]>
 
-export interface StepKeys {
-  keys: readonly RootKey[]
-  /** Of those, the ones merged into another: never asked whether they are due. */
-  merged: readonly RootKey[]
-}
-
 export const noTotals = (): StepTotals => ({
   removed: {},
   pseudonymised: {},
@@ -48,31 +41,28 @@ export function addTotals(into: RowTotals, more: RowTotals): void {
   into.rows += more.rows
 }
 
-/**
- * Every step in order. The root's statements carry the guard (null: the decision is final) and report the keys they
- * touched, so that the caller can see which roots a guard, a trigger or a rule kept back.
- */
+/** Every step in order. The root's statements report the keys they touched, so that the caller sees what a trigger or a rule kept back. */
 export async function runSteps(
   tx: Transaction,
   plan: DeletionPlan,
-  guard: FullGuard | null,
-  subjects: StepKeys,
+  given: readonly RootKey[],
 ): Promise<StepTotals> {
   const totals = noTotals()
   const collected: Collected = {}
-  const arrays = keyArrays(plan, subjects.keys)
+  const arrays = keyArrays(plan, given)
   const named = await rowKeys(tx, plan)
   const changed = new Changed()
   for (const step of plan.steps) {
     const place = tableKey(step.table)
     const columns = step.bare === true ? undefined : named.get(place)
     if (step.kind === 'collect') {
-      await runCollect(tx, plan, step, subjects.keys, collected)
+      await runCollect(tx, plan, step, given, collected)
+    } else if (step.kind === 'lock') {
+      const { text, values } = statement(step.sql, [...arrays, ...arraysOf(step, collected)])
+      await tx.execute(plannedOnce(given, text), values)
     } else if (step.kind === 'root-delete' || step.kind === 'root-pseudonymise') {
-      const touched = await runRootStep(tx, plan, step, guard, subjects, [
-        ...arrays,
-        ...arraysOf(step, collected),
-      ])
+      const values = [...arrays, ...arraysOf(step, collected)]
+      const touched = await runRootStep(tx, plan, step, given, values)
       totals.rows += touched.length
       // a root that was pseudonymised by an earlier request is written again, and is no news
       const fresh = step.kind === 'root-delete' ? touched : await notKeptBefore(tx, plan, touched)
@@ -83,9 +73,9 @@ export async function runSteps(
     } else {
       const { text, values } = statement(step.sql, [...arrays, ...arraysOf(step, collected)])
       if (columns === undefined || (step.kind === 'delete' && !changed.any(place)))
-        count(totals, step, await tx.execute(plannedOnce(subjects.keys, text), values))
+        count(totals, step, await tx.execute(plannedOnce(given, text), values))
       else {
-        const sql = plannedOnce(subjects.keys, `${text}\n ${returningKey(columns)}`)
+        const sql = plannedOnce(given, `${text}\n ${returningKey(columns)}`)
         const keys = (await tx.query(keyRow, sql, values)).map(({ key }) => key)
         totals.rows += keys.length
         changed.meet(totals, bucketOf(step), place, keys)
@@ -111,12 +101,43 @@ export async function runPiece(
     ...arraysOf(step, collected),
     limit,
   ])
-  const touched = await tx.execute(text, values)
+  const walked = plan.walks.some(({ from }) => from === tableKey(step.table))
+  const rows = walked ? await tx.query(upRow, text, values) : []
+  const touched = walked ? rows.length : await tx.execute(text, values)
+  await lockWalked(tx, plan, tableKey(step.table), rows)
   // what lets go in this piece may go itself in another transaction: there it is counted
   const again = plan.steps.some((one) => one !== step && tableKey(one.table) === tableKey(step.table))
   if (step.kind === 'detach' && again) totals.rows += touched
   else count(totals, step, touched)
   return touched
+}
+
+const upRow = z.object({ up: z.array(z.array(z.string()).nullable()) })
+
+/** Locks the rows that these were found through, up to the roots, which are locked. */
+async function lockWalked(
+  tx: Transaction,
+  plan: DeletionPlan,
+  table: string,
+  rows: readonly z.infer<typeof upRow>[],
+  seen: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  const ways = plan.walks.filter(({ from }) => from === table)
+  for (const [place, way] of ways.entries()) {
+    const values = new Map(
+      rows.flatMap(({ up }) => {
+        const value = up[place] ?? null
+        const id = JSON.stringify([way.to, value])
+        return value === null || seen.has(id) ? [] : [[id, value] as const]
+      }),
+    )
+    if (values.size === 0) continue
+    const [first = []] = values.values()
+    const arrays = first.map((_, column) => [...values.values()].map((value) => value[column] ?? ''))
+    const found = await tx.query(upRow, way.sql, arrays)
+    // a tree may lead back to a row that is locked already
+    await lockWalked(tx, plan, way.to, found, new Set([...seen, ...values.keys()]))
+  }
 }
 
 /** What a collect step finds, in the parameters' order of columns. */
@@ -134,40 +155,11 @@ async function runRootStep(
   tx: Transaction,
   plan: DeletionPlan,
   step: PlanStep,
-  guard: FullGuard | null,
-  subjects: StepKeys,
-  values: readonly unknown[],
+  given: readonly RootKey[],
+  all: readonly unknown[],
 ): Promise<RootKey[]> {
-  const returning = plan.key
-    .map((column, place) => `${keyText(column, sqlColumn('root', column.name))} AS k${place + 1}`)
-    .join(', ')
-  const row = z.record(z.string(), z.string())
-  const keyOf = (found: Record<string, string>): RootKey =>
-    plan.key.map((_, place) => found[`k${place + 1}`] ?? '')
-  const run = async (sql: string, all: readonly unknown[]) => {
-    const { text, values: sent } = statement(`${sql}\n RETURNING ${returning}`, all)
-    return (await tx.query(row, plannedOnce(subjects.keys, text), sent)).map(keyOf)
-  }
-  if (guard === null) return run(step.sql, values)
-  const width = plan.key.length
-  const merged = rootIsGiven(plan)
-  // the guard's own parameters stand behind the merged keys, and both behind those of the step
-  const guarded = shiftParameters(
-    finalGuard(
-      { ...guard, due: shiftParameters(guard.due, width), clear: shiftAll(guard.clear, width) },
-      merged,
-    ),
-    values.length,
-  )
-  return run(`${step.sql}\n AND ${guarded}`, [
-    ...values,
-    ...keyArrays(plan, subjects.merged),
-    ...guard.values,
-  ])
-}
-
-function shiftAll(clear: FullGuard['clear'], by: number): FullGuard['clear'] {
-  return clear.map((entry) => ({ reason: entry.reason, sql: shiftParameters(entry.sql, by) }))
+  const { text, values } = statement(`${step.sql}\n RETURNING ${rootKeyText(plan)} AS key`, all)
+  return (await tx.query(keyRow, plannedOnce(given, text), values)).map(({ key }) => key)
 }
 
 /** PostgreSQL refuses a parameter that the text doesn't mention: only those it does are sent, numbered anew. */

@@ -34,7 +34,7 @@ export function rowKeys(db: Queryable, plan: DeletionPlan): Promise<RowKeys> {
 }
 
 async function readRowKeys(db: Queryable, plan: DeletionPlan): Promise<RowKeys> {
-  const steps = plan.steps.filter(({ kind, bare }) => kind !== 'collect' && bare !== true)
+  const steps = plan.steps.filter(({ kind, bare }) => kind !== 'collect' && kind !== 'lock' && bare !== true)
   const several = [...Map.groupBy(steps, ({ table }) => tableKey(table)).values()].flatMap((own) => {
     const [first] = own
     return first !== undefined && own.length > 1 && own.some(({ kind }) => kind === 'detach')

@@ -32,6 +32,7 @@ const plan: DeletionPlan = {
   alias: null,
   aliasSql: null,
   timeZone: 'UTC',
+  walks: [],
   tables: [
     {
       table: notes,
