@@ -57,7 +57,8 @@ let plan: DeletionPlan
 let drop: () => Promise<void>
 beforeAll(async () => {
   const database = await freshDatabase()
-  ;({ url, drop } = database)
+  url = database.url
+  drop = async () => database.drop()
   await migrate(url, 'target')
   db = openDatabase(url, { name: 'main', applicationName: 'lethe test', max: 4 })
   for (const statement of schema.split(';')) await db.execute(statement)

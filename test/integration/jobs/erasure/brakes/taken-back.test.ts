@@ -3,6 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { openErasureHouse, type ErasureHouse } from '../../../../support/stages/erasure-house.ts'
+import { untilWaiting } from '../../../../support/stages/small-clinic.ts'
 
 let house: ErasureHouse
 let other: pg.Client
@@ -22,14 +23,8 @@ const whole = { app: 3, sessions: 0, letters: 2, parcels: 2 }
 
 /** Runs `act` once a session of the application's database waits for a lock. */
 async function onceBlocked(act: () => Promise<void>): Promise<void> {
-  for (;;) {
-    const [row] = await house.app.query(
-      z.object({ waiting: z.boolean() }),
-      `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-         OR NOT granted AND locktype = 'transactionid') AS waiting`,
-    )
-    if (row?.waiting === true) return act()
-  }
+  await untilWaiting(house.app)
+  return act()
 }
 
 async function refusals() {
