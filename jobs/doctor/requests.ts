@@ -8,6 +8,7 @@ import {
   countOpen,
   countStuckLegs,
   countWaitingForPerson,
+  FAILING_INTAKE,
   intakeState,
   REFUSED_INTAKE,
 } from '../../lib/record/requests/index.ts'
@@ -99,7 +100,7 @@ async function ledger(control: Database, bucket: string | null): Promise<Finding
 /** In a store's own database: what its applications asked for. */
 export async function examineIntake(target: Database): Promise<Finding[]> {
   const check = examine('erasure-intake', target.name)
-  const { waiting, oldest, refused } = await intakeState(target)
+  const { waiting, oldest, refused, failing } = await intakeState(target)
   const taken = `${many(waiting, 'call')} of applications ${waiting === 1 ? 'is' : 'are'} not taken in yet, the oldest for ${many(Math.floor(oldest / 60), 'minute')}.`
   const mend = 'Is a process with the role erasure running? Its log says why it can not take them in.'
   return [
@@ -108,6 +109,14 @@ export async function examineIntake(target: Database): Promise<Finding[]> {
       : oldest > SOON_SECONDS
         ? check.warning(taken, mend)
         : []),
+    ...(Object.keys(failing).length > 0
+      ? check.error(
+          `Calls of applications can not be followed now, and are tried again: ${Object.entries(failing)
+            .map(([code, count]) => `${count} ${code}`)
+            .join(', ')}.`,
+          `${FAILING_INTAKE} lists them, runbooks/errors.md says what a code means; mended, they are taken in within five minutes.`,
+        )
+      : []),
     ...(refused > 0
       ? check.warning(
           `${many(refused, 'call')} of applications in the last 30 days could not be followed.`,

@@ -18,7 +18,7 @@ export async function takeBack(house: House): Promise<boolean> {
 
 /** A cancel that stays can't be followed now; it stops nobody twice. No call may be under way that has not looked yet. */
 export async function readIntake(house: House): Promise<void> {
-  await takeIntake(house.context, house.subject.store)
+  await takeIntake(house.context, house.subject.store, true)
   house.intake.passed = await openCancels(house.target)
   house.intake.due = false
 }

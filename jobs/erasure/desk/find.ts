@@ -58,7 +58,7 @@ async function notARequest(
   context: Context,
   id: string,
   store: string,
-  { verb, subject, actor, at, due, refused }: AskedByApplication,
+  { verb, subject, actor, at, due, refused, failing }: AskedByApplication,
 ): Promise<LetheError> {
   const asked = `What app:${actor} asked for as ${id} on ${day(at)} (${verb})`
   if (refused !== null)
@@ -67,7 +67,8 @@ async function notARequest(
       next: `runbooks/errors.md says what ${refused} means; the application asks again.`,
       facts: { intake: id, refused },
     })
-  const why = verb === 'request' && subject !== null ? await problemOf(context, store, subject) : null
+  const problem = verb === 'request' && subject !== null ? await problemOf(context, store, subject) : null
+  const why = problem ?? failing
   return new LetheError('E_NOT_FOUND', {
     message: `${asked} is written down in store ${store} and not taken in yet${why === null ? '' : `: ${why}`}.`,
     left: `It stays there, and its clock runs: the answer is due ${day(due)}.`,

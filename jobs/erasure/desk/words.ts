@@ -147,6 +147,8 @@ function attention({ id, subjectKind, waitingFor }: ErasureRequest, legs: readon
       leg?.errorCode == null ? 'as it is configured there' : `there: ${failure({ ...leg, attempt: 0 })}`
     return `The worker can't call store ${store} ${why}. Nothing was erased anywhere. Mend that where the worker runs and start it again, then: ${retry}\nOr what is at ${store} stays, and you answer for it: lethe erasure accept ${id} ${store} ${WHY}`
   }
+  if (waitingFor?.startsWith('cancel:') === true)
+    return `The application took it back, and that can't be followed: ${waitingFor.slice(7)}. Nothing is erased meanwhile. Mend that; the cancel is tried again by itself within five minutes.\nTo erase it all the same: ${retry}`
   if (waitingFor?.startsWith('identifier:') === true) {
     const [, name = '', sqlstate = ''] = waitingFor.split(':')
     const at = name === 'contact' ? `contact` : `identifiers.${name}`

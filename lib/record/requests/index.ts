@@ -46,9 +46,12 @@ export { createRequests, type Created } from './create.ts'
 export type { Limits, NewRequest } from './new-request.ts'
 export {
   hasCancel,
+  deferIntake,
+  FAILING_INTAKE,
   hasIntake,
   openCancels,
   intakeOf,
+  isOpenIntake,
   intakeState,
   markTaken,
   intakeKinds,

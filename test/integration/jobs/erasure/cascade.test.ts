@@ -135,6 +135,7 @@ describe('an application', () => {
     await house.work()
     await house.app.execute('DROP TABLE unknown')
     await house.configure({ subjects: { person: subject } })
+    await house.app.execute('UPDATE lethe.intake SET next_at = clock_timestamp()')
     await ensureCascade(house.context, 'person')
     await house.work()
     expect(await getRequest(house.control, row?.id ?? '')).toMatchObject({ state: 'completed' })
