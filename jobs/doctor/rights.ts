@@ -81,7 +81,7 @@ async function missingRights(
 ): Promise<string[]> {
   const wanted = Object.entries(rights).flatMap(([table, byRole]) =>
     of(byRole).flatMap((right) => {
-      const [, name = right, columns] = /^(\w+) \((.+)\)$/.exec(right) ?? []
+      const [, name = right, columns] = /^(\w+) \((.+)\)$/s.exec(right) ?? []
       return (columns?.split(',') ?? [null]).map((column) => ({
         table: `${schema}.${table}`,
         right: name,

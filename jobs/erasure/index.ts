@@ -20,7 +20,6 @@ export {
   extendRequest,
   instructRequest,
   refuseRequest,
-  requestStatement,
   retryLeg,
   type By,
 } from './desk/support.ts'
@@ -34,3 +33,4 @@ export {
   type RequestStatus,
 } from './desk/status.ts'
 export { holdRequest, releaseRequest } from './desk/hold.ts'
+export { requestStatement } from './statements.ts'

@@ -22,6 +22,7 @@ import {
 import { endAccess } from './access.ts'
 import { takeBack } from '../brakes/taken-back.ts'
 import { acknowledge, offerCancel } from './answers.ts'
+import { asAssessed } from './assessed.ts'
 import { collectEach, unreadableOf, withFormer, type Unreadable } from './collect.ts'
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
@@ -266,7 +267,7 @@ async function planOf(house: House, variant: string): Promise<DeletionPlan | nul
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   await takeBack(house)
-  const free = await callable(house, await withoutHolds(house, due))
+  const free = await asAssessed(house, await callable(house, await withoutHolds(house, due)))
   const ready: ErasureRequest[] = []
   for (const [variant, some] of Map.groupBy(free, variantOf)) {
     const deletion = await planOf(house, variant)

@@ -2,12 +2,7 @@
 import type { Transaction } from '../../../lib/base/db/index.ts'
 import { restoreAccess, type SavedRow } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import {
-  authorise,
-  type Attested,
-  type Decided,
-  type DecisionVerb,
-} from '../../../lib/people/identity/index.ts'
+import { authorise, type Attested, type DecisionVerb } from '../../../lib/people/identity/index.ts'
 import { reasonOf } from '../../../lib/record/decisions/index.ts'
 import {
   askingOf,
@@ -39,16 +34,6 @@ import { kindInWords } from './words.ts'
 
 /** Who decides: a person with a signed statement, or an application by its login. */
 export type By = { attested: Attested } | { actor: string; method: string }
-
-/** What a person signs: the request, and what is decided about it. */
-export function requestStatement(
-  verb: DecisionVerb,
-  requestId: string,
-  facts: Readonly<Record<string, string | null>>,
-  reason: string,
-): Decided {
-  return { verb, object: requestId, facts, reason }
-}
 
 /**
  * The person is who they say they are. Repeated by the same method it changes nothing; what joined and waited for it raises the

@@ -154,6 +154,8 @@ function attention({ id, subjectKind, waitingFor }: ErasureRequest, legs: readon
     const at = name === 'contact' ? `contact` : `identifiers.${name}`
     return `The expression subjects.${subjectKind}.${at} of the map fails on this person's row (SQLSTATE ${sqlstate}). Nothing was erased. Mend the expression (and start the workers again) or the row, then: ${retry}`
   }
+  if (waitingFor === 'unverified-assessment')
+    return `What stays and what goes of this person's classes of records is not what a verified person decided, who may today: the worker's log says why. Nothing was erased. If somebody changed the control database, it is an incident. Take it back (lethe erasure cancel ${id} ${WHY}), then ask again and assess it anew.`
   if (waitingFor === 'map-findings')
     return `What was decided to stay does not fit the map (lethe doctor names it): mend the map, start the workers again, then: ${retry}`
   if (waitingFor?.startsWith('unknown-key:') === true)

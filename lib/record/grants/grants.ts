@@ -57,7 +57,7 @@ export function grantsSql(which: 'control' | 'target', options: GrantOptions = {
 function createRoles(names: Names): string[] {
   return [
     '-- Four group roles without a login. Make a login for each process or person a member: GRANT lethe_worker TO …',
-    '-- Support staff are operators. Whoever arms, approves, appraises, releases a hold or erases a text is an approver.',
+    '-- Support staff are operators. Whoever arms, approves, appraises, releases a hold, erases a text, assesses or refuses is an approver.',
     ...[...roles, 'approver' as const].map((role) => createRole(names[role])),
     `GRANT ${quote(names.operator)} TO ${quote(names.approver)};`,
   ]

@@ -19,6 +19,11 @@ const own = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 // when an event came in and in which transaction is for the database to say: no sequencer finds one that lies about it
 const tell = [...read, 'INSERT (run_id, type, actor, data)']
 
+const ownOfRequests = `kind, ground, requester, state, resume_state, waiting_for, clock_from, due_at, extended_at, warned,
+  grace, grace_until, identity_method, identity_at, identity_by, instruction, over_ceiling,
+  confirm_hash, confirm_until, cancel_hash, answered_at, sealed, sealed_key_id, sealed_until, next_at,
+  finished_at, updated_at`
+
 /** lethe_control. */
 export const controlRights: Readonly<Record<string, TableRights>> = {
   // evidence
@@ -107,7 +112,13 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
   // what a decision's token is verified with
   issuer_keys: { worker: write, operator: read, auditor: read },
   // erasure requests: both bring them forward; what an application decided in its own database the worker writes down
-  erasure_requests: { worker: write, operator: write, auditor: read },
+  erasure_requests: {
+    worker: write,
+    // all but what is for a person who decides to say (classes, a refusal) or for the worker (which plan, which run)
+    operator: [...append, `UPDATE (${ownOfRequests})`],
+    approver: ['UPDATE (retained_classes, refusal_ground)'],
+    auditor: read,
+  },
   erasure_answers: { worker: write, operator: write, auditor: [] },
   erasure_legs: { worker: write, operator: write, auditor: read },
   erasure_receipts: { worker: write, operator: read, auditor: read },

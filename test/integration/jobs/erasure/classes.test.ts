@@ -1,5 +1,5 @@
 /** Classes of records that stay: by decision of a person, in the plan of that request alone. */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   assessRequest,
@@ -8,7 +8,7 @@ import {
   requestStatus,
   takeIntake,
 } from '../../../../jobs/erasure/index.ts'
-import { getRequest } from '../../../../lib/record/requests/index.ts'
+import { decisionsOf, getRequest } from '../../../../lib/record/requests/index.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
 
 let house: RetentionHouse
@@ -28,9 +28,10 @@ beforeEach(async () => {
   )
 })
 
-async function configure(): Promise<void> {
+async function configure(more: Record<string, unknown> = {}): Promise<void> {
   const { tables } = house.context.config.file
   await house.configure({
+    ...more,
     tables: {
       app: {
         ...tables['app'],
@@ -90,4 +91,64 @@ test('one whose class does not fit the map needs a person, and holds up nobody e
   expect(status.request).toMatchObject({ state: 'needs-attention', waitingFor: 'map-findings' })
   expect(status.next).toContain('lethe doctor')
   expect(await house.ids('messages')).toEqual([1])
+})
+
+describe('what a person is said to have decided about classes', () => {
+  const forgeries: [string, (id: string, hash: string) => string[]][] = [
+    [
+      'by a row alone',
+      (id) => [
+        `UPDATE lethe_control.erasure_requests SET retained_classes = '{}', state = 'assessed', next_at = now() WHERE id = '${id}'`,
+      ],
+    ],
+    [
+      'on the statement of another request',
+      (id, hash) => [
+        `UPDATE lethe_control.erasure_requests SET retained_classes = '{}', state = 'assessed', next_at = now() WHERE id = '${id}'`,
+        `DROP INDEX lethe_control.erasure_decisions_statement`,
+        `INSERT INTO lethe_control.erasure_decisions (request_id, verb, data, actor, method, statement_hash)
+         VALUES ('${id}', 'assess', '{"correspondence": "erase"}', 'clerk', 'ssh', decode('${hash}', 'hex'))`,
+        `CREATE INDEX erasure_decisions_statement ON lethe_control.erasure_decisions (statement_hash)`,
+      ],
+    ],
+  ]
+  test.each(forgeries)('%s erases nothing, and holds up nobody else', async (_how, sql) => {
+    const forged = await ask(1)
+    const gone = await ask(2)
+    await work()
+    await assess(gone, 'erase')
+    const [decided] = await decisionsOf(house.control, [gone]).then((all) =>
+      all.filter(({ verb }) => verb === 'assess'),
+    )
+    for (const text of sql(forged, decided?.statement ?? '')) await house.control.execute(text)
+    await work()
+    expect(await getRequest(house.control, gone)).toMatchObject({ state: 'completed' })
+    const status = await requestStatus(house.context, forged)
+    expect(status.request).toMatchObject({ state: 'needs-attention', waitingFor: 'unverified-assessment' })
+    expect(status.next).toContain('lethe erasure cancel')
+    expect(await house.ids('messages')).toEqual([1])
+  })
+
+  test('no longer counts once somebody changes what stays', async () => {
+    const id = await ask(1)
+    await work()
+    await assess(id, 'retain')
+    await house.control.execute(
+      `UPDATE lethe_control.erasure_requests SET retained_classes = '{}' WHERE id = '${id}'`,
+    )
+    await work()
+    expect(await getRequest(house.control, id)).toMatchObject({ waitingFor: 'unverified-assessment' })
+    expect(await house.ids('messages')).toEqual([1, 2])
+  })
+
+  test('no longer counts once that person may not decide it', async () => {
+    const id = await ask(1)
+    await work()
+    await assess(id, 'erase')
+    const { identities } = house.context.config.file
+    await configure({ identities: { ...identities, clerk: { ...identities['clerk'], roles: ['auditor'] } } })
+    await work()
+    expect(await getRequest(house.control, id)).toMatchObject({ waitingFor: 'unverified-assessment' })
+    expect(await house.ids('messages')).toEqual([1, 2])
+  })
 })
