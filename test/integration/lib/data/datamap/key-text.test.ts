@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { keyText, loadCatalogue, writtenText, type KeyType } from '../../../../../lib/data/datamap/index.ts'
 import { openDatabase, type Database } from '../../../../../lib/base/db/index.ts'
 import { playground, type Playground } from '../../../../support/stages/datamap.ts'
+import { createCaseless } from '../../../../support/servers/collations.ts'
 import { freshDatabase } from '../../../../support/servers/shared.ts'
 
 const values: Record<string, readonly string[]> = {
@@ -127,13 +128,13 @@ const without: Record<string, readonly string[]> = {
 }
 
 let play: Playground
+let caseless = false
 const sessions: Database[] = []
 let close: () => Promise<void>
 beforeAll(async () => {
   play = await playground()
   for (const sql of [
     'CREATE EXTENSION citext',
-    `CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
     `CREATE TYPE mood AS ENUM ('calm', 'wild')`,
     `CREATE DOMAIN handle AS citext CHECK (VALUE <> '')`,
     'CREATE DOMAIN inner_handle AS handle',
@@ -141,6 +142,7 @@ beforeAll(async () => {
     'CREATE TYPE pair AS (a numeric, b text)',
   ])
     await play.db.execute(sql)
+  caseless = await createCaseless(play.db)
   // a database whose every session prints otherwise than ours
   const database = await freshDatabase()
   const url =
@@ -220,7 +222,8 @@ describe.each(Object.entries(values))('a key of type %s', (type, texts) => {
 })
 
 describe.each(Object.entries(without))('a key of type %s', (type, texts) => {
-  it('has no one text, and is known for it', async () => {
+  it('has no one text, and is known for it', async ({ skip }) => {
+    skip(type.endsWith('caseless') && !caseless)
     const { column } = await filled(type, texts)
     expect(column.oneText).toBe(false)
   })

@@ -10,15 +10,15 @@ import {
   weighRoots,
 } from '../../../../../../lib/data/rows/index.ts'
 import type { DeletionPlan } from '../../../../../../lib/data/deletion/index.ts'
+import { createCaseless } from '../../../../../support/servers/collations.ts'
 import { planFor, playground, type Playground } from '../../../../../support/stages/datamap.ts'
 
 let play: Playground
+let icu = false
 beforeAll(async () => {
   play = await playground()
   await play.db.execute('CREATE EXTENSION citext')
-  await play.db.execute(
-    `CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
-  )
+  icu = await createCaseless(play.db)
 })
 afterAll(() => play.close())
 
@@ -36,9 +36,10 @@ async function people(type: string): Promise<DeletionPlan> {
 
 const caseless = ['public.citext', 'text COLLATE public.caseless', 'varchar(8) COLLATE public.caseless']
 
-it.each([...caseless, 'text', 'text COLLATE "C"', 'varchar(8) COLLATE "POSIX"'])(
+it.for([...caseless, 'text', 'text COLLATE "C"', 'varchar(8) COLLATE "POSIX"'])(
   'Rows that were merged into a person are the person’s, whatever the collation of the key (%s).',
-  async (type) => {
+  async (type, { skip }) => {
+    skip(type.endsWith('caseless') && !icu)
     const plan = await people(type)
     const [one] = await expandSubjects(play.db, plan, [{ ordinal: 1n, key: ['Ada'] }])
     expect(one?.keys.map(([key]) => key?.toLowerCase())).toEqual(['ada', 'bob', 'cid'])
@@ -47,9 +48,10 @@ it.each([...caseless, 'text', 'text COLLATE "C"', 'varchar(8) COLLATE "POSIX"'])
   },
 )
 
-it.each(caseless)(
+it.for(caseless)(
   'One person who is given twice is one subject, with both places in the population (%s).',
-  async (type) => {
+  async (type, { skip }) => {
+    skip(type.endsWith('caseless') && !icu)
     const plan = await people(type)
     const roots = ['Ada', 'EVE', 'ADA', 'eve'].map((key, place) => ({ ordinal: BigInt(place), key: [key] }))
     const subjects = await expandSubjects(play.db, plan, roots)
@@ -61,7 +63,8 @@ it.each(caseless)(
   },
 )
 
-it.each(caseless)('Other stores are asked by the key as its row has it (%s).', async (type) => {
+it.for(caseless)('Other stores are asked by the key as its row has it (%s).', async (type, { skip }) => {
+  skip(type.endsWith('caseless') && !icu)
   const plan = await people(type)
   const [found] = await collectIdentifiers(play.db, plan, [['EVE']], nothing)
   expect(found?.identifiers['id']?.[0]).toBe('Eve')
