@@ -141,6 +141,8 @@ export const appendOnlyTables = [
   'lethe_control.events',
   'lethe_control.erasures',
   'lethe_control.evidence_entries',
+  'lethe_control.statements',
+  'lethe_control.erasure_decisions',
 ]
 
 /** lethe, in every target. */
