@@ -1,4 +1,6 @@
 /** What keeps every erasure request of one kind of subject where it is, whatever each of them waits for. */
+import { otherStore } from '../lib/data/datamap/index.ts'
+import { listStops, type Stop } from '../lib/record/holds/index.ts'
 import { lastSeen, stoppedScopes, type StoppedScope } from '../lib/record/ledger/index.ts'
 import type { Context } from './context.ts'
 
@@ -21,8 +23,14 @@ export async function standstillOf(context: Context, kind: string): Promise<Stan
   const absent = (await lastSeen(control, ['dispatcher', 'erasure']))
     .filter(({ alive }) => !alive)
     .map(({ role, at }) => ({ role, seenAt: at }))
-  if (stopped === null && absent.length === 0) return null
+  const own = config.file.subjects[kind]
+  const stores = [own?.store, ...(own?.other_stores ?? []).map((entry) => otherStore(entry).store)]
+  const stops = (await listStops(control)).filter(
+    ({ scope, name }) => scope === 'store' && stores.includes(name),
+  )
+  if (stopped === null && absent.length === 0 && stops.length === 0) return null
   const sentences = [
+    ...stops.map(stopWords),
     ...(absent.length === 0 ? [] : [absentWords(absent)]),
     ...(stopped === null ? [] : [stoppedWords(stopped, config.file.subjects[kind]?.store ?? '')]),
   ]
@@ -31,6 +39,13 @@ export async function standstillOf(context: Context, kind: string): Promise<Stan
     absent,
     words: sentences.join(' '),
   }
+}
+
+/** In words, for whoever looks at what does not go on. */
+export function stopWords({ scope, name, since, actor }: Stop): string {
+  return scope === 'store'
+    ? `Store ${name} is stopped since ${instant(since)}, by ${actor}: nothing is destroyed in it, or for its subjects elsewhere. It goes on with: lethe resume ${name} --reason "WHY"`
+    : `Policy ${name} is paused since ${instant(since)}, by ${actor}: nothing goes on that it began. It goes on with: lethe retention resume ${name}`
 }
 
 /** Of a failing run, with the command that lists what is to be mended. */

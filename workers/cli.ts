@@ -15,6 +15,7 @@ import { createOutput } from './cli/output.ts'
 import { retentionCommands } from './cli/retention.ts'
 import { runsCommands } from './cli/runs.ts'
 import type { Session } from './cli/session.ts'
+import { stopCommands } from './cli/stop.ts'
 import { version } from './cli/version.ts'
 import { witnessCommands } from './cli/witness.ts'
 import { workCommands } from './cli/work.ts'
@@ -77,6 +78,7 @@ function build(session: Session): Command {
     retentionCommands,
     armCommands,
     holdCommands,
+    stopCommands,
     datamapCommands,
     erasureCommands,
     runsCommands,

@@ -2,6 +2,7 @@
 import type { Config } from '../../lib/config/index.ts'
 import type { Database } from '../../lib/base/db/index.ts'
 import { bucketCopyStatus } from '../../lib/record/erasures/index.ts'
+import { listStops } from '../../lib/record/holds/index.ts'
 import { stoppedScopes } from '../../lib/record/ledger/index.ts'
 import {
   countDue,
@@ -12,7 +13,7 @@ import {
   intakeState,
   REFUSED_INTAKE,
 } from '../../lib/record/requests/index.ts'
-import { CASCADE, stoppedWords } from '../standstill.ts'
+import { CASCADE, stoppedWords, stopWords } from '../standstill.ts'
 import { examine, type Finding } from './finding.ts'
 
 /** A worker takes in what applications ask within a round, and copies the ledger before it destroys. */
@@ -28,6 +29,7 @@ export async function examineRequests(control: Database, { file }: Config): Prom
   const due = examine('erasure-due', 'control')
   const person = examine('erasure-waiting', 'control')
   return [
+    ...(await stops(control)),
     ...(await standing(control, file.subjects)),
     ...(overdue > 0
       ? due.error(
@@ -55,6 +57,18 @@ export async function examineRequests(control: Database, { file }: Config): Prom
       : []),
     ...(await ledger(control, file.locked_bucket?.name ?? null)),
   ]
+}
+
+/** What somebody stopped or paused: everything waits for them. */
+async function stops(control: Database): Promise<Finding[]> {
+  return (await listStops(control)).flatMap((one) =>
+    examine('stopped', one.name).warning(
+      stopWords(one),
+      one.scope === 'store'
+        ? `lethe resume ${one.name} --reason "WHY" (role cto).`
+        : `lethe retention resume ${one.name}`,
+    ),
+  )
 }
 
 /** Kinds of subject whose every request is stopped by a run that fails. */

@@ -9,6 +9,7 @@ export const retentionKinds: readonly JobKind[] = [sweep, warn]
 
 export { addAppraisal, revokeAppraisal } from './decisions/appraise.ts'
 export { policyMode, setMode, type PolicyMode } from './decisions/arm.ts'
+export { pausePolicy, resumePolicy, type Paused } from './decisions/pause.ts'
 export { decide, refuseDecided } from './decisions/decide.ts'
 export { judgeLimits } from './decisions/limits.ts'
 export { loadPolicyPlan, planTarget } from './plan.ts'

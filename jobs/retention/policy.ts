@@ -1,6 +1,6 @@
 /** A retention policy as it is applied: its period after the clamps, and the version that is armed and approved. */
 import type { ResolvedPolicy } from '../../lib/config/index.ts'
-import { canonicalHash } from '../../lib/base/canonical/index.ts'
+export { policyVersion } from '../../lib/config/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Demand } from '../../lib/people/identity/index.ts'
 import type { Context } from '../context.ts'
@@ -42,22 +42,6 @@ export function effectivePeriod(policy: Pick<ResolvedPolicy, 'period' | 'clamp'>
       clamped: `cut from ${policy.period} to the maximum of ${maximum.period} (${maximum.source})`,
     }
   return { period: policy.period, clamped: null }
-}
-
-/**
- * SHA-256 (hex) of everything that decides what the policy destroys and who must agree. When it runs and how fast is not
- * part of it: changing the schedule, the window or the throttle doesn't disarm a policy.
- */
-export function policyVersion(policy: ResolvedPolicy): string {
-  const {
-    schedule: _schedule,
-    window: _window,
-    throttle: _throttle,
-    proposal_days: _days,
-    store: _store,
-    ...decisive
-  } = policy
-  return canonicalHash(decisive)
 }
 
 const daysOf = { day: 1, month: 365.25 / 12, year: 365.25 } as const

@@ -1,9 +1,11 @@
 /** What a sweep found, who decided and what was done, as Markdown for the file. No personal data. */
 import { total } from '../../lib/base/counts/index.ts'
+import type { handedOver } from '../../lib/record/requests/index.ts'
 import type { Report } from '../../lib/record/proposals/index.ts'
 import { HANDED_OVER } from './sweep/hand-over.ts'
 
-export function renderReport(report: Report): string {
+/** `handed`: what became of the erasure requests that it was handed over to, counted now. */
+export function renderReport(report: Report, handed: Awaited<ReturnType<typeof handedOver>> = []): string {
   const lines = [
     `# Retention report: ${report.policy}`,
     '',
@@ -47,6 +49,10 @@ export function renderReport(report: Report): string {
         ...pairs(report.subjects.skipped, (reason) =>
           reason === HANDED_OVER ? 'handed over as erasure requests' : `stayed at execution: ${reason}`,
         ),
+        ...handed.map(({ state, letGo, count }): [string, number] => [
+          letGo === null ? `of the handed over: ${state}` : `of the handed over, let go again: ${letGo}`,
+          count,
+        ]),
         ...pairs(report.excluded, (reason) => `stayed at proposal: ${reason}`),
       ],
     ),

@@ -166,3 +166,19 @@ function resolvePolicy(file: ConfigFile, name: string, entry: PolicyEntry): Reso
     store: entry.table?.store ?? file.subjects[entry.subject ?? '']?.store ?? '',
   }
 }
+
+/**
+ * SHA-256 (hex) of everything that decides what the policy destroys and who must agree. When it runs and how fast is not
+ * part of it: changing the schedule, the window or the throttle doesn't disarm a policy.
+ */
+export function policyVersion(policy: ResolvedPolicy): string {
+  const {
+    schedule: _schedule,
+    window: _window,
+    throttle: _throttle,
+    proposal_days: _days,
+    store: _store,
+    ...decisive
+  } = policy
+  return canonicalHash(decisive)
+}

@@ -130,11 +130,14 @@ async function plan(session: Session, name: string, options: { sample?: string }
 
 async function list(session: Session, options: { policy?: string; waiting?: boolean }): Promise<void> {
   const { listProposals } = await import('../../lib/record/proposals/index.ts')
+  const { listStops } = await import('../../lib/record/holds/index.ts')
+  const { stopWords } = await import('../../jobs/standstill.ts')
   await withContext(session, async ({ control }) => {
     const proposals = await listProposals(control, {
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       waiting: options.waiting ?? false,
     })
+    for (const one of await listStops(control)) session.output.note(stopWords(one))
     session.output.data(
       proposals,
       proposals.length === 0
@@ -212,6 +215,8 @@ async function run(session: Session, policy: string, options: { wait?: boolean }
 async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', given: string): Promise<void> {
   const { requestRun } = await import('../../lib/record/ledger/index.ts')
   await withContext(session, async (context) => {
+    if (verb !== 'cancel' && Object.hasOwn(context.config.policies, given))
+      return requestPolicy(session, context, verb, given)
     const id = await runId(context, given, 'active')
     const asked = await requestRun(context.control, id, verb, 'command-line')
     const how =
@@ -224,12 +229,31 @@ async function request(session: Session, verb: 'pause' | 'resume' | 'cancel', gi
   })
 }
 
+async function requestPolicy(
+  session: Session,
+  context: Context,
+  verb: 'pause' | 'resume',
+  name: string,
+): Promise<void> {
+  const { pausePolicy, resumePolicy } = await import('../../jobs/retention/index.ts')
+  const asked = await (verb === 'pause' ? pausePolicy : resumePolicy)(context, name, 'command-line')
+  const run = asked.run === null ? 'no run is active' : `run ${asked.run.id} is asked to`
+  session.output.data(
+    asked,
+    verb === 'pause'
+      ? `Policy ${name} is paused: ${run}; ${asked.requests} erasure requests that it began wait before their next call.`
+      : `Policy ${name} goes on: ${run}; ${asked.requests} erasure requests that it began are looked at again.`,
+  )
+}
+
 async function report(session: Session, given: string): Promise<void> {
   const { renderReport } = await import('../../jobs/retention/index.ts')
   const { getReport } = await import('../../lib/record/proposals/index.ts')
+  const { handedOver } = await import('../../lib/record/requests/index.ts')
   await withContext(session, async (context) => {
     const found = await getReport(context.control, await runId(context, given, 'ended'))
-    session.output.data(found, renderReport(found))
+    const handed = await handedOver(context.control, found.proposal)
+    session.output.data({ ...found, handedOver: handed }, renderReport(found, handed))
   })
 }
 

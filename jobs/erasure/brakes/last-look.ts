@@ -25,6 +25,7 @@ export async function refuseTakenBack(
   })
 }
 
+/** Also where the store was stopped meanwhile: nothing of the batch was destroyed. */
 export function isTakenBack(error: unknown): boolean {
-  return error instanceof LetheError && error.code === 'E_TAKEN_BACK'
+  return error instanceof LetheError && ['E_TAKEN_BACK', 'E_STOPPED'].includes(error.code)
 }

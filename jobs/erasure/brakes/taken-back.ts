@@ -44,6 +44,22 @@ export async function callOff<P extends Pair>(
   store: string,
   pairs: readonly P[],
 ): Promise<P[]> {
+  const begun = await unbegin(house, store, pairs)
+  house.intake.due = true
+  return begun
+}
+
+/** The same where their policy's conditions turned: this step asks for none of those any more. */
+export async function setAside<P extends Pair>(
+  house: House,
+  store: string,
+  pairs: readonly P[],
+): Promise<P[]> {
+  for (const { leg } of pairs) house.aside.add(leg.requestId)
+  return unbegin(house, store, pairs)
+}
+
+async function unbegin<P extends Pair>(house: House, store: string, pairs: readonly P[]): Promise<P[]> {
   const begun: P[] = []
   const untouched: string[] = []
   for (const pair of pairs)
@@ -51,7 +67,6 @@ export async function callOff<P extends Pair>(
       untouched.push(pair.leg.requestId)
     else begun.push(pair)
   await unbeginLegs(house.context.control, house.claim, store, untouched)
-  house.intake.due = true
   return begun
 }
 

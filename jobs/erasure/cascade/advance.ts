@@ -20,6 +20,7 @@ import {
   type RequestState,
 } from '../../../lib/record/requests/index.ts'
 import { endAccess } from './access.ts'
+import { unbraked } from '../brakes/policy.ts'
 import { takeBack } from '../brakes/taken-back.ts'
 import { acknowledge, offerCancel } from './answers.ts'
 import { asAssessed } from './assessed.ts'
@@ -109,7 +110,7 @@ async function assessByPolicy(
 
 /** Nobody signs in as this person from here on. */
 async function cut(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
-  const free = await withoutHolds(house, due)
+  const free = await unbraked(house, await withoutHolds(house, due))
   if (free.length === 0) return []
   await markAccessCut(house.context.control, ids(free))
   return cutSome(house, free)
@@ -267,7 +268,10 @@ async function planOf(house: House, variant: string): Promise<DeletionPlan | nul
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
   await takeBack(house)
-  const free = await asAssessed(house, await callable(house, await withoutHolds(house, due)))
+  const free = await asAssessed(
+    house,
+    await callable(house, await unbraked(house, await withoutHolds(house, due))),
+  )
   const ready: ErasureRequest[] = []
   for (const [variant, some] of Map.groupBy(free, variantOf)) {
     const deletion = await planOf(house, variant)

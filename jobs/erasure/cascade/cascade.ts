@@ -37,6 +37,8 @@ import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { readable } from './going.ts'
 import { withoutHolds } from './held.ts'
+import { policyOf, unbraked } from '../brakes/policy.ts'
+import { lookAgain } from '../../stops.ts'
 import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from '../../../lib/data/erasers/index.ts'
 import { takeIntake } from './intake.ts'
@@ -113,6 +115,8 @@ async function step(context: Context, run: Run, signal: AbortSignal): Promise<St
   const next = await nextDue(control, kind)
   const now = await databaseNow(control)
   if (house.bucketAway) return { kind: 'wait', for: 'bucket', until: new Date(now.getTime() + BUCKET_MS) }
+  if (next !== null && next <= now && [...house.stopped].some((store) => concerns(house, store)))
+    return { kind: 'wait', for: 'stopped', until: await lookAgain(context) }
   if (next === null) return { kind: 'done', outcome: outcomeOf(counters) }
   if (next <= now) return { kind: 'more' }
   return next.getTime() - now.getTime() > LONGEST_WAIT_MS
@@ -126,11 +130,17 @@ function outcomeOf({ legs, ended }: { legs: number; ended: number }): string {
   return legs > 0 ? 'requests-worked' : 'nothing-due'
 }
 
-/** A hold that was set meanwhile stops what has not gone yet. */
+function concerns({ subject, places }: House, store: string): boolean {
+  return store === subject.store || places.some((place) => place.store === store)
+}
+
+/** A hold or a brake that was set meanwhile stops what has not gone yet. */
 async function personsOf(house: House, requests: readonly ErasureRequest[]): Promise<Map<string, Person>> {
-  const free = await withoutHolds(house, requests)
+  const free = await unbraked(house, await withoutHolds(house, requests))
+  const policies = await policyOf(house, free)
   return new Map(
     free.map((request) => {
+      const policy = policies.get(request.id)
       const secrets = openSecrets(house.context.keystore, request)
       return [
         request.id,
@@ -139,6 +149,7 @@ async function personsOf(house: House, requests: readonly ErasureRequest[]): Pro
           keys: secrets.keys ?? [secrets.key],
           identifiers: secrets.identifiers ?? {},
           retained: request.retainedClasses ?? [],
+          ...(policy === undefined ? {} : { policy }),
         },
       ]
     }),

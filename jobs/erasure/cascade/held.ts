@@ -95,7 +95,7 @@ export async function resumeReleased(
 }
 
 /** Voids the entries for places that were not called yet. Where something was, the entry stands: a part is gone. */
-async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
+export async function withdraw(house: House, requests: readonly ErasureRequest[]): Promise<void> {
   if (requests.length === 0) return
   const called = new Set(
     (await legsOf(house.context.control, ids(requests)))

@@ -4,6 +4,8 @@ import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
 import type { Database } from '../../../lib/base/db/index.ts'
 import { openPlaces, type Place } from '../../../lib/data/erasers/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
+import type { Throttle } from '../../../lib/data/rows/index.ts'
+import type { ApprovedPolicy } from '../../../lib/record/proposals/index.ts'
 import type { ErasureLedger } from '../../../lib/record/erasures/index.ts'
 import { paceOf, type Claim } from '../../../lib/record/ledger/index.ts'
 import type { Context } from '../../context.ts'
@@ -28,6 +30,15 @@ export interface House {
   bucketAway: boolean
   /** When each person was last seen to be under no hold. */
   seenFree: Map<string, number>
+  /** Stores that are stopped, and policies that are paused, as last looked. */
+  stopped: ReadonlySet<string>
+  paused: ReadonlySet<string>
+  /** Requests that this step asks for no more: their policy holds them back, or let them go. */
+  aside: Set<string>
+  /** Policies behind requests, by proposal. */
+  approved: Map<string, ApprovedPolicy>
+  /** By policy, each started when it is first asked. */
+  throttles: Map<string, Throttle>
   /** What is known of the store's intake, where people take back what they asked for. */
   intake: Intake
   close(): Promise<void>
@@ -44,6 +55,7 @@ export async function openHouse(
   const subject = subjectOf(context, kind)
   const target = await context.target(subject.store)
   const ledger = openLedger(context)
+  const throttles = new Map<string, Throttle>()
   const intake: Intake = { passed: [], due: false }
   const { places, plan, close } = await openPlaces(kind, subject, {
     map: config.file,
@@ -74,8 +86,14 @@ export async function openHouse(
     bucketAway: false,
     seenFree: new Map(),
     intake,
+    stopped: new Set(),
+    paused: new Set(),
+    aside: new Set(),
+    approved: new Map(),
+    throttles,
     close: async () => {
       ledger.close()
+      await Promise.all([...throttles.values()].map(async (one) => one.close()))
       await close()
     },
   }

@@ -18,8 +18,10 @@ import {
   type LegState,
 } from '../../../lib/record/requests/index.ts'
 import { isBucketAway } from '../../erasure-ledger.ts'
+import { settleStop } from '../../stops.ts'
 import { isTakenBack } from '../brakes/last-look.ts'
-import { callOff, isCalledOff, readIntake } from '../brakes/taken-back.ts'
+import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
+import { callOff, isCalledOff, readIntake, setAside } from '../brakes/taken-back.ts'
 import { storesOf, type House } from './house.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 
@@ -62,8 +64,9 @@ export async function workLegs(house: House, persons: Persons): Promise<Worked> 
   }
   try {
     for (;;) {
-      const idle = house.places.filter(({ store }) => !busy.has(store))
-      const due = inTime() ? await dueLegs(house.context.control, [...persons.keys()], storesOf(idle)) : []
+      const idle = house.places.filter(({ store }) => !busy.has(store) && !isStopped(house, store))
+      const asked = [...persons.keys()].filter((id) => !house.aside.has(id))
+      const due = inTime() ? await dueLegs(house.context.control, asked, storesOf(idle)) : []
       const legs = Map.groupBy(due, ({ store }) => store)
       for (const place of idle) {
         const own = legs.get(place.store)
@@ -83,9 +86,11 @@ export async function workLegs(house: House, persons: Persons): Promise<Worked> 
 }
 
 /** One call's worth of legs of one place. */
-async function turn(house: House, place: Place, persons: Persons, legs: readonly Leg[]): Promise<Worked> {
+async function turn(house: House, place: Place, persons: Persons, due: readonly Leg[]): Promise<Worked> {
   const { control } = house.context
   const { store, excused } = place
+  const legs = await unbrakedLegs(house, store, persons, due)
+  if (legs.length === 0) return { legs: 0, further: 0 }
   const begun = await beginLegs(
     control,
     house.claim,
@@ -107,7 +112,9 @@ async function turn(house: House, place: Place, persons: Persons, legs: readonly
     else if (place.concerns(pair.person)) call.push(pair)
     else changes.push({ requestId, store, state: 'not-needed' })
   }
-  const shapes = Map.groupBy(call, ({ leg, person }) => JSON.stringify([leg.job, person.retained]))
+  const shapes = Map.groupBy(call, ({ leg, person }) =>
+    JSON.stringify([leg.job, person.retained, person.policy?.id]),
+  )
   for (const group of shapes.values())
     // in the own store it is asked in the transaction that deletes; those whose call is called off are due again
     if (store !== house.subject.store && (await isCalledOff(house, group))) await callOff(house, store, group)
@@ -153,16 +160,23 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       messages: [...messages],
       ...change,
     }))
+  // of whom nothing is gone, nothing is recorded
+  const onlyGone = (some: readonly Pair[], change: Parameters<typeof own>[0]): LegChange[] => {
+    const gone = new Set(some.map(({ leg }) => leg.requestId))
+    return own(change).filter(({ requestId }) => gone.has(requestId))
+  }
   const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : leg.job.split('\n'))))]
   try {
     let page: ErasePage
+    const limit = limitOf(house, group)
     do {
       const { id: runId, fence } = house.claim
       page = await place.erase(
         group.map(({ person }) => person),
-        { runId, fence, limit: ITEMS, ...(jobs.length === 0 ? {} : { jobs }) },
+        { runId, fence, limit, ...(jobs.length === 0 ? {} : { jobs }) },
         house.signal,
       )
+      house.throttles.get(policyName(group))?.spent(total(page.removed))
       const before = counts.total + pseudonymised.total + detached.total
       counts.addAll(page.removed)
       pseudonymised.addAll(page.pseudonymised)
@@ -170,6 +184,9 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       for (const message of page.messages) messages.add(message)
       for (const one of page.retained) said.set(JSON.stringify([one.place, one.ground]), one)
       for (const { subject, by } of page.refused ?? []) refused.set(subject, by)
+      // their policy's conditions turned: the next step lets go of them whose rows are all there
+      if ((page.leftAlone ?? 0) > 0 && policyName(group) !== '')
+        return onlyGone(await setAside(house, place.store, group), { state: 'pending', fresh: true })
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
@@ -188,8 +205,9 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
   } catch (error) {
     house.signal.throwIfAborted()
     if (isTakenBack(error)) {
-      const gone = new Set((await callOff(house, place.store, group)).map(({ leg }) => leg.requestId))
-      return own({ state: 'pending', fresh: true }).filter(({ requestId }) => gone.has(requestId))
+      if (error instanceof LetheError && error.code === 'E_STOPPED')
+        await settleStop(house.context, place.store, await house.context.target(place.store))
+      return onlyGone(await callOff(house, place.store, group), { state: 'pending', fresh: true })
     }
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
     return group.map(({ leg }) => failed(house, leg, error))
@@ -225,6 +243,19 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
     (await readBack(house, place, reported)).map((change) => [change.requestId, change] as const),
   )
   return accepted.map((change) => ({ ...change, ...found.get(change.requestId) }))
+}
+
+/** A group is of one policy, or of none. */
+function policyName(group: readonly Pair[]): string {
+  return group[0]?.person.policy?.name ?? ''
+}
+
+/** A policy's own ceiling for a batch holds for its requests too. */
+function limitOf({ context }: House, group: readonly Pair[]): number {
+  const { policies } = context.config
+  const name = policyName(group)
+  const most = Object.hasOwn(policies, name) ? policies[name]?.throttle.max_rows : undefined
+  return Math.min(ITEMS, most ?? ITEMS)
 }
 
 /** Why nothing is read back there, where the configuration answers for that. */

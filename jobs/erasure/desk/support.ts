@@ -226,7 +226,7 @@ function notTheirs(own: Asking, request: ErasureRequest): LetheError {
 }
 
 /** The ledger says nothing of them any more, they sign in again, and what led to them is forgotten. */
-async function letStay(tx: Transaction, context: Context, request: ErasureRequest): Promise<void> {
+export async function letStay(tx: Transaction, context: Context, request: ErasureRequest): Promise<void> {
   if (request.sealed === null) return
   const { key, keys = [key], access = [] } = openSecrets(context.keystore, request)
   await revoke(tx, context, request, keys)

@@ -46,6 +46,8 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
   const also = around.standstill === null ? '' : ` ${around.standstill}`
   if (request.overCeiling && waitingFor === 'ceiling')
     return `Its actor made too many requests in a day: somebody else approves it: lethe erasure approve ${id} ${WHY}`
+  const braked = brakeOf(request)
+  if (braked !== null && request.finishedAt === null) return `${braked}${also}`
   switch (request.state) {
     case 'received':
       return request.identityMethod === null
@@ -77,6 +79,8 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
     case 'refused':
       return `It was refused: ${request.refusalGround ?? ''}.${afterCut(request, around.ended)}`
     case 'cancelled':
+      if (request.letGo !== null)
+        return `Its policy let the person go before anything was erased: ${letGoWords(request.letGo)}.${afterCut(request, around.ended)}`
       return `It was taken back before anything was erased.${afterCut(request, around.ended)}`
     case 'completed':
       return request.nobody
@@ -90,6 +94,27 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
         .map(({ store }) => store)
         .join(', ')} was accepted as it is by a named person.`
   }
+}
+
+/** What of its policy keeps it back; null: nothing does. */
+function brakeOf({ id, waitingFor }: ErasureRequest): string | null {
+  if (waitingFor === 'policy-paused')
+    return 'The policy that began it is paused: lethe retention list names it; lethe retention resume POLICY lets it go on.'
+  if (waitingFor === 'policy-disarmed')
+    return `The policy that began it was disarmed or changed when a part of the person was gone already. Arm that version again, or what is left stays, and you answer for it: lethe erasure accept ${id} STORE ${WHY}`
+  if (waitingFor?.startsWith('policy:') === true)
+    return `The policy that began it waits (${waitingFor.slice(7)}), as its sweep would; it goes on by itself.`
+  if (waitingFor === 'policy-unknown')
+    return `What its policy asks can't be asked any more: the tables or the record changed. Look at the person, then: lethe erasure cancel ${id} ${WHY}`
+  if (waitingFor?.startsWith('came-back:') === true)
+    return `Its policy no longer asks for it (${letGoWords(waitingFor.slice(10))}), but a part of the person is gone already; nothing more is erased. See below where, and for each store that is open: lethe erasure accept ${id} STORE ${WHY}`
+  return null
+}
+
+function letGoWords(reason: string): string {
+  if (reason === 'not-due') return 'the person came back, and is not due'
+  if (reason === 'disarmed') return 'the policy was disarmed or changed'
+  return reason
 }
 
 /** The command keeps what it names: whoever copies it without a thought destroys nothing. */

@@ -11,6 +11,7 @@ import {
   writeMode,
   type Mode,
 } from '../../../lib/record/proposals/index.ts'
+import { openOfPolicy, wakeRequests } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
 import { verifyDecision } from '../../verify-decision.ts'
 import { findPolicy, policyVersion } from '../policy.ts'
@@ -73,7 +74,11 @@ export async function setMode(context: Context, name: string, mode: Mode, by: At
     authorise(context.config.file, by.identity, 'policy.arm', { secondFactor: policy.second_factor })
   else authorise(context.config.file, by.identity, 'policy.disarm')
   await writeMode(context.control, { policy: name, version: policyVersion(policy), mode }, by)
-  if (mode === 'observe') await callOff(context.control, name, by.identity.name)
+  if (mode === 'observe') {
+    await callOff(context.control, name, by.identity.name)
+    // who was handed over and not begun is let go at once
+    await wakeRequests(context.control, await openOfPolicy(context.control, name))
+  }
   return policyMode(context.control, policy)
 }
 

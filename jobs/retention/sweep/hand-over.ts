@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { markPopulation, nextRoots, whyNot } from '../../../lib/data/rows/index.ts'
 import { recordStep } from '../../../lib/record/ledger/index.ts'
 import { createRequests, type NewRequest } from '../../../lib/record/requests/index.ts'
-import { approvalOf } from '../../../lib/record/proposals/index.ts'
+import { approvalOf, keepGuard } from '../../../lib/record/proposals/index.ts'
 import type { StepResult } from '../../kind.ts'
 import type { Cursor } from './cursor.ts'
 import type { Work } from './execute.ts'
@@ -35,7 +35,8 @@ export async function handOver(work: Work, cursor: Cursor): Promise<StepResult |
   })
   if (page.length === 0) return 'done'
   const keys = page.map((root) => root.key)
-  const reasons = await whyNot(target, plan, guardFor(policy, plan, proposal.cutoff.toISOString()), keys)
+  const guard = guardFor(policy, plan, proposal.cutoff.toISOString())
+  const reasons = await whyNot(target, plan, guard, keys)
   const going = page.filter((_, place) => reasons[place] === null)
   const approval = await approvalOf(context.control, proposal.id)
   const requests = going.map((root): NewRequest => ({
@@ -50,6 +51,7 @@ export async function handOver(work: Work, cursor: Cursor): Promise<StepResult |
     grace: '0',
     identity: { method: 'policy', by: approval?.actor ?? 'policy' },
     instruction: `proposal:${proposal.id}`,
+    proposalId: proposal.id,
   }))
   const { slowest_leg: slowest, keep_identifiers: keep, ceiling } = context.config.file.erasure
   const handed = z.number().parse(run.counters[HANDED_OVER] ?? 0) + going.length
@@ -58,6 +60,8 @@ export async function handOver(work: Work, cursor: Cursor): Promise<StepResult |
     claim,
     { name: 'hand-over', note: `${going.length} subjects`, counters: { [HANDED_OVER]: handed }, cursor },
     async (tx) => {
+      // asked again by whoever carries it out, as it was approved
+      await keepGuard(tx, proposal.id, { due: guard.due, clear: [...guard.clear] })
       if (requests.length > 0)
         await createRequests(tx, context.keystore, requests, { slowest, keep, ceiling })
     },

@@ -8,29 +8,27 @@ import { summed, total } from '../../../lib/base/counts/index.ts'
 import { databaseNow, openDatabase } from '../../../lib/base/db/index.ts'
 import { exemptPopulation, populationStates, tidy, type Pass } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { countHolds, projectHolds } from '../../../lib/record/holds/index.ts'
+import { projectHolds } from '../../../lib/record/holds/index.ts'
 import { batchCounters, recordStep, type Run } from '../../../lib/record/ledger/index.ts'
 import {
   approvalOf,
   approveByAppraisal,
-  countWaiting,
   getProposal,
   insertProposal,
-  policiesBehind,
   trailingMedian,
 } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { awaitBucket, catchUpBucket } from '../../erasure-ledger.ts'
-import { refreshIssuerKeys } from '../../issuer-keys.ts'
 import type { JobKind, StepResult } from '../../kind.ts'
+import { awaitResume, requireGoing } from '../../stops.ts'
 import { verifiedMode } from '../decisions/arm.ts'
 import { cursorSchema, type Cursor } from './cursor.ts'
-import { wakeDecided } from '../decisions/decide.ts'
 import { catchUp, copyNewBatches, executeSome, type Work } from './execute.ts'
 import { closing, ending, endsRun, executed, forgetting, readBack, standVoided } from './finish.ts'
 import { HANDED_OVER, handOver, handsOver } from './hand-over.ts'
 import { settleLost } from './lost.ts'
 import { named } from './outcome.ts'
+import { observe } from './observe.ts'
 import { exceeded, judgeLimits, limitsError } from '../decisions/limits.ts'
 import { loadClosingPlan, loadPolicyPlan } from '../plan.ts'
 import { storeZone } from '../../deletion-plan.ts'
@@ -46,9 +44,10 @@ export const sweep: JobKind = {
   payload,
   maxAttempts: 8,
   scope: (given) => payload.parse(given).policy,
-  step: async (context, run, signal) => awaitBucket(context, run.id, async () => step(context, run, signal)),
+  step: async (context, run, signal) =>
+    awaitBucket(context, run.id, async () => going(context, run, async () => step(context, run, signal))),
   windUp: async (context, run, signal) =>
-    awaitBucket(context, run.id, async () => windUp(context, run, signal)),
+    awaitBucket(context, run.id, async () => going(context, run, async () => windUp(context, run, signal))),
   schedules: (config) =>
     Object.values(config.policies).flatMap(({ name, schedule }) =>
       schedule === undefined
@@ -64,6 +63,10 @@ export const sweep: JobKind = {
           ],
     ),
   observe,
+}
+
+async function going(context: Context, run: Run, act: () => Promise<StepResult>): Promise<StepResult> {
+  return awaitResume(context, findPolicy(context, payload.parse(run.payload).policy).store, act)
 }
 
 async function step(context: Context, run: Run, signal: AbortSignal): Promise<StepResult> {
@@ -246,6 +249,7 @@ function refuseChanged(work: Pick<Work, 'plan' | 'policy' | 'proposal' | 'run'>)
 /** The cascade reads back, tidies up and gives receipts; what is left here is the report. */
 async function handingOver(work: Work, cursor: Cursor): Promise<StepResult> {
   refuseChanged(work)
+  await requireGoing(work.context, work.policy)
   const handed = await handOver(work, cursor)
   return handed === 'done' ? ending(work, cursor, HANDED_OVER, 'executed') : handed
 }
@@ -255,6 +259,7 @@ const nextPhase = { light: 'heavy', heavy: 'locked', locked: 'verify' } as const
 async function executing(work: Work, cursor: Cursor, pass: Pass): Promise<StepResult> {
   const { context, run } = work
   refuseChanged(work)
+  await requireGoing(context, work.policy)
   // a worker that was killed may have committed batches that no step counts
   if (run.attempt > 0) await recordBatches(work)
   const done = await executeSome(work, pass).catch(async (error: unknown) => {
@@ -356,6 +361,7 @@ async function cancelling(work: Work, cursor: Cursor): Promise<StepResult> {
   if (executed(cursor)) await catchUp(work)
   // under another plan it can't go on: lethe.removing keeps the decision, and the next run finishes it
   if (changes(work).length === 0 && (await hasBegun(work))) {
+    await requireGoing(context, work.policy)
     const done = await executeSome(work, 'heavy', true)
     await recordStep(context.control, run, { name: 'finish-subject', counters: done.counters, cursor })
     if (!done.finished || !(await hasBegun(work))) return { kind: 'more' }
@@ -375,15 +381,4 @@ async function hasBegun({ target, proposal }: Work): Promise<boolean> {
 
 function signalled(work: Work): boolean {
   return work.signal.aborted
-}
-
-async function observe(context: Context): Promise<void> {
-  const { control, metrics } = context
-  await wakeDecided(control)
-  await refreshIssuerKeys(context)
-  metrics.proposalsWaiting.set(await countWaiting(control))
-  metrics.holdsOverdue.set((await countHolds(control)).overdue)
-  const behind = await policiesBehind(control)
-  metrics.policyBehindSeconds.reset()
-  for (const { policy, seconds } of behind) metrics.policyBehindSeconds.set({ policy }, seconds)
 }

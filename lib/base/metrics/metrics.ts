@@ -18,6 +18,8 @@ export interface Metrics {
   readonly policyBehindSeconds: Gauge<'policy'>
   readonly proposalsWaiting: Gauge
   readonly holdsOverdue: Gauge
+  /** 1 while a store is stopped, or a policy paused; no value otherwise. */
+  readonly stopped: Gauge<'scope' | 'name'>
   /** Open erasure requests. */
   readonly erasureRequests: Gauge<'state'>
   /** Open requests with five days or less until the person has to be answered, overdue ones too. */
@@ -83,6 +85,12 @@ export function createMetrics(options: { processMetrics?: boolean } = {}): Metri
     proposalsWaiting: new Gauge({
       name: 'lethe_proposals_waiting',
       help: 'Proposals that wait for a decision.',
+      registers,
+    }),
+    stopped: new Gauge({
+      name: 'lethe_stopped',
+      help: 'Stores that are stopped, and policies that are paused.',
+      labelNames: ['scope', 'name'],
       registers,
     }),
     holdsOverdue: new Gauge({

@@ -56,6 +56,8 @@ export interface ErasePage {
   pending: readonly Pending[]
   /** Plain sentences for support staff; no personal data. */
   messages: readonly string[]
+  /** Subjects whose conditions turned: nothing of them was touched. Absent: none. */
+  leftAlone?: number
   /** Whether another call is needed for the same subjects. */
   more: boolean
 }

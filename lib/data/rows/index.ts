@@ -1,9 +1,12 @@
 /** The PostgreSQL engine that runs a deletion plan: batches, the population of a proposal, one subject. */
+import './errors.ts'
+
 export type { Guard, BatchOutcome, Batch, BatchHooks, BatchRoot, Subject } from './batch/batch.ts'
 export { runBatch } from './batch/execute.ts'
 export { firstReason, fullGuard, type FullGuard, mergedCondition } from './batch/guard.ts'
 export { ANY_HOLD, holdsCondition, replaceHolds, takeHoldLock } from './batch/holds.ts'
 export { keptByDecision, keptIsDue } from './batch/kept.ts'
+export { projectStop, stopped } from './batch/stops.ts'
 export { raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'
 export { rootTable, rootKeyText } from './batch/root-sql.ts'
 export { expandSubjects } from './batch/subjects.ts'

@@ -15,6 +15,9 @@ export const verbs = {
   'policy.disarm': ['support', 'records', 'cto'],
   'appraisal.add': ['records', 'cto'],
   'appraisal.revoke': ['records', 'cto'],
+  // to stop needs little; to let destruction go on needs more
+  'store.stop': ['support', 'records', 'cto'],
+  'store.resume': ['cto'],
   'hold.add': ['support', 'records', 'cto'],
   'hold.release': ['records', 'cto'],
   'text.erase': ['records', 'cto'],

@@ -81,6 +81,10 @@ const shapes = {
   'proposal.executed': z.strictObject({ proposal: id, removed: counts, skipped: counts }),
   'policy.armed': z.strictObject({ policy: token, version: token, method: token, statement }),
   'policy.disarmed': z.strictObject({ policy: token, method: token, statement }),
+  'policy.paused': z.strictObject({ policy: token }),
+  'policy.resumed': z.strictObject({ policy: token }),
+  'store.stopped': z.strictObject({ store: token, method: token, statement }),
+  'store.resumed': z.strictObject({ store: token, method: token, statement }),
   'appraisal.added': z.strictObject({
     appraisal: id,
     policy: token,

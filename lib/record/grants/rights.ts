@@ -101,6 +101,8 @@ export const controlRights: Readonly<Record<string, TableRights>> = {
     approver: ['UPDATE (released_by, release_hash, released_at)'],
     auditor: read,
   },
+  // whoever is an operator may stop; to let go on is an approver's
+  stops: { worker: read, operator: append, approver: ['DELETE'], auditor: read },
   // what was typed: kept with a decision, and erasable; the trigger lets no other change through
   statements: {
     worker: [...read, 'UPDATE (token, token_key_id)'],
@@ -153,6 +155,8 @@ export const targetRights: Readonly<Record<string, TableRights>> = {
   removing: { worker: own, operator: read, auditor: [] },
   // each sweep first makes this projection equal to the record, and the record is what the worker can't change
   holds: { worker: own, operator: own, auditor: [] },
+  // projected by the command that stops or resumes a store
+  stops: { worker: own, operator: own, auditor: read },
   warnings: { worker: write, operator: read, auditor: [] },
   kept_roots: { worker: own, operator: read, auditor: [] },
   // a decision to extend or preserve is carried out by the worker, from the record it can't change

@@ -1,4 +1,14 @@
 /** Legal holds, and their projection into the targets. */
 export { holdKinds, holdLevels, type NewHold } from './hold.ts'
 export { countHolds, holdsInForce, holdsOnSubject, insertHold, listHolds, markReleased } from './holds.ts'
+export {
+  isPaused,
+  listStops,
+  pausePolicy,
+  resumePolicy,
+  resumeStore,
+  stoppedStores,
+  stopStore,
+  type Stop,
+} from './stops.ts'
 export { projectHolds } from './project.ts'

@@ -14,15 +14,18 @@ export { appraisalsInForce, getAppraisal, insertAppraisal, revokeAppraisal } fro
 export { policiesBehind } from './behind.ts'
 export { armedVersion, armingOf, armingsInForce, writeMode, type Mode } from './policies.ts'
 export {
+  approvedPolicies,
   countWaiting,
   getProposal,
   insertProposal,
+  keepGuard,
   listProposals,
   lostProposals,
   proposalsOfRun,
   runsDecided,
   setProposalState,
   trailingMedian,
+  type ApprovedPolicy,
   type LimitVerdict,
   type Proposal,
   type RunProposal,

@@ -201,3 +201,38 @@ export async function proposalsOfRun(tx: Queryable, runId: string): Promise<RunP
     [runId],
   )
 }
+
+const guardSchema = z.object({
+  due: z.string(),
+  clear: z.array(z.object({ reason: z.string(), sql: z.string() })),
+})
+/** A policy's conditions over `root`, as they were approved. */
+export type StoredGuard = z.infer<typeof guardSchema>
+
+/** Kept once, before anybody is handed over: later words of the policy change nothing for them. Idempotent. */
+export async function keepGuard(tx: Queryable, proposalId: string, guard: StoredGuard): Promise<void> {
+  await tx.execute(`UPDATE lethe_control.proposals SET guard = $2::jsonb WHERE id = $1 AND guard IS NULL`, [
+    proposalId,
+    JSON.stringify(guardSchema.parse(guard)),
+  ])
+}
+
+const approvedRow = z.object({
+  id: z.string(),
+  policy: z.string(),
+  version: z.string(),
+  guard: guardSchema.nullable(),
+})
+/** The policy behind a request, as it was approved. */
+export type ApprovedPolicy = z.infer<typeof approvedRow>
+
+export async function approvedPolicies(
+  control: Queryable,
+  proposalIds: readonly string[],
+): Promise<ApprovedPolicy[]> {
+  return control.query(
+    approvedRow,
+    `SELECT id, policy, policy_version AS version, guard FROM lethe_control.proposals WHERE id = ANY ($1::uuid[])`,
+    [proposalIds],
+  )
+}

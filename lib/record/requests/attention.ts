@@ -58,3 +58,53 @@ export async function countOpen(db: Queryable, kind: string): Promise<number> {
   )
   return row?.n ?? 0
 }
+
+/** Days before the due date at which somebody is told. */
+const WARNINGS = [10, 5, 1]
+
+/** Open requests that have come into another warning's days; each is returned once. */
+export async function warnDue(db: Queryable): Promise<{ id: string; days: number }[]> {
+  return db.query(
+    z.object({ id: z.string(), days: z.number() }),
+    `UPDATE lethe_control.erasure_requests r SET warned = array_append(r.warned, w.days)
+     FROM (SELECT DISTINCT ON (o.id) o.id, w.days FROM lethe_control.erasure_requests o, unnest($1::int[]) AS w(days)
+       WHERE o.finished_at IS NULL AND o.due_at <= clock_timestamp() + interval '10 days'
+         AND o.due_at <= clock_timestamp() + w.days * interval '1 day' AND NOT o.warned @> ARRAY[w.days]
+       ORDER BY o.id, w.days) AS w
+     WHERE r.id = w.id AND NOT r.warned @> ARRAY[w.days] RETURNING r.id, w.days`,
+    [WARNINGS],
+  )
+}
+
+/** What became of the requests that a proposal was handed over to, by state; those that were let go, by the reason. */
+export async function handedOver(
+  db: Queryable,
+  proposalId: string,
+): Promise<{ state: string; letGo: string | null; count: number }[]> {
+  return db.query(
+    z.object({ state: z.string(), letGo: z.string().nullable(), count: z.coerce.number() }),
+    `SELECT state, let_go AS "letGo", count(*) AS count FROM lethe_control.erasure_requests
+     WHERE proposal_id = $1 AND kind = 'retention' GROUP BY 1, 2 ORDER BY 1, 2`,
+    [proposalId],
+  )
+}
+
+/** Open requests that this policy began and nobody asked for besides. */
+export async function openOfPolicy(db: Queryable, policy: string): Promise<string[]> {
+  const rows = await db.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe_control.erasure_requests
+     WHERE actor = $1 AND kind = 'retention' AND finished_at IS NULL ORDER BY id`,
+    [`policy:${policy}`],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Looked at now instead of later: a brake was let go. */
+export async function wakeRequests(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.execute(
+    `UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp()
+     WHERE id = ANY ($1::uuid[]) AND finished_at IS NULL AND next_at > clock_timestamp() AND next_at < 'infinity'`,
+    [ids],
+  )
+}

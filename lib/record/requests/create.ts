@@ -54,6 +54,7 @@ export async function createRequests(
       method: identity?.method ?? null,
       by: identity?.by ?? null,
       instruction: request.instruction,
+      proposal: request.proposalId ?? null,
       sealed: sealed.cipher.toString('hex'),
       sealedKeyId: sealed.keyId,
     }
@@ -130,7 +131,7 @@ async function insert(
     `WITH given AS (
        SELECT * FROM json_to_recordset($1::json) AS g(ord int, id uuid, kind text, subject text, store text, hash text,
          "keyId" text, ground text, requester text, actor text, origin text, intake uuid, received timestamptz, grace interval,
-         method text, by text, instruction text, sealed text, "sealedKeyId" text)
+         method text, by text, instruction text, proposal uuid, sealed text, "sealedKeyId" text)
      ), spent AS (
        SELECT a.actor, (SELECT count(*) FROM lethe_control.erasure_requests r
            WHERE r.actor = a.actor AND r.received_at > clock_timestamp() - interval '24 hours')
@@ -143,13 +144,13 @@ async function insert(
      ), made AS (
        INSERT INTO lethe_control.erasure_requests AS r (id, subject_kind, store, subject_hash, key_id, hash_version, kind, ground, requester, actor,
          origin, intake_id, state, received_at, clock_from, due_at, grace, identity_method, identity_at, identity_by, instruction,
-         over_ceiling, waiting_for, next_at, sealed, sealed_key_id, sealed_until)
+         proposal_id, over_ceiling, waiting_for, next_at, sealed, sealed_key_id, sealed_until)
        SELECT DISTINCT ON (g.store, g.subject, g.hash) g.id, g.subject, g.store, decode(g.hash, 'hex'), g."keyId", ${HASH_VERSION}, g.kind, g.ground,
          g.requester, g.actor, g.origin, g.intake, 'received', at.t, at.t, at.t + interval '1 month',
          CASE WHEN g.kind = 'article-17'
            THEN greatest(least(g.grace, at.t + interval '1 month' - $3::interval - at.t), '0') ELSE g.grace END,
          g.method, CASE WHEN g.method IS NOT NULL THEN clock_timestamp() END, g.by, g.instruction,
-         c.over, CASE WHEN c.over THEN 'ceiling' END,
+         g.proposal, c.over, CASE WHEN c.over THEN 'ceiling' END,
          CASE WHEN c.over THEN 'infinity' ELSE clock_timestamp() END,
          decode(g.sealed, 'hex'), g."sealedKeyId", clock_timestamp() + $4::interval
        FROM given g JOIN counted c USING (ord), LATERAL (SELECT coalesce(g.received, clock_timestamp()) AS t) AS at

@@ -15,6 +15,7 @@ export {
 export {
   dueRequests,
   getRequest,
+  getRequests,
   identityMethods,
   personalMethods,
   personalRequesters,
@@ -32,7 +33,6 @@ export {
   countRequests,
   updateRequest,
   wakeHeld,
-  warnDue,
   type AccessEnded,
   type ErasureRequest,
   type IdentityMethod,
@@ -41,7 +41,17 @@ export {
   type RequestKind,
   type Requester,
 } from './request.ts'
-export { countDue, countOpen, countStuckLegs, countWaitingForPerson, type DueCounts } from './attention.ts'
+export {
+  countDue,
+  countOpen,
+  countStuckLegs,
+  countWaitingForPerson,
+  handedOver,
+  openOfPolicy,
+  wakeRequests,
+  warnDue,
+  type DueCounts,
+} from './attention.ts'
 export { createRequests, type Created } from './create.ts'
 export type { Limits, NewRequest } from './new-request.ts'
 export {

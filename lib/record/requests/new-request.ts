@@ -23,6 +23,8 @@ export interface NewRequest {
   /** Null: it has to be confirmed first. */
   identity: { method: IdentityMethod; by: string } | null
   instruction: string | null
+  /** Of a policy's: the proposal whose guard and brakes hold for it. */
+  proposalId?: string
 }
 
 export interface Limits {

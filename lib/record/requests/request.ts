@@ -56,6 +56,10 @@ export interface ErasureRequest {
   identityAt: Date | null
   identityBy: string | null
   instruction: string | null
+  /** The proposal that a policy's request came of; null: a person's own. */
+  proposalId: string | null
+  /** Why the policy let the person go, in a word. */
+  letGo: string | null
   overCeiling: boolean
   nobody: boolean
   /** What went at the access cut, by store. */
@@ -82,7 +86,7 @@ export interface ErasureRequest {
 /** Columns for `SELECT` and `RETURNING`, of the table or alias `r`. */
 export const requestColumns = `r.id, r.subject_kind, r.store, r.subject_hash, r.key_id, r.kind, r.ground, r.requester, r.actor,
   r.origin, r.state, r.resume_state, r.waiting_for, r.received_at, r.clock_from, r.due_at, r.extended_at, r.warned,
-  r.grace > interval '0' AS has_grace, r.grace_until, r.access_cut_at, r.identity_method, r.identity_at, r.identity_by, r.instruction,
+  r.grace > interval '0' AS has_grace, r.grace_until, r.access_cut_at, r.identity_method, r.identity_at, r.identity_by, r.instruction, r.proposal_id, r.let_go,
   r.over_ceiling, r.nobody, r.access_ended, r.retained_classes, r.map_version, r.plan_hash, r.refusal_ground, r.confirm_hash, r.confirm_until, r.cancel_hash, r.answered_at, r.sealed, r.sealed_key_id, r.sealed_until,
   nullif(r.next_at, 'infinity') AS next_at, r.finished_at`
 
@@ -113,6 +117,8 @@ export const requestRow = z
     identity_at: z.date().nullable(),
     identity_by: z.string().nullable(),
     instruction: z.string().nullable(),
+    proposal_id: z.string().nullable(),
+    let_go: z.string().nullable(),
     over_ceiling: z.boolean(),
     nobody: z.boolean(),
     access_ended: accessEnded,
@@ -156,6 +162,8 @@ export const requestRow = z
     identityAt: row.identity_at,
     identityBy: row.identity_by,
     instruction: row.instruction,
+    proposalId: row.proposal_id,
+    letGo: row.let_go,
     overCeiling: row.over_ceiling,
     nobody: row.nobody,
     accessEnded: row.access_ended,
@@ -358,23 +366,6 @@ export async function countListed(db: Queryable, filter: RequestFilter): Promise
 function conditions({ due, states }: RequestFilter): string {
   const open = due === true ? 'r.finished_at IS NULL' : 'true'
   return `${open} AND ${states === undefined ? '$1::text[] IS NULL' : 'r.state = ANY ($1::text[])'}`
-}
-
-/** Days before the due date at which somebody is told. */
-const WARNINGS = [10, 5, 1]
-
-/** Open requests that have come into another warning's days; each is returned once. */
-export async function warnDue(db: Queryable): Promise<{ id: string; days: number }[]> {
-  return db.query(
-    z.object({ id: z.string(), days: z.number() }),
-    `UPDATE lethe_control.erasure_requests r SET warned = array_append(r.warned, w.days)
-     FROM (SELECT DISTINCT ON (o.id) o.id, w.days FROM lethe_control.erasure_requests o, unnest($1::int[]) AS w(days)
-       WHERE o.finished_at IS NULL AND o.due_at <= clock_timestamp() + interval '10 days'
-         AND o.due_at <= clock_timestamp() + w.days * interval '1 day' AND NOT o.warned @> ARRAY[w.days]
-       ORDER BY o.id, w.days) AS w
-     WHERE r.id = w.id AND NOT r.warned @> ARRAY[w.days] RETURNING r.id, w.days`,
-    [WARNINGS],
-  )
 }
 
 /** By state; only states that have any. */

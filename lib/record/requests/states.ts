@@ -145,6 +145,12 @@ export const requestTransitions = {
     to: 'cancelled',
     sentence: 'The person, or staff for them, took it back before anything was destroyed.',
   },
+  'let-go': {
+    from: [...reversible, 'erasing', 'on-hold', 'needs-attention'],
+    to: 'cancelled',
+    sentence:
+      'The policy that began it no longer asks for it, and nothing was destroyed: the person came back, say.',
+  },
 } as const satisfies Record<string, Transition>
 
 export type RequestVerb = keyof typeof requestTransitions

@@ -2,7 +2,7 @@
 import { LetheError } from '../../../base/errors/index.ts'
 import type { Identifiers } from '../../datamap/index.ts'
 import type { RootKey } from '../../deletion/index.ts'
-import type { Fate } from '../../rows/index.ts'
+import type { Fate, Guard } from '../../rows/index.ts'
 import type { Capabilities, ErasePage, EraseRequest, Verification } from '../eraser.ts'
 
 /** Lies before a person is asked. */
@@ -15,6 +15,8 @@ export interface Person {
   identifiers: Identifiers
   /** Classes of records that stay. */
   retained: readonly string[]
+  /** The policy that began it: its conditions are asked again in the own store's deleting statement. `id`: of its proposal. */
+  policy?: { id: string; name: string; guard: Guard }
 }
 
 /** One place that holds something of subjects of this kind. Every list of results stands in the persons' order. */

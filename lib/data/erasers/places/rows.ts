@@ -11,7 +11,10 @@ import { PATIENCE, type Person, type Place } from './place.ts'
 /** Rows of a PostgreSQL store, by keys that the person leads to; several plans at once, one for each set of retained classes. */
 /** Rows of the subject's own store. */
 export function ownRows(subject: SubjectEntry, planOf: PlanOf, tools: PlaceTools): Place {
-  return rows(subject.store, planOf, tools, { guard: ownHolds(subject), keysOf: ({ keys }) => keys })
+  return rows(subject.store, planOf, tools, {
+    guardOf: (person) => together(ownHolds(subject), person?.policy?.guard),
+    keysOf: ({ keys }) => keys,
+  })
 }
 
 /** Rows of another PostgreSQL store, whose keys are made of what leads to the person. Its plan follows its map alone. */
@@ -22,7 +25,7 @@ export function linkedRows(
 ): Place {
   const planOf = async () => tools.plans.of(store, subject)
   return rows(store, planOf, tools, {
-    guard: null,
+    guardOf: () => null,
     keysOf: (person) => combined(key, person),
     retains: false,
   })
@@ -32,10 +35,14 @@ function rows(
   store: string,
   planOf: PlanOf,
   tools: PlaceTools,
-  how: { guard: Guard | null; keysOf: (person: Person) => readonly RootKey[]; retains?: boolean },
+  how: {
+    guardOf: (person: Person | undefined) => Guard | null
+    keysOf: (person: Person) => readonly RootKey[]
+    retains?: boolean
+  },
 ): Place {
   const { claim, enter, lastLook } = tools
-  const { guard, keysOf, retains = true } = how
+  const { guardOf, keysOf, retains = true } = how
   let fenced: Promise<void> | null = null
   const open = async (person: Person | undefined) => {
     const target = await tools.target(store)
@@ -44,7 +51,7 @@ function rows(
       pseudonymKey: tools.storeKey(store),
       beforeDestruction: async (keys) => enter(store, plan, keys),
       ...(lastLook === undefined ? {} : { lastLook: async (beside) => lastLook(store, beside) }),
-      guard,
+      guard: guardOf(person),
       retained: retains ? (person?.retained ?? []) : [],
     })
     return { target, plan, eraser }
@@ -105,6 +112,12 @@ function ownHolds({ holds }: SubjectEntry): Guard | null {
     clear: holds.map(({ name, sql }) => ({ reason: `hold:${name}`, sql })),
     values: [],
   }
+}
+
+/** Both are asked. */
+function together(one: Guard | null, policy: Guard | undefined): Guard | null {
+  if (policy === undefined || one === null) return policy ?? one
+  return { due: policy.due, clear: [...one.clear, ...policy.clear], values: [] }
 }
 
 /** Each combination of the templates' values is one key. */

@@ -9,6 +9,7 @@
  * is tried again in a new snapshot. Under READ COMMITTED a visit that was moved to another patient between two statements
  * would lose its notes to the first.
  */
+import { z } from 'zod'
 import { monotonicMs } from '../../../base/clock/index.ts'
 import { tally } from '../../../base/counts/index.ts'
 import type { DeletionPlan } from '../../deletion/index.ts'
@@ -25,6 +26,7 @@ import { holdProgress, recordBatch, type BatchRecord } from './progress.ts'
 import { keyId } from './root-sql.ts'
 import { isChanged, searchSubjects, turnedAmong, type SearchResult } from './search.ts'
 import { addTotals } from './steps.ts'
+import { stopped } from './stops.ts'
 import { prepareSubjects } from './subjects.ts'
 
 const LOCK_TIMEOUT_MS = 200
@@ -100,11 +102,21 @@ async function inSnapshot(
 
 async function prepareTransaction(tx: Transaction, plan: DeletionPlan, batch: Batch): Promise<void> {
   const wait = batch.lockTimeoutMs ?? (batch.wait ? WAIT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS)
-  await tx.execute(
+  const [row] = await tx.query(
+    z.object({ stopped: z.boolean() }),
     `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-            set_config('lethe.pseudonym_key', $3, true), ${readingSettings(4)}`,
-    [String(Math.round(wait)), String(STATEMENT_TIMEOUT_MS), batch.pseudonymKey ?? '', plan.timeZone],
+            set_config('lethe.pseudonym_key', $3, true), ${readingSettings(4)},
+            EXISTS (SELECT FROM lethe.stops WHERE store = $5) AS stopped`,
+    [
+      String(Math.round(wait)),
+      String(STATEMENT_TIMEOUT_MS),
+      batch.pseudonymKey ?? '',
+      plan.timeZone,
+      plan.store,
+    ],
   )
+  // after the hold lock: whoever stopped the store has waited for the batches before
+  if (row?.stopped === true) throw stopped(plan.store)
 }
 
 /** Others keep changing these rows: they are reported as locked, and go when they are left alone. */

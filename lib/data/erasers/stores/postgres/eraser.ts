@@ -85,8 +85,7 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
         number += 1n
         const outcome = await runBatch(db, plan, batchOf(page, number, part, options), hooks).catch(
           (error: unknown) => {
-            if (outcomes.length > 0 && error instanceof LetheError && error.code === 'E_TAKEN_BACK')
-              return null
+            if (outcomes.length > 0 && error instanceof LetheError && endsCall.has(error.code)) return null
             throw error
           },
         )
@@ -100,6 +99,9 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
     },
   }
 }
+
+/** What calls a batch off before it destroys anything. */
+const endsCall: ReadonlySet<string> = new Set(['E_TAKEN_BACK', 'E_STOPPED'])
 
 interface Part {
   roots: { ordinal: bigint; key: RootKey }[]
@@ -167,6 +169,7 @@ function pageOf(
     removed: summed(outcomes.map((outcome) => outcome.removed)),
     pseudonymised: summed(outcomes.map((outcome) => outcome.pseudonymised)),
     detached: summed(outcomes.map((outcome) => outcome.detached)),
+    leftAlone: sum(outcomes.map(({ skipped }) => skipped.filter(({ reason }) => reason !== 'kept').length)),
     retained,
     refused: outcomes.flatMap(({ blocked }) =>
       blocked.map(({ ordinal, constraint }) => ({ subject: Number(ordinal), by: constraint })),
@@ -175,6 +178,10 @@ function pageOf(
     messages: left.sentences((count, why) => `${count} ${why}.`),
     more: unvisited || outcomes.some(unfinished),
   }
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((all, one) => all + one, 0)
 }
 
 /** Of all subjects together: the later end where they differ. */

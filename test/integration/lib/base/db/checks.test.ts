@@ -20,6 +20,7 @@ import {
   requesters,
   requestKinds,
 } from '../../../../../lib/record/requests/request.ts'
+import { stopScopes } from '../../../../../lib/record/holds/stops.ts'
 import { legStates, requestStates, requestTransitions } from '../../../../../lib/record/requests/states.ts'
 import { catchUps } from '../../../../../lib/base/schedule/schedules.ts'
 import type { TestDatabase } from '../../../../support/servers/postgres.ts'
@@ -50,6 +51,7 @@ const lists: Readonly<Record<'control' | 'target', Readonly<Record<string, reado
     'runs.request': requestsOfRuns,
     'runs.state': runStates,
     'schedules.catch_up': catchUps,
+    'stops.scope': stopScopes,
   },
   target: {
     'holds.level': holdLevels,
