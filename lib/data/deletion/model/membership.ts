@@ -66,9 +66,11 @@ export function membership(target: Target): Membership {
       const pointingType = columnType(link.from, pointingColumn)
       const keyType = columnType(link.to, only)
       const value = listed('k.v', keyType, pointingType)
-      if (value === 'k.v') return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
+      // without one text, a key is compared by the root's own column: by its collation, whatever that of the other side
+      const oneText = target.key.every((key) => key.oneText)
+      if (oneText && value === 'k.v') return `${column(link, alias, 0)} = ANY (${keyArray(0)})`
       // as text, rows are found by what stands in the root's own row
-      if (target.key.every(isWritten))
+      if (oneText && target.key.every(isWritten))
         return `${column(link, alias, 0)} = ANY (ARRAY(SELECT ${value} FROM unnest(${keyArray(0)}) AS k(v)))`
     }
     const from = `${tableSql(link.to)} root WHERE ${inBatch('root')}`
