@@ -24,7 +24,7 @@ export async function asAssessed(
   const { context } = house
   const { classes } = context.config.file.erasure
   const asked =
-    requests.length === 0
+    requests.length === 0 || Object.values(classes).every(({ decision }) => decision !== 'ask')
       ? []
       : classesOf(context, await house.plan([])).filter((name) => classes[name]?.decision === 'ask')
   if (asked.length === 0) return [...requests]

@@ -13,6 +13,7 @@ import { batchCounters, recordStep, type Run } from '../../../lib/record/ledger/
 import {
   approvalOf,
   approveByAppraisal,
+  armedVersion,
   getProposal,
   insertProposal,
   trailingMedian,
@@ -94,12 +95,22 @@ async function guarded(work: Work, cursor: Cursor, act: () => Promise<StepResult
 
 async function nextStep(work: Work, cursor: Cursor): Promise<StepResult> {
   if (cursor.phase === 'decide') return deciding(work, cursor)
+  if (destroying.has(cursor.phase) && (await armedVersion(work.context.control, work.policy.name)) === null)
+    return disarmed(work, cursor)
   if (cursor.phase === 'hand-over') return handingOver(work, cursor)
   if (cursor.phase === 'light' || cursor.phase === 'heavy' || cursor.phase === 'locked')
     return executing(work, cursor, cursor.phase)
   if (cursor.phase === 'verify') return verifying(work, cursor)
   if (cursor.phase === 'tidy') return tidying(work, cursor)
   return ending(work, cursor, 'executed', 'executed')
+}
+
+const destroying: ReadonlySet<Cursor['phase']> = new Set(['hand-over', 'light', 'heavy', 'locked'])
+
+/** Whoever disarms asks the run to cancel too; where that was lost, or taken out of the record, it ends all the same. */
+async function disarmed(work: Work, cursor: Cursor): Promise<StepResult> {
+  const result = await cancelling(work, cursor)
+  return result.kind === 'done' ? { ...result, state: 'cancelled' } : result
 }
 
 async function proposing(

@@ -2,7 +2,14 @@ import { ensureCascade } from '../../../../jobs/erasure/index.ts'
 import { listRequests } from '../../../../lib/record/requests/index.ts'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { effectivePeriod, findPolicy } from '../../../../jobs/retention/index.ts'
+import {
+  armStatement,
+  decide,
+  decisionStatement,
+  effectivePeriod,
+  findPolicy,
+  setMode,
+} from '../../../../jobs/retention/index.ts'
 import { cutoffNow } from '../../../../jobs/retention/rules.ts'
 import { registry } from '../../../../jobs/registry.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../../support/stages/retention-house.ts'
@@ -230,4 +237,37 @@ test('A policy is behind from the first time it fell due without a finished run 
   expect((await behind()).get('closed')).toBe(26)
   await house.sweep('closed')
   expect((await behind()).get('closed')).toBe(0)
+})
+
+describe('a policy that was disarmed', () => {
+  test.each(['light', 'heavy', 'locked'])(
+    'ends its run in its next step, also where nobody asked the run to cancel (%s)',
+    async (phase) => {
+      await person(1, { deleted_at: ago('90 days') })
+      await house.arm('closed')
+      const waiting = await house.sweep('closed')
+      const proposal = await house.proposal(waiting)
+      const decision = { outcome: 'destroy' as const, overrides: [], reason: 'x' }
+      const by = await house.sign(decisionStatement(proposal, decision))
+      await decide(house.context, { proposalId: proposal.id, ...decision }, by)
+      // it has begun when somebody disarms, and the request to cancel is lost
+      await house.control.execute(
+        `UPDATE lethe_control.runs SET cursor = cursor || jsonb_build_object('phase', $1::text) WHERE id = $2`,
+        [phase, waiting.id],
+      )
+      const policy = findPolicy(house.context, 'closed')
+      await setMode(
+        house.context,
+        'closed',
+        'observe',
+        await house.sign(armStatement(policy, 'observe', 'x')),
+      )
+      await house.control.execute(
+        `UPDATE lethe_control.runs SET request = NULL, requested_by = NULL WHERE id = '${waiting.id}'`,
+      )
+      await house.work()
+      expect(await house.run(waiting)).toMatchObject({ state: 'cancelled', outcome: 'cancelled' })
+      expect(await house.ids('people')).toEqual([1])
+    },
+  )
 })
