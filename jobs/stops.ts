@@ -35,7 +35,14 @@ export async function resume(context: Context, store: string, by: Attested): Pro
   requireStore(context, store)
   const target = await postgresTarget(context, store)
   if (target !== null) await projectStop(target, store, false)
-  await resumeStore(context.control, store, by)
+  try {
+    await resumeStore(context.control, store, by)
+  } catch (error) {
+    // refused, by a statement that was used before, say: what still stands in the record stands in the target too
+    if (target !== null && (await stoppedStores(context.control)).has(store))
+      await projectStop(target, store, true)
+    throw error
+  }
   for (const run of await listRuns(context.control, { states: ['waiting'] }))
     if (run.waitingFor === 'stopped') await wakeRun(context.control, run.id)
 }

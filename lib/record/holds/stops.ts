@@ -48,6 +48,15 @@ export async function stopStore(control: Database, store: string, by: Attested):
           [store, actor, method, statement],
         ),
       (signed) => ({ type: 'store.stopped', data: { store, ...signed } }),
+      // the same command again, since the target did not answer: it is projected then
+      async (statement) => {
+        const rows = await tx.query(
+          z.object({ name: z.string() }),
+          `SELECT name FROM lethe_control.stops WHERE scope = 'store' AND name = $1 AND statement_hash = decode($2, 'hex')`,
+          [store, statement],
+        )
+        return rows.length === 0 ? null : { made: 0 }
+      },
     ),
   )
 }

@@ -25,6 +25,7 @@ import {
   revokeAppraisal,
   setMode,
 } from '../../../jobs/retention/index.ts'
+import { resume, stop, stopStatement } from '../../../jobs/stops.ts'
 import { databaseNow } from '../../../lib/base/db/index.ts'
 import {
   attest,
@@ -103,6 +104,14 @@ const decisions: Partial<
   'hold.add': {
     decided: () => holdStatement(house.context, hold),
     act: (by) => addHold(house.context, hold, by),
+  },
+  'store.stop': {
+    decided: () => stopStatement('store.stop', 'app', 'x'),
+    act: (by) => stop(house.context, 'app', by),
+  },
+  'store.resume': {
+    decided: () => stopStatement('store.resume', 'app', 'x'),
+    act: (by) => resume(house.context, 'app', by),
   },
   'hold.release': {
     decided: () => releaseStatement(nobody, 'x'),

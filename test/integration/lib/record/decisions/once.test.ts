@@ -13,6 +13,7 @@ import {
   revokeAppraisal,
   setMode,
 } from '../../../../../jobs/retention/index.ts'
+import { resume, stop, stopStatement } from '../../../../../jobs/stops.ts'
 import { databaseNow } from '../../../../../lib/base/db/index.ts'
 import { attest, type Attested, type Decided } from '../../../../../lib/people/identity/index.ts'
 import { statementHash } from '../../../../../lib/record/decisions/index.ts'
@@ -126,6 +127,19 @@ describe('a signed statement', () => {
     await twice(() => revokeAppraisal(house.context, one, revoked))
     await expect(addAppraisal(house.context, appraisal, standing)).rejects.toMatchObject(used)
     expect(await Promise.all(['hold.released', 'appraisal.revoked'].map(events))).toEqual([1, 1])
+  })
+
+  test('that stopped a store stops it again where the answer was lost, and not once it was resumed', async () => {
+    const stopped = await house.sign(stopStatement('store.stop', 'app', 'incident'), 'desk')
+    await twice(() => stop(house.context, 'app', stopped))
+    expect(await events('store.stopped')).toBe(1)
+    const resumed = await house.sign(stopStatement('store.resume', 'app', 'settled'))
+    await resume(house.context, 'app', resumed)
+    await expect(stop(house.context, 'app', stopped)).rejects.toMatchObject(used)
+    await stop(house.context, 'app', await house.sign(stopStatement('store.stop', 'app', 'again'), 'desk'))
+    await expect(resume(house.context, 'app', resumed)).rejects.toMatchObject(used)
+    expect(await house.app.execute('SELECT FROM lethe.stops')).toBe(1)
+    await resume(house.context, 'app', await house.sign(stopStatement('store.resume', 'app', 'settled')))
   })
 
   test('used by two commands at the same time decides once', async () => {
