@@ -15,16 +15,35 @@ const placeholder = /\{([a-z][a-z0-9_]*)\}/g
  * where a name has no value. Throws E_IDENTIFIER for a stray value.
  */
 export function expand(template: string, identifiers: Identifiers): string[] {
+  const { texts, stray } = expandFit(template, identifiers)
+  if (stray !== null) throw stray
+  return texts
+}
+
+export interface Expanded {
+  texts: string[]
+  /** E_IDENTIFIER, where a value could not be put into the template: the texts are those of the others. */
+  stray: LetheError | null
+}
+
+/** As `expand`, but one stray value leaves the texts of the subject's other values. `isStrayed`: which values those are. */
+export function expandFit(
+  template: string,
+  identifiers: Identifiers,
+  isStrayed: (value: string) => boolean = isStray,
+): Expanded {
   let texts = ['']
   let end = 0
+  let stray: LetheError | null = null
   for (const { 0: whole, 1: name = '', index } of template.matchAll(placeholder)) {
     const before = template.slice(end, index)
     const values = valuesIn(identifiers, name)
-    for (const value of values) refuseStray(name, value)
-    texts = texts.flatMap((text) => values.map((value) => `${text}${before}${value}`))
+    const fit = values.filter((value) => !isStrayed(value))
+    if (fit.length < values.length) stray ??= strayed(name, values.length - fit.length)
+    texts = texts.flatMap((text) => fit.map((value) => `${text}${before}${value}`))
     end = index + whole.length
   }
-  return [...new Set(texts.map((text) => text + template.slice(end)))]
+  return { texts: [...new Set(texts.map((text) => text + template.slice(end)))], stray }
 }
 
 /** Of one name; none where nothing is known by it. */
@@ -59,10 +78,9 @@ export function ofNobody(templates: readonly string[]): Identifiers {
   return Object.fromEntries(templates.flatMap(namesIn).map((name) => [name, [digits]]))
 }
 
-function refuseStray(name: string, value: string): void {
-  if (isStray(value))
-    throw new LetheError('E_IDENTIFIER', {
-      message: `A value of identifier ${name} is empty or holds a control character.`,
-      facts: { name },
-    })
+function strayed(name: string, count: number): LetheError {
+  return new LetheError('E_IDENTIFIER', {
+    message: `${count === 1 ? 'A value' : `${count} values`} of identifier ${name} ${count === 1 ? 'is' : 'are'} empty or not fit for this store, such as one with a control character.`,
+    facts: { name, count },
+  })
 }

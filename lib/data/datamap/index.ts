@@ -31,6 +31,7 @@ export {
   namesIn,
   type Identifiers,
   expand,
+  expandFit,
   isBounded,
   ofNobody,
   partsOf,

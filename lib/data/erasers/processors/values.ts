@@ -1,7 +1,7 @@
 /** The values that a vendor is asked by, for many subjects at once: which subjects each stands for, and who can't be looked for. */
 import { LetheError } from '../../../base/errors/index.ts'
 import type { SubjectRef } from '../eraser.ts'
-import { expand } from '../../datamap/index.ts'
+import { expandFit } from '../../datamap/index.ts'
 
 export interface Values {
   /** Places in the list of subjects, by value: two people may share an address. */
@@ -43,10 +43,6 @@ function spelled(
   name: string,
   spell: (value: string) => string | null,
 ): ReadonlySet<string | null> {
-  try {
-    return new Set(expand(`{${name}}`, subject.identifiers).map(spell))
-  } catch (error) {
-    if (error instanceof LetheError && error.code === 'E_IDENTIFIER') return new Set([null])
-    throw error
-  }
+  const { texts, stray } = expandFit(`{${name}}`, subject.identifiers)
+  return new Set([...texts.map(spell), ...(stray === null ? [] : [null])])
 }

@@ -2,7 +2,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand, type Identifiers } from '../../../datamap/index.ts'
+import { expandFit, type Identifiers } from '../../../datamap/index.ts'
 import type { Session } from './ask.ts'
 import type { DynamodbPlace, DynamodbPlan } from './plan.ts'
 import { keysOf, type KeyType, type Schemas, type TableSchema } from './schema.ts'
@@ -37,6 +37,8 @@ export async function lookupsOf(
 ): Promise<Lookups> {
   const lookups = new Map<string, Lookup>()
   const unfit = new Map<string, Map<number, LetheError>>()
+  const note = (place: DynamodbPlace, subject: number, error: LetheError) =>
+    unfit.set(place.name, (unfit.get(place.name) ?? new Map<number, LetheError>()).set(subject, error))
   const known: TableSchema[] = []
   for (const place of plan.places) known.push(await schemas.of(place, session))
   for (const [number, subject] of subjects.entries()) {
@@ -45,7 +47,9 @@ export async function lookupsOf(
       const schema = known[at]
       if (schema === undefined) continue
       try {
-        for (const key of keysFor(place, schema, identifiers)) {
+        const { keys, stray } = keysFor(place, schema, identifiers)
+        if (stray !== null) note(place, number, stray)
+        for (const key of keys) {
           const id = idOf([schema.table, place.index ?? ''], Object.keys(key).sort(), key)
           const known = lookups.get(id) ?? lookup(id, place, schema, key)
           known.subjects.add(number)
@@ -53,8 +57,7 @@ export async function lookupsOf(
         }
       } catch (error) {
         if (!(error instanceof LetheError) || error.code !== 'E_IDENTIFIER') throw error
-        const astray = unfit.get(place.name) ?? new Map<number, LetheError>()
-        unfit.set(place.name, astray.set(number, error))
+        note(place, number, error)
       }
     }
   }
@@ -73,15 +76,20 @@ function lookup(id: string, place: DynamodbPlace, schema: TableSchema, key: Attr
 }
 
 /** One for each combination of values; none where a name has no value. */
-function keysFor(place: DynamodbPlace, schema: TableSchema, identifiers: Identifiers): Attributes[] {
+function keysFor(
+  place: DynamodbPlace,
+  schema: TableSchema,
+  identifiers: Identifiers,
+): { keys: Attributes[]; stray: LetheError | null } {
   let keys: Attributes[] = [{}]
+  let stray: LetheError | null = null
   for (const [name, template] of Object.entries(place.key)) {
-    const values = expand(template, identifiers).map((text) =>
-      valueOf(place, text, schema.types.get(name) ?? 'S'),
-    )
+    const found = expandFit(template, identifiers)
+    stray ??= found.stray
+    const values = found.texts.map((text) => valueOf(place, text, schema.types.get(name) ?? 'S'))
     keys = keys.flatMap((key) => values.map((value) => ({ ...key, [name]: value })))
   }
-  return keys
+  return { keys, stray }
 }
 
 const decimal = /^(-?)0*(\d+?)(?:\.(\d+?)0*)?$/

@@ -1,7 +1,7 @@
 /** Which keys belong to a subject: what each place's template stands for, once it is sure that it is this subject's alone. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand, namesIn } from '../../../datamap/index.ts'
+import { expandFit, namesIn } from '../../../datamap/index.ts'
 import type { KeyBackend } from './backend.ts'
 import { nameOf, type KeyPlace, type Target } from './target.ts'
 
@@ -35,16 +35,13 @@ export function targetsOf(plan: KeysPlan, subjects: readonly SubjectRef[], backe
   const targets: Target[] = []
   const unfit = new Set<number>()
   for (const [subject, ref] of subjects.entries()) {
-    try {
-      const identifiers = ref.identifiers
-      for (const place of plan.places)
-        for (const key of expand(place.key, identifiers)) {
-          if (backend.holds(place, key)) targets.push({ subject, place, key })
-          else unfit.add(subject)
-        }
-    } catch (error) {
-      if (!(error instanceof LetheError) || error.code !== 'E_IDENTIFIER') throw error
-      unfit.add(subject)
+    for (const place of plan.places) {
+      const { texts, stray } = expandFit(place.key, ref.identifiers)
+      if (stray !== null) unfit.add(subject)
+      for (const key of texts) {
+        if (backend.holds(place, key)) targets.push({ subject, place, key })
+        else unfit.add(subject)
+      }
     }
   }
   return { targets, unfit }

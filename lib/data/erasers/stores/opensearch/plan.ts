@@ -1,7 +1,7 @@
 /** Which documents belong to a subject: those whose field has one of its values, to the letter. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand, namesIn } from '../../../datamap/index.ts'
+import { expandFit, namesIn } from '../../../datamap/index.ts'
 
 /** `{ name: 'visits', index: 'visits', field: 'patient_id', value: '{id}' }` */
 export interface OpensearchPlace {
@@ -65,17 +65,11 @@ export function searchOf(
   const wanted = fields.map((field) => ({ field, values: new Map<number, readonly string[]>() }))
   const unfit = new Set<number>()
   for (const [subject, ref] of subjects.entries()) {
-    try {
-      const identifiers = ref.identifiers
-      for (const { field, values } of wanted) {
-        const texts = expand(field.place.value, identifiers)
-        const known = texts.filter((text) => text.length <= field.longest)
-        if (known.length < texts.length) unfit.add(subject)
-        if (known.length > 0) values.set(subject, known)
-      }
-    } catch (error) {
-      if (!(error instanceof LetheError) || error.code !== 'E_IDENTIFIER') throw error
-      unfit.add(subject)
+    for (const { field, values } of wanted) {
+      const { texts, stray } = expandFit(field.place.value, ref.identifiers)
+      const known = texts.filter((text) => text.length <= field.longest)
+      if (stray !== null || known.length < texts.length) unfit.add(subject)
+      if (known.length > 0) values.set(subject, known)
     }
   }
   return { wanted, unfit }

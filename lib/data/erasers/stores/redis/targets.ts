@@ -1,7 +1,7 @@
 /** What a call looks for: the plan's places with the values of its subjects in them. Keys are binary texts. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand } from '../../../datamap/index.ts'
+import { expandFit, type Identifiers } from '../../../datamap/index.ts'
 import { checkPlaces, type CheckedPlace, type RedisPlan } from './plan.ts'
 import { toBinary, type ScanTemplate, type Wanted } from './template.ts'
 
@@ -47,8 +47,10 @@ export function targetsOf(plan: RedisPlan, subjects: readonly SubjectRef[], own:
       try {
         if (scan !== undefined)
           for (const values of scan.values(identifiers)) entry(wanted, values, () => new Set()).add(subject)
-        else
-          for (const { key, value } of exact(place, identifiers, own)) {
+        else {
+          const { found, stray } = exact(place, identifiers, own)
+          if (stray !== null) astray.set(subject, stray)
+          for (const { key, value } of found) {
             const target = { place: name, key, subjects: new Set<number>() }
             const shared =
               value === undefined
@@ -56,6 +58,7 @@ export function targetsOf(plan: RedisPlan, subjects: readonly SubjectRef[], own:
                 : entry(members, `${key}\0${value}`, () => ({ ...target, value }))
             shared.subjects.add(subject)
           }
+        }
       } catch (error) {
         if (!(error instanceof LetheError) || error.code !== 'E_IDENTIFIER') throw error
         astray.set(subject, error)
@@ -80,16 +83,20 @@ function entry<T>(map: Map<string, T>, key: string, make: () => T): T {
 
 function exact(
   place: CheckedPlace,
-  identifiers: Parameters<typeof expand>[1],
+  identifiers: Identifiers,
   own: string,
-): { key: string; value?: string }[] {
-  const keys = expand(place.key ?? place.member?.key ?? '', identifiers)
+): { found: { key: string; value?: string }[]; stray: LetheError | null } {
+  const { texts: keys, stray } = expandFit(place.key ?? place.member?.key ?? '', identifiers)
   if (keys.some((key) => key.startsWith(own)))
     throw new LetheError('E_IDENTIFIER', {
       message: `A value in place ${place.name} leads to Lethe's own keys.`,
       facts: { place: place.name },
     })
-  if (place.member === undefined) return keys.map((key) => ({ key: toBinary(key) }))
-  const values = expand(place.member.value, identifiers).map(toBinary)
-  return keys.flatMap((key) => values.map((value) => ({ key: toBinary(key), value })))
+  if (place.member === undefined) return { found: keys.map((key) => ({ key: toBinary(key) })), stray }
+  const members = expandFit(place.member.value, identifiers)
+  const values = members.texts.map(toBinary)
+  return {
+    found: keys.flatMap((key) => values.map((value) => ({ key: toBinary(key), value }))),
+    stray: stray ?? members.stray,
+  }
 }

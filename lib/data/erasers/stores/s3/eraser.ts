@@ -73,7 +73,7 @@ export function s3Eraser(settings: S3Settings): S3Eraser {
       const work = new Work(server, signal)
       if (astray.size > 0)
         work.say(
-          `${astray.size} of the subjects could not be looked for: an identifier is not fit for a key.`,
+          `${astray.size} of the subjects could not be looked for by all that leads to them: ${[...astray.values()][0]?.message ?? ''}`,
         )
       if (targets.length === 0) return work.page(false)
       return work.run(targets, page.limit)

@@ -1,7 +1,7 @@
 /** Where buckets keep a subject's objects. */
 import { LetheError } from '../../../../base/errors/index.ts'
 import type { SubjectRef } from '../../eraser.ts'
-import { expand, isBounded, namesIn, ofNobody } from '../../../datamap/index.ts'
+import { expandFit, isBounded, namesIn, ofNobody } from '../../../datamap/index.ts'
 
 /** All that begins with the prefix, or one key: `{ name: 'files', bucket: 'clinic-files', prefix: 'patients/{id}/' }`. */
 export type S3Place =
@@ -29,7 +29,7 @@ export interface Target extends Omit<Aim, 'subject'> {
 
 export interface Targets {
   targets: readonly Target[]
-  /** Subjects whose identifiers can't be put into the templates: nothing of theirs is touched. */
+  /** Subjects with a value that can't stand in a key: what their other values lead to is among the targets. */
   astray: ReadonlyMap<number, LetheError>
 }
 
@@ -54,12 +54,9 @@ export function targetsOf(plan: S3Plan, subjects: readonly SubjectRef[]): Target
   const aims: Aim[] = []
   const astray = new Map<number, LetheError>()
   for (const [number, subject] of subjects.entries()) {
-    try {
-      aims.push(...aimsOf(plan, subject, number))
-    } catch (error) {
-      if (!(error instanceof LetheError) || error.code !== 'E_IDENTIFIER') throw error
-      astray.set(number, error)
-    }
+    const { own, stray } = aimsOf(plan, subject, number)
+    aims.push(...own)
+    if (stray !== null) astray.set(number, stray)
   }
   return { targets: covering(aims), astray }
 }
@@ -79,14 +76,21 @@ export function aimsAt({ aims }: Target, key: string): Aim[] {
   return [...bySubject.values()]
 }
 
-function aimsOf(plan: S3Plan, subject: SubjectRef, number: number): Aim[] {
-  const { identifiers } = subject
-  return plan.places.flatMap((place) => {
+function aimsOf(plan: S3Plan, subject: SubjectRef, number: number): { own: Aim[]; stray: LetheError | null } {
+  let stray: LetheError | null = null
+  const own = plan.places.flatMap((place) => {
     const { name, bucket } = place
     const exact = 'key' in place
-    const texts = expand(templateOf(place), identifiers)
-    return texts.map((text) => ({ subject: number, place: name, bucket, text, exact }))
+    const found = expandFit(templateOf(place), subject.identifiers, isNoKey)
+    stray ??= found.stray
+    return found.texts.map((text) => ({ subject: number, place: name, bucket, text, exact }))
   })
+  return { own, stray }
+}
+
+/** S3 takes control characters in keys, and a request's address carries them; it is only NUL that no server keeps. */
+function isNoKey(value: string): boolean {
+  return value === '' || value.includes('\0')
 }
 
 function templateOf(place: S3Place): string {
