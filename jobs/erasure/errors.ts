@@ -1,6 +1,11 @@
 import { defineErrors, type Codes } from '../../lib/base/errors/index.ts'
 
 const errors = defineErrors('Erasure', {
+  E_NO_END: {
+    exit: 30,
+    retryable: false,
+    next: 'Ask the other side why it goes on for ever, then `lethe erasure retry ID STORE`, or `lethe erasure accept ID STORE`.',
+  },
   E_NOT_VERIFIABLE: {
     exit: 30,
     retryable: false,

@@ -1,15 +1,19 @@
 /** Access is cut: columns change, sessions end. Repeating it changes nothing, and nothing that it needs is lost between. */
 import { cutAccess, readAccess } from '../../../lib/data/rows/index.ts'
+import { total } from '../../../lib/base/counts/index.ts'
 import type { Queryable } from '../../../lib/base/db/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
 import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../../lib/record/requests/index.ts'
 import { collect, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
+import { Paging, within } from '../brakes/paging.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 
 /** A row that is locked for longer is passed over, and tried again later. */
 const LOCK_MS = 2_000
+/** Sessions of one store are ended for this long in one step (ms). */
+const EMPTY_MS = 10_000
 /** Items at most in one call. */
 const ITEMS = 10_000
 
@@ -83,7 +87,7 @@ async function endSessions(house: House, opened: readonly Opened[]): Promise<boo
     const place = house.places.find((one) => one.store === store)
     if (place === undefined) continue
     try {
-      await empty(house, place, persons, opened)
+      if (!(await empty(house, place, persons, opened))) ended = false
     } catch (error) {
       house.signal.throwIfAborted()
       if (!(error instanceof LetheError) || error.code === 'E_FENCED') throw error
@@ -97,12 +101,14 @@ async function endSessions(house: House, opened: readonly Opened[]): Promise<boo
   return ended
 }
 
+/** False: the store has still more when the time is over. */
 async function empty(
   house: House,
   place: Place,
   persons: readonly Person[],
   opened: readonly Opened[],
-): Promise<void> {
+): Promise<boolean> {
+  const inTime = within(EMPTY_MS)
   const there = persons.filter((person) => place.concerns(person))
   const { bulk } = place.capabilities
   for (let from = 0; from < there.length; from += bulk) {
@@ -110,15 +116,18 @@ async function empty(
     const asked = new Set(some.map(({ requestId }) => requestId))
     const requests = opened.flatMap(({ request }) => (asked.has(request.id) ? [request] : []))
     const page = { runId: house.claim.id, fence: house.claim.fence, limit: ITEMS }
-    let more = true
-    while (more) {
+    const paging = new Paging(inTime, house.signal)
+    for (;;) {
       const answer = await place.erase(some, page, house.signal)
       const gone = requests.map(() => answer.removed)
       await record(house.context.control, requests, place.store, gone, some.length)
-      more = answer.more
       house.signal.throwIfAborted()
+      if (!answer.more) break
+      // its leg empties it later
+      if (!(await paging.goesOn(total(answer.removed)))) return false
     }
   }
+  return true
 }
 
 /** Adds what went of each, in their order; `shared`: a call for several doesn't say whose it was. */

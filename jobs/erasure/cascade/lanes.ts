@@ -3,7 +3,6 @@
  * records that it begins, calls, and records what became of it. Killed in between, the next worker calls again: every call
  * is harmless when repeated. One that fails holds up neither the others of its call nor the other places.
  */
-import { monotonicMs } from '../../../lib/base/clock/index.ts'
 import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { Counts, total } from '../../../lib/base/counts/index.ts'
 import type { ErasePage, Retained, Verification } from '../../../lib/data/erasers/index.ts'
@@ -15,7 +14,6 @@ import {
   recordLegs,
   type Leg,
   type LegChange,
-  type LegState,
 } from '../../../lib/record/requests/index.ts'
 import { isBucketAway } from '../../erasure-ledger.ts'
 import { settleStop } from '../../stops.ts'
@@ -23,6 +21,7 @@ import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
 import { callOff, isCalledOff, readIntake, setAside } from '../brakes/taken-back.ts'
 import { storesOf, type House } from './house.ts'
+import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
@@ -48,15 +47,15 @@ export interface Worked {
 
 /** Throws E_FENCED, and what the control database throws. */
 export async function workLegs(house: House, persons: Persons): Promise<Worked> {
-  const until = monotonicMs() + STEP_MS
+  const slot = within(Math.min(STEP_MS, house.context.config.file.operations.give_back_seconds * 1000))
   // once a call was called off, no further one begins before what was taken back is known
-  const inTime = () => monotonicMs() < until && !house.signal.aborted && !house.intake.due
+  const inTime = () => slot() && !house.signal.aborted && !house.intake.due
   const busy = new Map<string, Promise<string>>()
   const worked: Worked = { legs: 0, further: 0 }
   const work = async (place: Place, legs: readonly Leg[]) => {
     const bulk = Math.min(place.capabilities.bulk, 1000)
     for (let from = 0; from < legs.length && inTime(); from += bulk) {
-      const { legs: done, further } = await turn(house, place, persons, legs.slice(from, from + bulk))
+      const { legs: done, further } = await turn(house, place, persons, legs.slice(from, from + bulk), inTime)
       worked.legs += done
       worked.further += further
     }
@@ -86,7 +85,13 @@ export async function workLegs(house: House, persons: Persons): Promise<Worked> 
 }
 
 /** One call's worth of legs of one place. */
-async function turn(house: House, place: Place, persons: Persons, due: readonly Leg[]): Promise<Worked> {
+async function turn(
+  house: House,
+  place: Place,
+  persons: Persons,
+  due: readonly Leg[],
+  inTime: () => boolean,
+): Promise<Worked> {
   const { control } = house.context
   const { store, excused } = place
   const legs = await unbrakedLegs(house, store, persons, due)
@@ -112,13 +117,19 @@ async function turn(house: House, place: Place, persons: Persons, due: readonly 
     else if (place.concerns(pair.person)) call.push(pair)
     else changes.push({ requestId, store, state: 'not-needed' })
   }
+  // whose call came to no end is called for alone: nobody else waits for it again
   const shapes = Map.groupBy(call, ({ leg, person }) =>
-    JSON.stringify([leg.job, person.retained, person.policy?.id]),
+    JSON.stringify([
+      leg.job,
+      person.retained,
+      person.policy?.id,
+      leg.unfinished === 0 ? null : leg.requestId,
+    ]),
   )
   for (const group of shapes.values())
     // in the own store it is asked in the transaction that deletes; those whose call is called off are due again
     if (store !== house.subject.store && (await isCalledOff(house, group))) await callOff(house, store, group)
-    else changes.push(...(await erase(house, place, group)))
+    else changes.push(...(await erase(house, place, group, inTime)))
   // a place reads by one plan at a time, and what one person retains another does not
   for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
@@ -130,11 +141,6 @@ async function turn(house: House, place: Place, persons: Persons, due: readonly 
   }
 }
 
-function isFurther({ state, counts = {} }: LegChange, before: LegState | undefined): boolean {
-  if (state === 'failed') return false
-  return state !== before || total(counts) > 0
-}
-
 interface Pair {
   leg: Leg
   person: Person
@@ -142,13 +148,19 @@ interface Pair {
   refused?: string
 }
 
-async function erase(house: House, place: Place, group: readonly Pair[]): Promise<LegChange[]> {
+async function erase(
+  house: House,
+  place: Place,
+  group: readonly Pair[],
+  inTime: () => boolean,
+): Promise<LegChange[]> {
   const counts = new Counts()
   const pseudonymised = new Counts()
   const detached = new Counts()
   const messages = new Set<string>()
   const said = new Map<string, Retained>()
   const refused = new Map<number, string>()
+  const paging = new Paging(inTime, house.signal)
   const own = (change: Omit<LegChange, 'requestId' | 'store'>): LegChange[] =>
     group.map(({ leg }) => ({
       requestId: leg.requestId,
@@ -192,6 +204,8 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
       const done = counts.total + pseudonymised.total + detached.total - before
       if (page.more && page.pending.length === 0 && done === 0)
         return own({ state: 'pending', after: BACKOFF_SECONDS.first, fresh: true })
+      if (page.more && page.pending.length === 0 && !(await paging.goesOn(done)))
+        return await unfinished(place, group, paging, own({ state: 'pending', fresh: true }), house.signal)
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)
       return own({
@@ -209,7 +223,7 @@ async function erase(house: House, place: Place, group: readonly Pair[]): Promis
         await settleStop(house.context, place.store, await house.context.target(place.store))
       return onlyGone(await callOff(house, place.store, group), { state: 'pending', fresh: true })
     }
-    if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half))
+    if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half, inTime))
     return group.map(({ leg }) => failed(house, leg, error))
   }
   if (place.tells) return own({ state: 'told', shared: 1, job: null, errorCode: null, errorMessage: null })

@@ -32,6 +32,8 @@ export const legRow = z
     detached: counts,
     shared: z.number(),
     interrupted: z.boolean(),
+    unfinished: z.number(),
+    unfinished_left: z.coerce.number().nullable(),
     remains: counts,
     retained,
     requested_at: z.date().nullable(),
@@ -57,6 +59,8 @@ export const legRow = z
     detached: row.detached,
     shared: row.shared,
     interrupted: row.interrupted,
+    unfinished: row.unfinished,
+    unfinishedLeft: row.unfinished_left,
     remains: row.remains,
     retained: row.retained,
     requestedAt: row.requested_at,
@@ -66,7 +70,7 @@ export const legRow = z
 export type Leg = z.infer<typeof legRow>
 
 const columns = `l.request_id, l.store, l.kind, l.after, l.channel, l.state, nullif(l.next_at, 'infinity') AS next_at, l.attempt, l.reopened,
-  l.job, l.error_code, l.error_message, l.messages, l.counts, l.pseudonymised, l.detached, l.shared, l.interrupted, l.remains, l.retained, l.requested_at, l.accepted_at,
+  l.job, l.error_code, l.error_message, l.messages, l.counts, l.pseudonymised, l.detached, l.shared, l.interrupted, l.unfinished, l.unfinished_left, l.remains, l.retained, l.requested_at, l.accepted_at,
   l.verified_at`
 
 export interface NewLeg {
@@ -213,6 +217,10 @@ export interface LegChange {
   lied?: boolean
   /** The attempts begin anew: it came further than the last time. */
   fresh?: boolean
+  /** Steps in a row that ended in the middle of the call; whatever else becomes of the leg, but for a failure, ends the row. */
+  unfinished?: number
+  /** What reading back found in the middle of it. */
+  unfinishedLeft?: number | null
 }
 
 /** The first that holds: reading back found it, a call failed, or it came to its end. */
@@ -248,7 +256,8 @@ export async function recordLegs(
        SELECT * FROM json_to_recordset($3::json) AS g("requestId" uuid, store text, state text, after double precision, job text,
          "hasJob" boolean, "errorCode" text, "errorMessage" text, "hasError" boolean, messages jsonb, counts jsonb,
          pseudonymised jsonb, detached jsonb, shared int,
-         remains jsonb, retained jsonb, lied boolean, fresh boolean)
+         remains jsonb, retained jsonb, lied boolean, fresh boolean,
+         unfinished int, "unfinishedLeft" bigint)
      ), written AS (
        UPDATE lethe_control.erasure_legs l SET state = g.state,
          next_at = coalesce(clock_timestamp() + g.after * interval '1 second', 'infinity'),
@@ -272,6 +281,8 @@ export async function recordLegs(
          remains = coalesce(g.remains, l.remains),
          retained = coalesce(g.retained, l.retained),
          reopened = l.reopened + g.lied::int,
+         unfinished = coalesce(g.unfinished, CASE WHEN g.state = 'failed' THEN l.unfinished ELSE 0 END),
+         unfinished_left = CASE WHEN coalesce(g.unfinished, l.unfinished) = 0 THEN NULL ELSE coalesce(g."unfinishedLeft", l.unfinished_left) END,
          attempt = CASE WHEN g.fresh THEN 0 ELSE l.attempt END,
          -- nobody is asked about what is only declared, so nobody has answered
          accepted_at = CASE WHEN g.lied OR l.kind = 'declared' THEN NULL WHEN g.state IN ('accepted', 'verified', 'retained', 'told') THEN coalesce(l.accepted_at, clock_timestamp())
@@ -334,7 +345,7 @@ export async function settleLeg(
     })
   await tx.execute(
     state === 'pending'
-      ? `UPDATE lethe_control.erasure_legs SET state = 'pending', next_at = clock_timestamp(), attempt = 0, reopened = 0, job = NULL
+      ? `UPDATE lethe_control.erasure_legs SET state = 'pending', next_at = clock_timestamp(), attempt = 0, reopened = 0, job = NULL, unfinished = 0, unfinished_left = NULL
          WHERE request_id = $1 AND store = $2`
       : `UPDATE lethe_control.erasure_legs SET state = 'accepted-as-failed' WHERE request_id = $1 AND store = $2`,
     [requestId, store],

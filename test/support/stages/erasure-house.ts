@@ -223,6 +223,9 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
       return { attested: await base.sign(requestStatement(verb, id, facts, 'ticket 7'), signer) }
     },
     async later() {
+      await base.app.execute(
+        'UPDATE lethe.intake SET next_at = clock_timestamp() WHERE taken_at IS NULL AND next_at IS NOT NULL',
+      )
       await base.control.execute('DELETE FROM lethe_control.paces')
       await base.control.execute(
         'UPDATE lethe_control.erasure_requests SET grace_until = least(grace_until, clock_timestamp())',
