@@ -11,13 +11,18 @@ import {
   firstReason,
   forgetPopulation,
   fullGuard,
+  holdProgress,
+  populationHash,
+  raiseFence,
   rootKeyText,
   rootTable,
   storeDue,
   type FullGuard,
 } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
+import type { Claim } from '../../lib/record/ledger/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
+import type { Proposal } from '../../lib/record/proposals/index.ts'
 import type { PolicyPlan } from './plan.ts'
 import { checkExpressions, clockSql, cutoffNow, proposalGuard } from './rules.ts'
 
@@ -35,23 +40,48 @@ export interface Found {
   rootRows: number
 }
 
-/** Stores the population under `proposalId` and returns the figures. Repeatable: what an earlier try stored is replaced. */
+/** A population that was stored. */
+export interface Proposed extends Found {
+  /** Of its ordinals and keys: what is signed, and what executes. */
+  populationHash: string
+}
+
+/**
+ * Stores the population under `proposalId` and returns the figures. Repeatable: what an earlier try stored is replaced, but only
+ * by the run's newest claim. Throws E_FENCED.
+ */
 export async function propose(
   target: Database,
   policy: ResolvedPolicy,
   plan: PolicyPlan,
   proposalId: string,
   zone: string | undefined,
-): Promise<Found> {
+  claim: Claim,
+): Promise<Proposed> {
   await requireRights(target, plan)
   await checkExpressions(target, policy, plan, zone)
+  await raiseFence(target, claim.id, claim.fence)
   return target.transaction(
     async (tx) => {
+      // an overtaken worker must not write another population under a proposal that waits
+      await holdProgress(tx, { runId: claim.id, fence: claim.fence })
       await forgetPopulation(tx, proposalId)
-      return find(tx, policy, plan, (due) => storePopulation(tx, plan, proposalId, due))
+      const found = await find(tx, policy, plan, (due) => storePopulation(tx, plan, proposalId, due))
+      return { ...found, populationHash: await populationHash(tx, proposalId) }
     },
     { statementTimeoutMs: PROPOSAL_TIMEOUT_MS, isolation: 'repeatable read', retry: true },
   )
+}
+
+/** The keys in the target are those that were proposed and signed. Throws E_PLAN_CHANGED. */
+export async function refuseOthers(target: Database, proposal: Proposal): Promise<void> {
+  if ((await populationHash(target, proposal.id)) === proposal.populationHash) return
+  throw new LetheError('E_PLAN_CHANGED', {
+    message: `Proposal ${proposal.id} was approved for other subjects than those that stand under it now in store ${proposal.store}.`,
+    left: 'Nothing was removed.',
+    next: `Find out who changed the population there, then propose again: lethe retention run ${proposal.policy}.`,
+    facts: { proposal: proposal.id, changed: ['the population'] },
+  })
 }
 
 /** The same figures in a read-only transaction: changes nothing. `sample` root keys are for the caller's terminal only. */

@@ -35,6 +35,7 @@ export function decisionStatement(proposal: Proposal, decision: Omit<Decision, '
       mapVersion: proposal.mapVersion,
       planHash: proposal.planHash,
       population: proposal.population,
+      populationHash: proposal.populationHash,
       outcome: decision.outcome,
       until: decision.until?.toISOString() ?? null,
       overrides: [...decision.overrides].toSorted(),

@@ -34,7 +34,7 @@ import { exceeded, judgeLimits, limitsError } from '../decisions/limits.ts'
 import { loadClosingPlan, loadPolicyPlan } from '../plan.ts'
 import { storeZone } from '../../deletion-plan.ts'
 import { findPolicy, policyVersion } from '../policy.ts'
-import { propose } from '../propose.ts'
+import { propose, refuseOthers } from '../propose.ts'
 import { verifyApproval } from '../decisions/verify-approval.ts'
 
 const payload = z.strictObject({ policy: z.string() })
@@ -131,7 +131,7 @@ async function proposing(
   const plan = await loadPolicyPlan(context, policy)
   await settleLost({ context, claim: run, policy, plan, target, signal })
   await catchUpBucket(context)
-  const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store))
+  const found = await propose(target, policy, plan, cursor.proposal, storeZone(context, policy.store), run)
   const mode = await verifiedMode(context, policy)
   const limits = judgeLimits(found, policy.limits, await trailingMedian(control, policy.name))
   const state = mode.mode === 'observe' ? 'observed' : found.population === 0 ? 'executed' : 'waiting'
@@ -214,6 +214,7 @@ async function deciding(work: Work, cursor: Cursor): Promise<StepResult> {
       message: `Proposal ${proposal.id} is ${proposal.state}, but no decision is recorded.`,
     })
   await verifyApproval(context, policy, proposal, approval)
+  await refuseOthers(work.target, proposal)
   if (approval.outcome === 'extend' || approval.outcome === 'preserve') {
     await exemptPopulation(work.target, {
       proposalId: proposal.id,

@@ -7,7 +7,7 @@ export { firstReason, fullGuard, type FullGuard, mergedCondition } from './batch
 export { ANY_HOLD, holdsCondition, replaceHolds, takeHoldLock } from './batch/holds.ts'
 export { keptByDecision, keptIsDue } from './batch/kept.ts'
 export { projectStop, stopped } from './batch/stops.ts'
-export { raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'
+export { holdProgress, raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'
 export { rootTable, rootKeyText } from './batch/root-sql.ts'
 export { expandSubjects } from './batch/subjects.ts'
 export type { Retained, Verification } from './batch/verification.ts'
@@ -17,6 +17,7 @@ export { exemptedCondition, exemptPopulation } from './population/exemptions.ts'
 export {
   forgetPopulation,
   nextRoots,
+  populationHash,
   populationStates,
   remainingRoots,
   storeDue,

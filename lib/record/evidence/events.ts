@@ -56,6 +56,7 @@ const shapes = {
     mapVersion: token,
     planHash: token,
     population: count,
+    populationHash: token,
     rows: counts,
     excluded: counts,
     state: token,

@@ -34,6 +34,7 @@ const proposalRow = z
     store: z.string(),
     cutoff: z.date(),
     population: z.coerce.number(),
+    population_hash: z.string().nullable(),
     rows: z.record(z.string(), z.number()),
     excluded: z.record(z.string(), z.number()),
     oldest: z.date().nullable(),
@@ -55,6 +56,8 @@ const proposalRow = z
     cutoff: row.cutoff,
     /** Subjects (roots) found due and free to go. */
     population: row.population,
+    /** Of the population's ordinals and keys, made in the target: what executes is these and no other. */
+    populationHash: row.population_hash,
     /** Rows that would go with them, by table. */
     rows: row.rows,
     /** Subjects that are due but stay, by the first reason. */
@@ -71,7 +74,7 @@ export type Proposal = z.infer<typeof proposalRow>
 
 export type NewProposal = Omit<Proposal, 'createdAt' | 'decidedAt' | 'expiresAt'> & { days: number }
 
-const columns = `id, run_id, policy, policy_version, map_version, plan_hash, store, cutoff, population, rows, excluded,
+const columns = `id, run_id, policy, policy_version, map_version, plan_hash, store, cutoff, population, population_hash, rows, excluded,
   oldest, newest, limits, state, expires_at, created_at, decided_at`
 
 /** Throws E_NOT_FOUND. */
@@ -117,8 +120,8 @@ export async function lostProposals(control: Queryable, policy: string, store: s
 export async function insertProposal(control: Queryable, proposal: NewProposal): Promise<void> {
   await control.execute(
     `INSERT INTO lethe_control.proposals (id, run_id, policy, policy_version, map_version, plan_hash, store, cutoff,
-       population, rows, excluded, oldest, newest, limits, state, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, now() + make_interval(days => $16))`,
+       population, rows, excluded, oldest, newest, limits, state, expires_at, population_hash)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, now() + make_interval(days => $16), $17)`,
     [
       proposal.id,
       proposal.runId,
@@ -136,6 +139,7 @@ export async function insertProposal(control: Queryable, proposal: NewProposal):
       JSON.stringify(proposal.limits),
       proposal.state,
       proposal.days,
+      proposal.populationHash,
     ],
   )
 }

@@ -143,3 +143,17 @@ export function storeDue(weight: string): string {
 export async function forgetPopulation(db: Queryable, proposalId: string): Promise<void> {
   await db.execute(`DELETE FROM lethe.population WHERE proposal_id = $1`, [proposalId])
 }
+
+/**
+ * SHA-256 (hex) over the ordinals and keys of a population, made where the keys are. The same for as long as nobody writes
+ * another population under the proposal; keys of who was read back are gone, so it is asked before anything is removed.
+ */
+export async function populationHash(db: Queryable, proposalId: string): Promise<string> {
+  const [row] = await db.query(
+    z.object({ hash: z.string() }),
+    `SELECT encode(sha256(convert_to(coalesce(string_agg(ordinal || ' ' || to_json(root_key)::text, E'\\n' ORDER BY ordinal), ''), 'UTF8')), 'hex') AS hash
+     FROM lethe.population WHERE proposal_id = $1`,
+    [proposalId],
+  )
+  return row?.hash ?? ''
+}
