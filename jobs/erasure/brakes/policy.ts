@@ -49,6 +49,26 @@ export async function unbraked(house: House, requests: readonly ErasureRequest[]
   return free
 }
 
+/**
+ * A person who closed their account after the ledger's entries, and before the first call, has their grace: the entries are
+ * voided. Returns the others.
+ */
+export async function withoutGrace(
+  house: House,
+  requests: readonly ErasureRequest[],
+): Promise<ErasureRequest[]> {
+  const others: ErasureRequest[] = []
+  for (const request of requests) {
+    const promised = request.hasGrace && request.graceUntil === null && request.state === 'erasing'
+    if (!promised || (await begunIn(house.context.control, request.id)).length > 0) others.push(request)
+    else {
+      await withdraw(house, [request])
+      await moveRequests(house.context.control, 'give-grace', [request.id], mover(house))
+    }
+  }
+  return others
+}
+
 /** One query: what is stopped now. */
 export async function lookAtStops(house: House): Promise<void> {
   const stops = await listStops(house.context.control)

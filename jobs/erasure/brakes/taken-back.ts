@@ -5,13 +5,22 @@
  */
 import { isWhole } from '../../../lib/data/rows/index.ts'
 import type { Person } from '../../../lib/data/erasers/index.ts'
-import { hasCancel, openCancels, unbeginLegs, type Leg } from '../../../lib/record/requests/index.ts'
+import {
+  hasCancel,
+  hasIntake,
+  openCancels,
+  unbeginLegs,
+  type Leg,
+} from '../../../lib/record/requests/index.ts'
 import { takeIntake } from '../cascade/intake.ts'
 import type { House } from '../cascade/house.ts'
 
-/** Reads what was taken back since, if anything was. True: it was, and requests may have been cancelled. */
-export async function takeBack(house: House): Promise<boolean> {
-  if (!(await hasCancel(house.target, house.intake.passed))) return false
+/**
+ * Reads what was taken back since, if anything was. `asked`: also what was asked for, since a person who closes their account has a
+ * grace that a policy's request hasn't. True: something was, and requests may stand elsewhere now.
+ */
+export async function takeBack(house: House, asked = false): Promise<boolean> {
+  if (!(await (asked ? hasIntake(house.target) : hasCancel(house.target, house.intake.passed)))) return false
   await readIntake(house)
   return true
 }

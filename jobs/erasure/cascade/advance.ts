@@ -267,7 +267,10 @@ async function planOf(house: House, variant: string): Promise<DeletionPlan | nul
 /** The ledger's entries first; then calls that destroy may go out. A map that changed since is planned anew. */
 async function begin(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
   const { context } = house
-  await takeBack(house)
+  await takeBack(
+    house,
+    due.some(({ kind }) => kind === 'retention'),
+  )
   const free = await asAssessed(
     house,
     await callable(house, await unbraked(house, await withoutHolds(house, due))),

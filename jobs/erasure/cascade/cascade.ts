@@ -37,7 +37,7 @@ import { deliverAnswers } from './answers.ts'
 import { settle } from './finish.ts'
 import { readable } from './going.ts'
 import { withoutHolds } from './held.ts'
-import { policyOf, unbraked } from '../brakes/policy.ts'
+import { policyOf, unbraked, withoutGrace } from '../brakes/policy.ts'
 import { lookAgain } from '../../stops.ts'
 import { openHouse, unlessBucketIsAway, type House } from './house.ts'
 import type { Person } from '../../../lib/data/erasers/index.ts'
@@ -136,7 +136,7 @@ function concerns({ subject, places }: House, store: string): boolean {
 
 /** A hold or a brake that was set meanwhile stops what has not gone yet. */
 async function personsOf(house: House, requests: readonly ErasureRequest[]): Promise<Map<string, Person>> {
-  const free = await unbraked(house, await withoutHolds(house, requests))
+  const free = await unbraked(house, await withoutHolds(house, await withoutGrace(house, requests)))
   const policies = await policyOf(house, free)
   return new Map(
     free.map((request) => {

@@ -100,7 +100,7 @@ export async function joinRequests(
     const stronger = isStronger(asking, request)
     asking.raised = stronger && (identity !== null || !hurries(request))
     const known = await bring(tx, request, asked)
-    const changed = asking.raised ? await raise(tx, known, asking, origin, ceiling) : known
+    const changed = asking.raised ? await raise(tx, known, asking, origin, ceiling, asked.grace) : known
     open.set(id, changed)
     // a raise counts for the next one's ceiling; what a sweep asks for again each night is kept nowhere
     if (asking.raised) await keep(tx, [asking])
@@ -161,30 +161,39 @@ async function bring(tx: Queryable, request: ErasureRequest, asked: NewRequest):
   return getRequest(tx, id)
 }
 
-/** Its row is locked. The month is the earlier one; an extension was of the other asking's. */
+/**
+ * Its row is locked. The month is the earlier one; an extension was of the other asking's. `grace`: a policy's request has none of
+ * its own, so a person who closes their account keeps the grace that they were promised, whichever was read first.
+ */
 async function raise(
   tx: Queryable,
   request: ErasureRequest,
   asking: Asking,
   origin: string,
   ceiling: number,
+  grace = '0',
 ): Promise<ErasureRequest> {
   const { id, state } = request
+  const promised = request.kind === 'retention' && asking.hasGrace ? grace : '0'
   const turn = moving.includes(state) && !request.overCeiling
   const over = turn && hurries(request) && (await raises(tx, asking.actor)) >= ceiling
   await keep(tx, [{ ...request, requestId: id, raised: false }])
   await updateRequest(
     tx,
     id,
-    `kind = $2, ground = $3, requester = $4, grace = '0', grace_until = least(grace_until, clock_timestamp()), cancel_hash = NULL,
+    `kind = $2, ground = $3, requester = $4, grace = $8::interval,
+     grace_until = CASE WHEN $8::interval > interval '0' THEN NULL ELSE least(grace_until, clock_timestamp()) END, cancel_hash = NULL,
+     resume_state = CASE WHEN $8::interval > interval '0' AND resume_state = 'planned' THEN 'access-cut' ELSE resume_state END,
      clock_from = CASE WHEN $5::timestamptz + interval '1 month' < due_at THEN $5::timestamptz ELSE clock_from END,
      extended_at = CASE WHEN $5::timestamptz + interval '1 month' < due_at THEN NULL ELSE extended_at END,
      warned = CASE WHEN $5::timestamptz + interval '1 month' < due_at THEN '{}' ELSE warned END,
      due_at = least(due_at, $5::timestamptz + interval '1 month'), over_ceiling = over_ceiling OR $6::boolean,
      waiting_for = CASE WHEN $6::boolean THEN 'ceiling' WHEN $7::boolean THEN NULL ELSE waiting_for END,
      next_at = CASE WHEN $6::boolean THEN 'infinity' WHEN $7::boolean THEN clock_timestamp() ELSE next_at END`,
-    [asking.kind, asking.ground, asking.requester, asking.receivedAt, over, turn],
+    [asking.kind, asking.ground, asking.requester, asking.receivedAt, over, turn, promised],
   )
+  if (promised !== '0' && state === 'planned')
+    await moveRequests(tx, 'give-grace', [id], { actor: asking.actor })
   await appendEvent(tx, {
     type: 'request.raised',
     actor: asking.actor,

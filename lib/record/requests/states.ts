@@ -145,6 +145,12 @@ export const requestTransitions = {
     to: 'cancelled',
     sentence: 'The person, or staff for them, took it back before anything was destroyed.',
   },
+  'give-grace': {
+    from: ['planned', 'erasing'],
+    to: 'access-cut',
+    sentence:
+      'The person closed their account themselves before anything was destroyed, so their grace period runs.',
+  },
   'let-go': {
     from: [...reversible, 'erasing', 'on-hold', 'needs-attention'],
     to: 'cancelled',

@@ -279,12 +279,12 @@ describe('what is weaker', () => {
     expect(await house.request(id)).toMatchObject({ state: 'grace', hasGrace: true })
   })
 
-  test('a closure of a person whom a policy erases already waits for no grace, and is answered', async () => {
+  test('a closure of a person whom a policy hands over keeps its grace, and is answered', async () => {
     const made = await sweep(1)
     expect(await house.ask(1, closed)).toMatchObject({ id: made?.id, became: 'raised' })
     expect(await house.request(made?.id ?? '')).toMatchObject({
       kind: 'account-closure',
-      hasGrace: false,
+      hasGrace: true,
       requester: 'subject',
     })
   })

@@ -239,6 +239,64 @@ describe("the policy's brakes", () => {
   })
 })
 
+describe('a person who closes their account', () => {
+  const closure = `kind => 'account-closure', identity => 'signed-in-session'`
+
+  test('before the hand-over keeps the grace, whichever is read first', async () => {
+    await house.configure({ policies: { closed } })
+    await house.people(1, 2)
+    await house.app.execute(`UPDATE people SET deleted_at = now() - interval '90 days'`)
+    await house.arm('closed')
+    const waiting = await house.sweep('closed')
+    await house.app.execute(`SELECT lethe.request_erasure('person', ARRAY['1'], ${closure})`)
+    // the policy's request is there before anybody reads what she asked for
+    await house.decide(waiting)
+    await work()
+    expect(await states()).toEqual(['completed-with-retained', 'grace'])
+    const [own] = (await requests()).filter(({ finishedAt }) => finishedAt === null)
+    expect(own).toMatchObject({ kind: 'account-closure', hasGrace: true })
+    expect((own?.graceUntil?.getTime() ?? 0) - Date.now()).toBeGreaterThan(29 * 86_400_000)
+    expect(await house.left(1)).toMatchObject(whole)
+  })
+
+  test('while the ledger is written keeps the grace, and no entry stands', async () => {
+    await handOver()
+    const blocker = new pg.Client({ connectionString: house.controlUrl })
+    await blocker.connect()
+    await blocker.query('BEGIN')
+    await blocker.query('LOCK TABLE lethe_control.erasures IN SHARE MODE')
+    const working = work()
+    await blocked(house.control)
+    await house.app.execute(`SELECT lethe.request_erasure('person', ARRAY['1'], ${closure})`)
+    await pausePolicy(house.context, 'closed', 'desk')
+    await blocker.query('COMMIT')
+    await blocker.end()
+    await working
+    await resumePolicy(house.context, 'closed', 'desk')
+    await house.control.execute(
+      `UPDATE lethe_control.erasure_requests SET next_at = clock_timestamp() WHERE finished_at IS NULL`,
+    )
+    await work()
+    expect((await states()).includes('grace')).toBe(true)
+    expect(await house.left(1)).toMatchObject(whole)
+    expect((await house.ledger(1, 2)).filter((one) => one.endsWith(':1'))).toEqual([])
+  })
+
+  test('in the grace of a closure is not hurried by a policy that hands over later', async () => {
+    await house.configure({ policies: { closed } })
+    await house.people(1)
+    const id = await house.askSql(1, closure)
+    await house.work()
+    const { graceUntil } = await house.request(id)
+    await house.app.execute(`UPDATE people SET deleted_at = now() - interval '90 days'`)
+    await house.arm('closed')
+    await house.decide(await house.sweep('closed'))
+    await work()
+    expect(await house.request(id)).toMatchObject({ state: 'grace', kind: 'account-closure', graceUntil })
+    expect(await house.left(1)).toMatchObject(whole)
+  })
+})
+
 describe('a store that is stopped', () => {
   test('is neither erased in nor cut, its requests wait, and a resume lets all go on', async () => {
     await house.people(1)
