@@ -5,7 +5,7 @@ import type { Queryable } from '../../../lib/base/db/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
 import { lockRequests, recordAccessEnded, type ErasureRequest } from '../../../lib/record/requests/index.ts'
-import { collect, seal, together, type Opened } from './collect.ts'
+import { collect, exclusiveEach, seal, together, type Opened } from './collect.ts'
 import type { House } from './house.ts'
 import { Paging, within } from '../brakes/paging.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
@@ -75,14 +75,17 @@ async function cutRows(house: House, opened: readonly Opened[]): Promise<void> {
 
 /** Sessions in other stores. One that is away, or that one person's values don't fit, holds up nobody: its leg empties it later. */
 async function endSessions(house: House, opened: readonly Opened[]): Promise<boolean> {
-  let ended = true
   const collected = await collect(house, opened)
-  const persons = opened.map(({ request, secrets }, place): Person => ({
+  const all = opened.map(({ request, secrets }, place): Person => ({
     requestId: request.id,
     keys: collected[place]?.keys ?? [secrets.key],
     identifiers: together(collected[place]?.identifiers ?? {}, secrets.ended ?? {}),
     retained: [],
   }))
+  // nobody else is signed out
+  const each = await exclusiveEach(house, all, all)
+  const persons = each.flatMap(({ person, error }) => (error === undefined ? [person] : []))
+  let ended = persons.length === all.length
   for (const store of house.subject.access.stores) {
     const place = house.places.find((one) => one.store === store)
     if (place === undefined) continue

@@ -1,7 +1,14 @@
 /** What leads to the persons of requests, read while the rows that hold it are there. */
 import { isOfOneRow } from '../../../lib/base/db/index.ts'
-import { collectIdentifiers, findByIdentifier, type Collected } from '../../../lib/data/rows/index.ts'
+import { LetheError } from '../../../lib/base/errors/index.ts'
+import {
+  collectIdentifiers,
+  findByIdentifier,
+  sharedValues,
+  type Collected,
+} from '../../../lib/data/rows/index.ts'
 import type { Identifiers } from '../../../lib/data/datamap/index.ts'
+import type { Person } from '../../../lib/data/erasers/index.ts'
 import { sealSecrets, type ErasureRequest, type Secrets } from '../../../lib/record/requests/index.ts'
 import type { House } from './house.ts'
 import { wantedOf } from '../plans.ts'
@@ -110,6 +117,63 @@ export async function withFormer(
     }
   }
   return known
+}
+
+/** A person as a place elsewhere may be told of them, and how many values stay there for others. */
+export interface Exclusive {
+  person: Person
+  shared: number
+}
+
+/**
+ * Asked of the live rows before each call elsewhere, also where a leg has waited for days: what leads to somebody else too is
+ * theirs, and is left to the last of its owners. `going`: whoever is being erased with them leaves nothing behind.
+ */
+async function exclusiveOf(
+  house: Pick<House, 'target' | 'subject' | 'plan'>,
+  persons: readonly Person[],
+  going: readonly Person[],
+): Promise<Exclusive[]> {
+  const declared = house.subject.identifiers
+  const shared = await sharedValues(
+    house.target,
+    await house.plan([]),
+    declared,
+    together(...persons.map(({ identifiers }) => identifiers)),
+    [...going, ...persons].flatMap(({ keys }) => keys),
+  )
+  return persons.map((person) => {
+    let left = 0
+    const own = Object.entries(person.identifiers).map(([name, values]) => {
+      const kept = values.filter((value) => shared[name]?.has(value) !== true)
+      left += values.length - kept.length
+      return [name, kept] as const
+    })
+    return left === 0
+      ? { person, shared: 0 }
+      : { person: { ...person, identifiers: Object.fromEntries(own) }, shared: left }
+  })
+}
+
+/** As `exclusiveOf`, but one for whom it can't be asked stands alone with the error: nothing may be called for that person. */
+export async function exclusiveEach(
+  house: House,
+  persons: readonly Person[],
+  going: readonly Person[],
+): Promise<(Exclusive & { error?: LetheError })[]> {
+  try {
+    return await exclusiveOf(house, persons, going)
+  } catch (error) {
+    house.signal.throwIfAborted()
+    if (!(error instanceof LetheError) || error.code === 'E_FENCED') throw error
+    if (persons.length < 2 || !isOfOneRow(error))
+      return persons.map((person) => ({ person, shared: 0, error }))
+    const half = Math.ceil(persons.length / 2)
+    return [
+      ...(await exclusiveEach(house, persons.slice(0, half), going)),
+      ...(await exclusiveEach(house, persons.slice(half), going)),
+    ]
+  }
 }
 
 export async function seal(house: House, opened: readonly Opened[]): Promise<void> {

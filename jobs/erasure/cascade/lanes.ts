@@ -20,6 +20,7 @@ import { settleStop } from '../../stops.ts'
 import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
 import { callOff, isCalledOff, readIntake, setAside } from '../brakes/taken-back.ts'
+import { leaveShared, sayShared } from '../brakes/shared.ts'
 import { storesOf, type House } from './house.ts'
 import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
@@ -107,10 +108,13 @@ async function turn(
     return person === undefined || !begun.has(leg.requestId) ? [] : [{ leg, person }]
   })
   const changes: LegChange[] = []
+  const { left, unasked } = await leaveShared(house, place, persons, pairs)
+  for (const [{ leg }, error] of unasked) changes.push(failed(house, leg, error))
   const call: Pair[] = []
   const read: Pair[] = []
   for (const pair of pairs) {
     const { requestId, state } = pair.leg
+    if (unasked.has(pair)) continue
     if (excused !== undefined)
       changes.push({ requestId, store, state: 'accepted-as-failed', messages: [excused] })
     else if (state === 'accepted') read.push(pair)
@@ -133,6 +137,7 @@ async function turn(
   // a place reads by one plan at a time, and what one person retains another does not
   for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
+  sayShared(changes, pairs, left)
   await recordLegs(control, house.claim, changes)
   const before = new Map(pairs.map(({ leg }) => [leg.requestId, leg.state]))
   return {

@@ -106,6 +106,11 @@ const subject = z.strictObject({
           .describe(
             'leads to one person: requests may be made by it, and it is searched for in free text afterwards',
           ),
+        owners: sql
+          .optional()
+          .describe(
+            'SQL over wanted.value giving an array of the keys that have this value too, found by an index: ARRAY(SELECT d.person_id FROM documents d WHERE d.file_key = wanted.value)',
+          ),
       }),
     )
     .default({})

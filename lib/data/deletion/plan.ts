@@ -137,6 +137,7 @@ export interface Finding {
     | 'nullable-path'
     | 'blocking-foreign-key'
     | 'unindexed-foreign-key'
+    | 'unindexed-identifier'
     | 'unbreakable-cycle'
     | 'no-primary-key'
     | 'key-of-several-texts'

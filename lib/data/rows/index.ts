@@ -48,4 +48,5 @@ export {
   type Wanted,
 } from './subject/identifiers.ts'
 export { isUnfit, lookUpKeys, type GivenKey } from './subject/keys.ts'
+export { sharedValues } from './subject/shared-identifiers.ts'
 export { tryTombstone, writeTombstones } from './subject/tombstones.ts'

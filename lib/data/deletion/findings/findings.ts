@@ -34,7 +34,7 @@ export function staleAcceptances(map: DataMap, store: string, found: readonly Fi
       const owner = /^[a-z-]+:([a-z][a-z0-9_-]*)\//.exec(finding)?.[1]
       const elsewhere = owner !== undefined && owner !== store && map.stores[owner] !== undefined
       // whether a table is large comes and goes with its rows: a purge that made it small must not stop the next one
-      const ofSize = finding.startsWith('unindexed-foreign-key:')
+      const ofSize = finding.startsWith('unindexed-')
       return !elsewhere && !ofSize && !ids.has(finding)
     })
     .map(({ finding }) => ({
@@ -60,4 +60,5 @@ const kinds: readonly FindingKind[] = [
   'rule',
   'nullable-path',
   'unindexed-foreign-key',
+  'unindexed-identifier',
 ]

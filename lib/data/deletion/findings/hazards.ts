@@ -211,7 +211,7 @@ export function missingIndexes(target: Target, fromRows: number): Draft[] {
       castable: true,
     })),
   ]
-  return lookups.flatMap(({ table: key, columns, when, castable }) => {
+  const indexes = lookups.flatMap(({ table: key, columns, when, castable }) => {
     const table = model.catalogue.tables.get(key)
     if (table === undefined || table.estimate < fromRows) return []
     if (castable && indexed(table, columns, when)) return []
@@ -225,6 +225,26 @@ export function missingIndexes(target: Target, fromRows: number): Draft[] {
         mend: castable
           ? `CREATE INDEX CONCURRENTLY ON ${key} (${columns.join(', ')}).`
           : 'Give both columns one type.',
+      },
+    ]
+  })
+  return [...indexes, ...unindexedIdentifiers(target, fromRows)]
+}
+
+/** Before each call elsewhere it is asked who else has a value: by reading all of the subject's table where no index serves. */
+function unindexedIdentifiers(target: Target, fromRows: number): Draft[] {
+  const { root, model } = target
+  const entry = model.subjects.get(target.subject)?.entry
+  if (entry === undefined || entry.other_stores.length === 0 || root.table.estimate < fromRows) return []
+  return Object.entries(entry.identifiers).flatMap(([name, { sql, owners }]): Draft[] => {
+    const column = /^root\.("?)([a-z_][a-z0-9_]*)\1$/.exec(sql.trim())?.[2]
+    if (owners !== undefined || (column !== undefined && indexed(root.table, [column], undefined))) return []
+    return [
+      {
+        kind: 'unindexed-identifier',
+        on: `${target.subject}.${name}`,
+        message: `${root.key} has about ${root.table.estimate} rows, and who else has a value of identifier ${name} can be found by no index: each call to another store would read the whole table.`,
+        mend: `Index that column, or say in the identifier's owners how the keys that have a value are found.`,
       },
     ]
   })
