@@ -9,6 +9,8 @@ import { isWhole } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import { authorise, type Attested, type Decided } from '../lib/people/identity/index.ts'
 import { insertHold, markReleased, projectHolds, type NewHold } from '../lib/record/holds/index.ts'
+import { getRequests, legsOf, openOfSubject, type LegState } from '../lib/record/requests/index.ts'
+import { Counts } from '../lib/base/counts/index.ts'
 import { isErased } from '../lib/record/erasures/index.ts'
 import type { Context } from './context.ts'
 import { loadPlan } from './deletion-plan.ts'
@@ -18,8 +20,20 @@ export interface HoldAdded {
   id: string
   /** Subject level: the subject was erased before (in whole or begun in pieces). Null: can't be known at this level. */
   alreadyGone: boolean | null
+  /** Subject level: what the stores lost to the open requests of this subject before the hold, sessions ended at the access cut too. */
+  gone: readonly GoneBefore[]
   /** Subject and row level: whether such a row is there now; neither found nor gone, the key may be a slip. Null: other levels. */
   found: boolean | null
+}
+
+export interface GoneBefore {
+  store: string
+  /** Items by place, as the store counted them; empty where it was asked and has not said. */
+  counts: Readonly<Record<string, number>>
+  /** Persons in the call that was counted: with more than one, the counts are of all of them. */
+  shared: number
+  /** Ended at the access cut, which a cancel reverses. */
+  access: boolean
 }
 
 /** The key stands in it as a keyed hash: a statement is kept until somebody erases it. */
@@ -56,11 +70,34 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
   const { hold, found, written } = await canonicalHold(context, target, given)
   const id = await insertHold(context.control, context.keystore, hold, by)
   await projectAdded(context, id, hold, target)
-  return {
-    id,
-    alreadyGone: hold.level === 'subject' ? await isGone(context, target, hold, written) : null,
-    found,
-  }
+  if (hold.level !== 'subject') return { id, alreadyGone: null, gone: [], found }
+  const gone = await goneBefore(context, hold, written)
+  const lost = gone.some(({ access }) => !access)
+  return { id, alreadyGone: lost || (await isGone(context, target, hold, written)), gone, found }
+}
+
+/** Where a call was made and has not failed, something may be gone although nothing was counted. */
+const called: ReadonlySet<LegState> = new Set(['waiting', 'accepted', 'verified', 'retained', 'told'])
+
+async function goneBefore(
+  { control, keystore }: Context,
+  { store, subject: subjectKind = '', key = [] }: NewHold,
+  written: readonly string[],
+): Promise<GoneBefore[]> {
+  const hashes = everySubjectHash(keystore, store, subjectKind, key, written)
+  const open = await openOfSubject(control, { store, subjectKind, hashes })
+  if (open.length === 0) return []
+  const ended = (await getRequests(control, open)).flatMap(({ accessEnded }) =>
+    Object.entries(accessEnded).map(([name, one]) => ({ store: name, ...one, access: true })),
+  )
+  const legs = (await legsOf(control, open)).flatMap((leg): GoneBefore[] => {
+    const counts = new Counts()
+    for (const some of [leg.counts, leg.pseudonymised, leg.detached]) counts.addAll(some)
+    const asked = leg.kind !== 'search' && leg.kind !== 'declared' && called.has(leg.state)
+    if (counts.total === 0 && !(asked && leg.store !== store)) return []
+    return [{ store: leg.store, counts: counts.plain(), shared: leg.shared, access: false }]
+  })
+  return [...ended, ...legs]
 }
 
 async function projectAdded(context: Context, id: string, hold: NewHold, target: Database): Promise<void> {

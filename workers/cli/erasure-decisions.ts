@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { By } from '../../jobs/erasure/index.ts'
 import type { Context } from '../../jobs/context.ts'
 import type { DecisionVerb } from '../../lib/people/identity/index.ts'
+import { goneWords } from './hold.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { joinedText } from './erasure-text.ts'
 import { parseInstant, usage, withContext, type Session } from './session.ts'
@@ -158,9 +159,9 @@ async function hold(session: Session, given: string, options: HoldOptions): Prom
     if (by === null) return
     const added = await asked.add(by)
     session.output.data(
-      { hold: added.id, alreadyGone: added.alreadyGone, actor: by.identity.name },
+      { hold: added.id, alreadyGone: added.alreadyGone, gone: added.gone, actor: by.identity.name },
       added.alreadyGone === true
-        ? `Hold ${added.id} stands. IT CAME TOO LATE for a part: something of this person was erased before.`
+        ? `Hold ${added.id} stands. IT CAME TOO LATE for a part: something of this person was erased before. ${goneWords(added.gone)}`
         : `Hold ${added.id} stands; request ${id} goes on by itself once it is released.`,
     )
     if (added.alreadyGone === true) session.exitCode = 3

@@ -1,6 +1,7 @@
 /** `lethe hold …`: what must stay, whatever a policy says. */
 import { text as readAll } from 'node:stream/consumers'
 import type { Config } from '../../lib/config/index.ts'
+import type { GoneBefore } from '../../jobs/holds.ts'
 import type { NewHold } from '../../lib/record/holds/index.ts'
 import { attested, withEvidence, type EvidenceOptions } from './evidence.ts'
 import { instant, table } from './output.ts'
@@ -90,16 +91,35 @@ async function add(session: Session, options: AddOptions): Promise<void> {
     if (added.alreadyGone === true)
       words.push(
         'IT CAME TOO LATE: this subject was erased before, in whole or in part. See runbooks/wrong-deletion.md.',
+        goneWords(added.gone),
       )
     else if (added.found === false) words.push('NOTHING HAS THIS KEY NOW: check it.')
-    else if (added.alreadyGone === false) words.push('Nothing of this subject was gone.')
+    else if (added.alreadyGone === false)
+      words.push(added.gone.length === 0 ? 'Nothing of this subject was gone.' : goneWords(added.gone))
     if (added.alreadyGone === null) words.push('What was removed before, nobody can say at this level.')
     session.output.data(
-      { hold: added.id, alreadyGone: added.alreadyGone, found: added.found, actor: by.identity.name },
-      words.join(' '),
+      {
+        hold: added.id,
+        alreadyGone: added.alreadyGone,
+        gone: added.gone,
+        found: added.found,
+        actor: by.identity.name,
+      },
+      words.filter((word) => word !== '').join(' '),
     )
     if (added.alreadyGone === true) session.exitCode = 3
   })
+}
+
+/** What each store lost before the hold: `letters: 2 letters; sessions (access ended): 3 sessions`. */
+export function goneWords(gone: readonly GoneBefore[]): string {
+  if (gone.length === 0) return ''
+  const stores = gone.map(({ store, counts, shared, access }) => {
+    const items = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
+    const among = shared > 1 ? ` among ${shared} persons` : ''
+    return `${store}${access ? ' (access ended)' : ''}: ${items.length === 0 ? 'asked, not counted' : items.join(', ')}${among}`
+  })
+  return `Gone before it: ${stores.join('; ')}.`
 }
 
 /** A key on a command line stands in the shell's history and in the process list; stdin has neither. */

@@ -25,7 +25,7 @@ export async function refuseTakenBack(
   })
 }
 
-/** Also where the store was stopped meanwhile: nothing of the batch was destroyed. */
+/** Also where the store was stopped meanwhile, or lacks holds of the record: nothing of the batch was destroyed. */
 export function isTakenBack(error: unknown): boolean {
-  return error instanceof LetheError && ['E_TAKEN_BACK', 'E_STOPPED'].includes(error.code)
+  return error instanceof LetheError && ['E_TAKEN_BACK', 'E_STOPPED', 'E_HOLDS_BEHIND'].includes(error.code)
 }

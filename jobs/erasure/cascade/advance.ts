@@ -108,9 +108,9 @@ async function assessByPolicy(
   })
 }
 
-/** Nobody signs in as this person from here on. */
+/** Nobody signs in as this person from here on. A hold does not stop that: it can be given back, and nothing of theirs is lost. */
 async function cut(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
-  const free = await unbraked(house, await withoutHolds(house, due))
+  const free = await unbraked(house, due)
   if (free.length === 0) return []
   await markAccessCut(house.context.control, ids(free))
   return cutSome(house, free)
@@ -166,7 +166,8 @@ async function waitForAccess(
 const GRACE_END = `coalesce(r.grace_until, CASE WHEN r.kind = 'article-17' THEN r.received_at ELSE clock_timestamp() END + r.grace)`
 
 async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise<readonly ErasureRequest[]> {
-  const waiting = due.filter((request) => request.hasGrace)
+  const free = await withoutHolds(house, due)
+  const waiting = free.filter((request) => request.hasGrace)
   const waited = await moveRequests(house.context.control, 'wait', ids(waiting), mover(house), {
     // the grace of an account closure runs from the cut; what was cut to fit the month stays so
     set: `grace_until = ${GRACE_END}`,
@@ -176,7 +177,7 @@ async function waitOrPlan(house: House, due: readonly ErasureRequest[]): Promise
   await offerCancel(house.context, waited)
   return plan(
     house,
-    due.filter((request) => !request.hasGrace),
+    free.filter((request) => !request.hasGrace),
   )
 }
 

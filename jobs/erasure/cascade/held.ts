@@ -1,7 +1,15 @@
 /** Holds: who is held waits, their ledger entries voided; who is released goes on. */
 import { monotonicMs } from '../../../lib/base/clock/index.ts'
 import { heldAmong } from '../../../lib/data/rows/index.ts'
-import { legsOf, moveRequests, postpone, type ErasureRequest } from '../../../lib/record/requests/index.ts'
+import { ensureHolds } from '../../../lib/record/holds/index.ts'
+import {
+  getRequests,
+  legsOf,
+  moveRequests,
+  postpone,
+  type ErasureRequest,
+  type Leg,
+} from '../../../lib/record/requests/index.ts'
 import { goingOf, ids, keysOf, mover } from './going.ts'
 import { erasesAt, unlessBucketIsAway, type House } from './house.ts'
 import { withhold } from './ledger.ts'
@@ -15,6 +23,7 @@ export async function withoutHolds(
   requests: readonly ErasureRequest[],
 ): Promise<ErasureRequest[]> {
   const { context } = house
+  await lookAtHolds(house)
   const words = await keptBack(
     house,
     requests.filter((request) => !isFree(house, request)),
@@ -44,9 +53,55 @@ export async function withoutHolds(
   return free
 }
 
+/** Before anything is destroyed: the target has the holds of the record. Those seen under other holds are asked again. */
+async function lookAtHolds(house: House): Promise<void> {
+  const { control, keystore } = house.context
+  const version = await ensureHolds(control, keystore, house.subject.store, house.target)
+  if (version !== house.holds) house.seenFree.clear()
+  house.holds = version
+}
+
+/**
+ * Once a call, before it is begun, and between its pages: those that nothing keeps. The others are not asked for in this step any
+ * more; the next one puts them on hold, when no call is under way.
+ */
+export async function unheldLegs(house: House, store: string, legs: readonly Leg[]): Promise<readonly Leg[]> {
+  const { control, keystore, config } = house.context
+  await lookAtHolds(house)
+  if (store !== house.subject.store && config.file.stores[store]?.kind === 'postgres')
+    await ensureHolds(control, keystore, store, await house.context.target(store))
+  const asked = idsOf(legs).filter((id) => !isSeen(house, `${id} with all that was merged`))
+  if (asked.length > 0) {
+    const requests = await getRequests(control, asked)
+    const words = await keptBack(house, requests)
+    for (const request of requests)
+      if (words.has(request.id)) house.aside.add(request.id)
+      else house.seenFree.set(seenAs(request), monotonicMs())
+  }
+  return legs.filter(({ requestId }) => !house.aside.has(requestId))
+}
+
+/** A projection that fails ends the call too: it is begun again once the holds are in force. */
+export async function isAnyHeld(
+  house: House,
+  store: string,
+  group: readonly { leg: Leg }[],
+): Promise<boolean> {
+  const legs = group.map(({ leg }) => leg)
+  return (await unheldLegs(house, store, legs)).length < legs.length
+}
+
+export function idsOf(legs: readonly Leg[]): string[] {
+  return legs.map(({ requestId }) => requestId)
+}
+
 /** No hold was there a moment ago: nobody could have set one any sooner. Rows are guarded again by what deletes them. */
 function isFree(house: House, request: ErasureRequest): boolean {
-  return monotonicMs() - (house.seenFree.get(seenAs(request)) ?? -Infinity) < FRESH_MS
+  return isSeen(house, seenAs(request))
+}
+
+function isSeen(house: House, as: string): boolean {
+  return monotonicMs() - (house.seenFree.get(as) ?? -Infinity) < FRESH_MS
 }
 
 /** With rows that were merged into it, a person is another one to look for. */
@@ -79,6 +134,7 @@ export async function resumeReleased(
   due: readonly ErasureRequest[],
 ): Promise<readonly ErasureRequest[]> {
   const { context, claim } = house
+  await lookAtHolds(house)
   const words = await keptBack(house, due)
   const held = due.filter(({ id }) => words.get(id) === 'held')
   await postpone(context.control, ids(held), claim, `clock_timestamp() + interval '1 minute'`, 'legal-hold')

@@ -7,6 +7,7 @@ import { errorFields } from '../../../lib/base/log/index.ts'
 import type { Throttle } from '../../../lib/data/rows/index.ts'
 import type { ApprovedPolicy } from '../../../lib/record/proposals/index.ts'
 import type { ErasureLedger } from '../../../lib/record/erasures/index.ts'
+import { refuseHoldsBehind } from '../../../lib/record/holds/index.ts'
 import { paceOf, type Claim } from '../../../lib/record/ledger/index.ts'
 import type { Context } from '../../context.ts'
 import { isBucketAway, openLedger } from '../../erasure-ledger.ts'
@@ -30,6 +31,8 @@ export interface House {
   bucketAway: boolean
   /** When each person was last seen to be under no hold. */
   seenFree: Map<string, number>
+  /** The version of the holds under which they were seen. */
+  holds: string
   /** Stores that are stopped, and policies that are paused, as last looked. */
   stopped: ReadonlySet<string>
   paused: ReadonlySet<string>
@@ -69,7 +72,12 @@ export async function openHouse(
     claim,
     enter: async (store, own, keys) =>
       ledger.enterAll(claim, () => Promise.resolve([leaving(claim, store, own, keys)])),
-    lastLook: async (store, beside) => refuseTakenBack(subject.store, intake, store, beside),
+    lastLook: async (store, beside) => {
+      await Promise.all([
+        refuseHoldsBehind(control, store, beside),
+        refuseTakenBack(subject.store, intake, store, beside),
+      ])
+    },
     without: config.file.erasure.without,
     channel: config.file.notifications.store,
   })
@@ -85,6 +93,7 @@ export async function openHouse(
     plan,
     bucketAway: false,
     seenFree: new Map(),
+    holds: '',
     intake,
     stopped: new Set(),
     paused: new Set(),

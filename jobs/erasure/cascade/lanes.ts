@@ -21,6 +21,7 @@ import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
 import { callOff, isCalledOff, readIntake, setAside } from '../brakes/taken-back.ts'
 import { leaveShared, sayShared } from '../brakes/shared.ts'
+import { idsOf, isAnyHeld, unheldLegs } from './held.ts'
 import { storesOf, type House } from './house.ts'
 import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
@@ -95,14 +96,9 @@ async function turn(
 ): Promise<Worked> {
   const { control } = house.context
   const { store, excused } = place
-  const legs = await unbrakedLegs(house, store, persons, due)
+  const legs = await unheldLegs(house, store, await unbrakedLegs(house, store, persons, due))
   if (legs.length === 0) return { legs: 0, further: 0 }
-  const begun = await beginLegs(
-    control,
-    house.claim,
-    store,
-    legs.map(({ requestId }) => requestId),
-  )
+  const begun = await beginLegs(control, house.claim, store, idsOf(legs))
   const pairs = legs.flatMap((leg): Pair[] => {
     const person = persons.get(leg.requestId)
     return person === undefined || !begun.has(leg.requestId) ? [] : [{ leg, person }]
@@ -205,6 +201,9 @@ async function erase(
       if ((page.leftAlone ?? 0) > 0 && policyName(group) !== '')
         return onlyGone(await setAside(house, place.store, group), { state: 'pending', fresh: true })
       if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
+      // what a hold stops half way is recorded; the others of the call go on in another one
+      if (page.more && page.pending.length === 0 && (await isAnyHeld(house, place.store, group)))
+        return own({ state: 'pending', fresh: true })
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
       if (page.more && page.pending.length === 0 && done === 0)

@@ -19,6 +19,7 @@ import {
   type Pass,
 } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
+import { ensureHolds, refuseHoldsBehind } from '../../../lib/record/holds/index.ts'
 import {
   copyBatches,
   getRun,
@@ -70,6 +71,8 @@ export interface Executed {
 export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Promise<Executed> {
   const { context, run, target, plan, proposal, policy, signal } = work
   await raiseFence(target, run.id, run.fence)
+  const inForce = async () => ensureHolds(context.control, context.keystore, plan.store, target)
+  await inForce()
   const ledger = openLedger(context)
   const { throttle: pace } = policy
   const throttle = await startThrottle(target, pace, policy.window ?? null)
@@ -94,7 +97,10 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
       onlyBegun,
       throttle,
       size: sizeOf(run.id, pace),
-      hooks: { beforeDestruction: (keys) => ledger.enter(work.claim, leaving(work, keys)) },
+      hooks: {
+        beforeDestruction: (keys) => ledger.enter(work.claim, leaving(work, keys)),
+        lastLook: (beside) => refuseHoldsBehind(context.control, plan.store, beside),
+      },
     })
     done.finished = true
     for await (const step of steps) {
@@ -117,6 +123,11 @@ export async function executeSome(work: Work, pass: Pass, onlyBegun = false): Pr
     }
     // the next step may be a night away
     await ledger.catchUp()
+  } catch (error) {
+    // a hold that was added meanwhile; where it can't be projected now, the step fails, and is tried again
+    if (!(error instanceof LetheError) || error.code !== 'E_HOLDS_BEHIND') throw error
+    await inForce()
+    done.finished = false
   } finally {
     ledger.close()
     await throttle.close()

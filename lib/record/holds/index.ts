@@ -11,4 +11,5 @@ export {
   stopStore,
   type Stop,
 } from './stops.ts'
+export { ensureHolds, refuseHoldsBehind } from './in-force.ts'
 export { projectHolds } from './project.ts'

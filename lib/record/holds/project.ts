@@ -39,8 +39,13 @@ export async function projectHolds(
          WHERE store = $1 AND released_at IS NULL`,
         [store],
       )
+      const everywhere = await control.query(
+        z.object({ id: z.string() }),
+        'SELECT id FROM lethe_control.holds WHERE released_at IS NULL',
+      )
       await replaceHolds(
         tx,
+        store,
         active.map((hold) => ({
           id: hold.id,
           level: hold.level,
@@ -52,6 +57,7 @@ export async function projectHolds(
               : z.array(z.string()).parse(JSON.parse(keystore.open(hold.key_id, hold.key_cipher).toString())),
           kind: hold.kind,
         })),
+        everywhere.map(({ id }) => id),
       )
       return active.map((hold) => hold.id)
     },

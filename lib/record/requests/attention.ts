@@ -108,3 +108,17 @@ export async function wakeRequests(db: Queryable, ids: readonly string[]): Promi
     [ids],
   )
 }
+
+/** Requests of one person that are open. `hashes`: the person under every key of the keystore. */
+export async function openOfSubject(
+  db: Queryable,
+  { store, subjectKind, hashes }: { store: string; subjectKind: string; hashes: readonly Buffer[] },
+): Promise<string[]> {
+  const rows = await db.query(
+    z.object({ id: z.string() }),
+    `SELECT id FROM lethe_control.erasure_requests
+     WHERE store = $1 AND subject_kind = $2 AND subject_hash = ANY ($3::bytea[]) AND finished_at IS NULL`,
+    [store, subjectKind, hashes],
+  )
+  return rows.map(({ id }) => id)
+}

@@ -48,6 +48,7 @@ export {
   countWaitingForPerson,
   handedOver,
   openOfPolicy,
+  openOfSubject,
   wakeRequests,
   warnDue,
   type DueCounts,

@@ -24,7 +24,7 @@ import {
   tableKey,
 } from '../../datamap/index.ts'
 import type { DeletionPlan, KeyColumn } from '../../deletion/index.ts'
-import type { Queryable, Transaction } from '../../../base/db/index.ts'
+import { prepared, type Queryable, type Transaction } from '../../../base/db/index.ts'
 import { namesRoot } from './root-sql.ts'
 
 /** The first statement of a batch's transaction: its snapshot is taken by the next one. */
@@ -47,16 +47,43 @@ export interface ProjectedHold {
   kind: string
 }
 
-/** Under `takeHoldLock`: afterwards the target has these holds and no other. */
-export async function replaceHolds(tx: Transaction, holds: readonly ProjectedHold[]): Promise<void> {
-  await tx.execute(`DELETE FROM lethe.holds WHERE NOT id = ANY($1::uuid[])`, [holds.map(({ id }) => id)])
+/**
+ * Under `takeHoldLock`: afterwards the target has these holds of the store and no other of it. Another store that is the same
+ * database keeps its own; `active` are the holds of every store, so that one written before stores were told apart goes too.
+ */
+export async function replaceHolds(
+  tx: Transaction,
+  store: string,
+  holds: readonly ProjectedHold[],
+  active: readonly string[],
+): Promise<void> {
+  await tx.execute(`DELETE FROM lethe.holds WHERE store IN ($2, '') AND NOT id = ANY($1::uuid[])`, [
+    active,
+    store,
+  ])
   for (const hold of holds)
     await tx.execute(
-      `INSERT INTO lethe.holds (id, level, subject_kind, table_name, key, kind) VALUES ($1, $2, $3, $4, $5, $6)
+      `INSERT INTO lethe.holds (id, level, subject_kind, table_name, key, kind, store) VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (id) DO UPDATE SET level = EXCLUDED.level, subject_kind = EXCLUDED.subject_kind,
-         table_name = EXCLUDED.table_name, key = EXCLUDED.key, kind = EXCLUDED.kind`,
-      [hold.id, hold.level, hold.subjectKind, hold.tableName, hold.key, hold.kind],
+         table_name = EXCLUDED.table_name, key = EXCLUDED.key, kind = EXCLUDED.kind, store = EXCLUDED.store`,
+      [hold.id, hold.level, hold.subjectKind, hold.tableName, hold.key, hold.kind, store],
     )
+}
+
+/**
+ * SQL over the ids of a store's holds, in control and in a target: equal where both have the same holds. What a hold says never
+ * changes, so that its id stands for it; a restored target has another version whatever it was restored to.
+ */
+export const HOLDS_VERSION = `coalesce(md5(string_agg(id::text, ',' ORDER BY id)), '')`
+
+/** The version of the holds that this target has of the store. */
+export async function projectedVersion(db: Queryable, store: string): Promise<string> {
+  const [row] = await db.query(
+    z.object({ version: z.string() }),
+    prepared(`SELECT ${HOLDS_VERSION} AS version FROM lethe.holds WHERE store = $1`),
+    [store],
+  )
+  return row?.version ?? ''
 }
 
 /** SQL: any hold stands in this target. Names no root, so a statement asks it once. */

@@ -101,7 +101,7 @@ export function postgresEraser(db: Database, options: PostgresEraserOptions): Er
 }
 
 /** What calls a batch off before it destroys anything. */
-const endsCall: ReadonlySet<string> = new Set(['E_TAKEN_BACK', 'E_STOPPED'])
+const endsCall: ReadonlySet<string> = new Set(['E_TAKEN_BACK', 'E_STOPPED', 'E_HOLDS_BEHIND'])
 
 interface Part {
   roots: { ordinal: bigint; key: RootKey }[]
