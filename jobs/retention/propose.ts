@@ -23,7 +23,7 @@ import { LetheError } from '../../lib/base/errors/index.ts'
 import type { Claim } from '../../lib/record/ledger/index.ts'
 import { requireRights } from '../../lib/record/grants/index.ts'
 import type { Proposal } from '../../lib/record/proposals/index.ts'
-import type { PolicyPlan } from './plan.ts'
+import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
 import { checkExpressions, clockSql, cutoffNow, proposalGuard } from './rules.ts'
 
 /** A proposal may look at every row of a large table: an hour, not the minute that other statements get. */
@@ -53,7 +53,7 @@ export interface Proposed extends Found {
 export async function propose(
   target: Database,
   policy: ResolvedPolicy,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   proposalId: string,
   zone: string | undefined,
   claim: Claim,
@@ -88,7 +88,7 @@ export async function refuseOthers(target: Database, proposal: Proposal): Promis
 export async function preview(
   target: Database,
   policy: ResolvedPolicy,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   zone: string | undefined,
   sample: number,
 ): Promise<{ found: Found; sample: string[][] }> {
@@ -118,7 +118,7 @@ type Counted = Pick<Found, 'population' | 'rows' | 'oldest' | 'newest'>
 async function find(
   tx: Transaction,
   policy: ResolvedPolicy,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   count: (due: DueQuery) => Promise<Counted>,
 ): Promise<Found> {
   await tx.execute(`SET LOCAL TimeZone = ${pg.escapeLiteral(plan.timeZone)}`)
@@ -133,7 +133,7 @@ async function find(
 }
 
 /** A subject is its root and the rows merged into it: their rows count as its own. `roots` counts the root rows. */
-function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): DueQuery {
+function dueQuery(policy: ResolvedPolicy, plan: DeletionPlan, guard: FullGuard): DueQuery {
   const table = rootTable(plan)
   const counts = plan.tables.map(
     (entry, i) => `(SELECT count(*) FROM ${sqlTable(entry.table)} AS t WHERE ${entry.belongs}) AS c${i}`,
@@ -160,7 +160,7 @@ function dueQuery(policy: ResolvedPolicy, plan: PolicyPlan, guard: FullGuard): D
 
 async function storePopulation(
   tx: Transaction,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   proposalId: string,
   due: DueQuery,
 ): Promise<Counted> {
@@ -168,13 +168,13 @@ async function storePopulation(
   return summed(tx, plan, `${due.ctes}, stored AS (${storeDue(weight)})`, [proposalId])
 }
 
-async function countPopulation(tx: Transaction, plan: PolicyPlan, due: DueQuery): Promise<Counted> {
+async function countPopulation(tx: Transaction, plan: DeletionPlan, due: DueQuery): Promise<Counted> {
   return summed(tx, plan, due.ctes, [])
 }
 
 async function summed(
   tx: Transaction,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   ctes: string,
   values: readonly unknown[],
 ): Promise<Counted> {
@@ -204,7 +204,7 @@ async function summed(
 /** Due roots that stay, by the first reason that holds. */
 async function excluded(
   tx: Transaction,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   guard: FullGuard,
 ): Promise<Record<string, number>> {
   const found = await tx.query(

@@ -18,7 +18,6 @@ import {
   type Guard,
 } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
-import type { PolicyPlan } from './plan.ts'
 
 /** The clock as an instant; dates and timestamps without a zone are read in the session's TimeZone (plan.timeZone). */
 export function clockSql(policy: ResolvedPolicy): string {
@@ -29,7 +28,7 @@ export function clockSql(policy: ResolvedPolicy): string {
  * For the executor, which puts holds, legal minimums, kept roots and merged rows around it. `due` is asked of the root
  * alone, `clear` also of the rows merged into it. `cutoff`: an ISO instant fixed at the proposal by the target's clock.
  */
-export function guardFor(policy: ResolvedPolicy, plan: PolicyPlan, cutoff: string): Guard {
+export function guardFor(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
   const warned = unwarned(policy, plan).map(({ sql }) => `(${sql}) IS NOT TRUE`)
   return {
     due: [dueSql(policy, plan, cutoff), ...warned].join(' AND '),
@@ -39,7 +38,7 @@ export function guardFor(policy: ResolvedPolicy, plan: PolicyPlan, cutoff: strin
 }
 
 /** For the proposal: the same conditions, each with its reason, so that a subject that stays can be told why. */
-export function proposalGuard(policy: ResolvedPolicy, plan: PolicyPlan, cutoff: string): Guard {
+export function proposalGuard(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): Guard {
   const merged = plan.alias === null ? [] : [{ reason: 'merged', sql: mergedCondition(plan) }]
   return {
     due: dueSql(policy, plan, cutoff),
@@ -54,9 +53,8 @@ function dueSql(policy: ResolvedPolicy, plan: DeletionPlan, cutoff: string): str
   return plan.keptCondition === null ? byClock : `(${byClock} OR ${keptIsDue(plan)})`
 }
 
-function stays(policy: ResolvedPolicy, plan: PolicyPlan): Guard['clear'] {
+function stays(policy: ResolvedPolicy, plan: DeletionPlan): Guard['clear'] {
   return [
-    ...plan.above,
     ...policy.unless.map(({ name, sql }) => ({ reason: `unless:${name}`, sql })),
     { reason: 'kept', sql: keptByDecision(plan) },
     { reason: 'exempted', sql: exemptedCondition(plan, policy.name) },

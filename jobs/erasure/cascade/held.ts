@@ -118,7 +118,6 @@ async function keptBack(house: House, requests: readonly ErasureRequest[]): Prom
     house.target,
     await house.plan([]),
     members.map(({ key }) => key),
-    house.subject.holds.map(({ sql }) => sql),
   )
   const words = new Map<string, string>()
   members.forEach(({ id }, place) => {

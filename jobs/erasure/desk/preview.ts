@@ -53,12 +53,7 @@ export async function previewErasure(
   const target = await context.target(subject.store)
   const [found] = await collectIdentifiers(target, plan, [key], wantedOf(subject))
   if (found === undefined) throw new LetheError('E_INTERNAL', { message: 'Nothing was collected.' })
-  const words = await heldAmong(
-    target,
-    plan,
-    found.keys,
-    subject.holds.map(({ sql }) => sql),
-  )
+  const words = await heldAmong(target, plan, found.keys)
   const signal = new AbortController().signal
   const house = await openHouse(context, { id: newId(), fence: 0n }, kind, signal)
   try {

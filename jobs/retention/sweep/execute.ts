@@ -31,7 +31,7 @@ import type { Proposal } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { openLedger } from '../../erasure-ledger.ts'
 import { leaving } from './ledger.ts'
-import type { PolicyPlan } from '../plan.ts'
+import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
 import { guardFor } from '../rules.ts'
 
 /** A step ends after this long, so that its counters are seen and the run's record is never far behind. */
@@ -48,7 +48,7 @@ export interface Work {
   /** Who writes it: the run itself, or the sweep that settles for one that was lost. */
   claim: Claim
   policy: ResolvedPolicy
-  plan: PolicyPlan
+  plan: DeletionPlan
   proposal: Proposal
   target: Database
   signal: AbortSignal

@@ -7,12 +7,12 @@ import type { Claim, Run } from '../../../lib/record/ledger/index.ts'
 import type { Proposal } from '../../../lib/record/proposals/index.ts'
 import type { Context } from '../../context.ts'
 import { openLedger } from '../../erasure-ledger.ts'
-import type { PolicyPlan } from '../plan.ts'
+import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
 
 interface Scoped {
   context: Context
   run: Run
-  plan: PolicyPlan
+  plan: DeletionPlan
   proposal: Proposal
 }
 

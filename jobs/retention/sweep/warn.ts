@@ -20,7 +20,8 @@ import { recordStep, type Run } from '../../../lib/record/ledger/index.ts'
 import type { Context } from '../../context.ts'
 import type { JobKind, StepResult } from '../../kind.ts'
 import { policyMode } from '../decisions/arm.ts'
-import { loadPolicyPlan, type PolicyPlan } from '../plan.ts'
+import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
+import { loadPolicyPlan } from '../plan.ts'
 import { findPolicy } from '../policy.ts'
 import { clockSql, dueAtSql, proposalGuard } from '../rules.ts'
 
@@ -115,7 +116,7 @@ function refuseDeadChannel(
 async function findDue(
   target: Database,
   policy: ResolvedPolicy,
-  plan: PolicyPlan,
+  plan: DeletionPlan,
   contact: string,
 ): Promise<{ due: DueWarning[]; withoutContact: number }> {
   const clock = clockSql(policy)

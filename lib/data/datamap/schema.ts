@@ -197,7 +197,14 @@ const tableEntry = z
     minimum: z
       .strictObject({
         ground: z.string().min(3),
-        until: sql.describe('SQL over the row (alias t): before this instant the whole subject waits'),
+        until: sql.describe(
+          'SQL over the row (alias t): before this instant the whole subject waits; null: nobody knows it yet, and the subject waits',
+        ),
+        applies: sql
+          .optional()
+          .describe(
+            'SQL condition over the row (alias t): where it is false, this minimum says nothing of the row',
+          ),
       })
       .optional(),
     reason: z.string().min(3).optional().describe('for action ignore'),

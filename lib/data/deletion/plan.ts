@@ -86,6 +86,25 @@ export interface Minimum {
   condition: string
 }
 
+/** A hold of the application's own: SQL condition over root row `root`, under which its subject stays. */
+export interface OwnHold {
+  name: string
+  sql: string
+}
+
+/** A kind of subject that may own rows of the plan: what is asked of its rows, and how they are found. */
+export interface OwnerSearch {
+  subject: string
+  root: TableName
+  key: readonly KeyColumn[]
+  tenant: KeyColumn | null
+  /** Every table but its root, with the condition that ties row `t` to its row `root`. */
+  tables: readonly Pick<PlanTable, 'table' | 'belongs'>[]
+  holds: readonly OwnHold[]
+  /** SQL conditions over the plan's row `root`; between `before` and `after` comes one over the owner's row, called `root` there. */
+  searches: readonly { before: string; after: string }[]
+}
+
 export interface DeletionPlan {
   store: string
   /** The subject's name in the map, or `table:schema.table` where a policy works on a table's own rows. */
@@ -108,6 +127,10 @@ export interface DeletionPlan {
   /** What locks the rows through which a piece found its own; see PlanStep.pieceSql. */
   walks: readonly Walk[]
   minimums: readonly Minimum[]
+  /** The application's own holds on this kind of subject. */
+  holds: readonly OwnHold[]
+  /** A hold on any other owner of a row that would go keeps the subject. */
+  owners: readonly OwnerSearch[]
   /**
    * SQL condition over root row `root`: rows that must stay name it, so the root is pseudonymised and not deleted;
    * null where nothing can keep it. `keptUntil` is an SQL scalar over `root`: when the last ground ends (null: open).
@@ -141,6 +164,8 @@ export interface Finding {
     | 'unbreakable-cycle'
     | 'no-primary-key'
     | 'key-of-several-texts'
+    | 'several-owners'
+    | 'ambiguous-owner'
     | 'map-error'
   store: string
   on: string

@@ -5,7 +5,6 @@
 import {
   otherStore,
   type Catalogue,
-  type CatalogueTable,
   parseTableName,
   postgresStore,
   sqlColumn,
@@ -23,7 +22,8 @@ import { detachments, hazards, missingIndexes } from './findings/hazards.ts'
 import { anyOf, fromTable, membership, type Membership } from './model/membership.ts'
 import { buildModel, columnsOf, mapError, type Model } from './model/model.ts'
 import type { DeletionPlan, Finding, KeyColumn, Minimum, PlanTable } from './plan.ts'
-import { reach, type Target } from './model/reach.ts'
+import { keyColumn, reach, type Target } from './model/reach.ts'
+import { owners, ownHolds } from './owners.ts'
 import { exists, retention, type Retention } from './model/retention.ts'
 import { sequence } from './sequence.ts'
 import { walks } from './walks.ts'
@@ -101,6 +101,8 @@ export function draftPlan(
     steps: ordered.steps,
     walks: walks(target),
     minimums: minimums(target, rows),
+    holds: ownHolds(model, target.subject),
+    owners: owners(target),
     keptCondition: kept.keptCondition,
     keptUntil: kept.keptUntil,
     materialisedViews: catalogue.materialisedViews
@@ -184,11 +186,6 @@ function resolveTarget(model: Model, wanted: PlanTarget): { target: Target | nul
     reached: reach(model, root.key),
   }
   return { target, found: [...found, ...keyErrors(target)] }
-}
-
-function keyColumn(table: CatalogueTable, name: string): KeyColumn | null {
-  const column = table.columns.get(name)
-  return column === undefined ? null : { name, ...column.keyType }
 }
 
 function keyErrors(target: Target): Draft[] {
@@ -307,8 +304,10 @@ function minimums(target: Target, rows: Membership): Minimum[] {
       key === target.root.key
         ? target.key.map(({ name }) => `${sqlColumn('t', name)} = ${sqlColumn('root', name)}`).join(' AND ')
         : rows.belongs(key, 't', { by: 'row' })
+    // what nobody can date is kept, and so is what nobody can say the law to be silent on
+    const applies = `(${minimum.applies ?? 'true'}) IS NOT FALSE`
     const condition = exists(
-      `${fromTable(target, key)} t WHERE ${mine} AND (${minimum.until})::timestamptz > now()`,
+      `${fromTable(target, key)} t WHERE ${mine} AND ${applies} AND ((${minimum.until})::timestamptz > now()) IS NOT FALSE`,
     )
     return [{ table: mapped.table.name, ground: minimum.ground, condition }]
   })

@@ -1,6 +1,11 @@
 /** Small databases, maps and a plain loop that runs a plan as the executor does, for the planner's tests. */
 import { z } from 'zod'
-import { planDeletion, type DeletionPlan, type PlanTarget } from '../../../lib/data/deletion/index.ts'
+import {
+  checkMap,
+  planDeletion,
+  type DeletionPlan,
+  type PlanTarget,
+} from '../../../lib/data/deletion/index.ts'
 import { openDatabase, type Database, type Queryable } from '../../../lib/base/db/index.ts'
 import { freshDatabase } from '../servers/shared.ts'
 import { loadCatalogue, mapShape, type Catalogue, type DataMap } from '../../../lib/data/datamap/index.ts'
@@ -49,6 +54,9 @@ export interface MapShape {
   accept?: readonly { finding: string; reason: string }[]
 }
 
+/** Findings on who owns a row. */
+const ownership = new Set<string>(['several-owners', 'ambiguous-owner'])
+
 /** A valid map of store `test`, subject `person` on table `people`. */
 export function mapOf({ schema, catalogue, tables, subject, subjects, store, accept }: MapShape): DataMap {
   const qualified = (name: string) => (name.includes('.') ? name : `${schema}.${name}`)
@@ -75,14 +83,23 @@ export function mapOf({ schema, catalogue, tables, subject, subjects, store, acc
   })
 }
 
-/** Plans on the live catalogue of one schema. */
+/** Plans on the live catalogue of one schema. Rows of several owners are accepted: tests of findings say which those are. */
 export async function planFor(
   db: Database,
   shape: Omit<MapShape, 'catalogue'>,
   target: PlanTarget = { subject: 'person' },
 ): Promise<DeletionPlan> {
   const catalogue = await loadCatalogue(db, [shape.schema])
-  return planDeletion(mapOf({ ...shape, catalogue }), 'test', target, catalogue)
+  const given = shape.accept ?? []
+  const several = checkMap(mapOf({ ...shape, catalogue }), 'test', catalogue)
+    .filter(({ kind, accepted }) => accepted === null && ownership.has(kind))
+    .map(({ id }) => ({ finding: id, reason: 'drawn so' }))
+  return planDeletion(
+    mapOf({ ...shape, catalogue, accept: [...given, ...several] }),
+    'test',
+    target,
+    catalogue,
+  )
 }
 
 const keys = z.record(z.string(), z.string().nullable())

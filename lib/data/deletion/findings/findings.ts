@@ -53,6 +53,8 @@ const kinds: readonly FindingKind[] = [
   'vanished-column',
   'no-primary-key',
   'key-of-several-texts',
+  'several-owners',
+  'ambiguous-owner',
   'unbreakable-cycle',
   'blocking-foreign-key',
   'cascade-outside-plan',

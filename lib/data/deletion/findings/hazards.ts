@@ -4,7 +4,8 @@ import type { CatalogueTable, ForeignKey, TableKey } from '../../datamap/index.t
 import { indexable } from '../model/compare.ts'
 import type { Draft } from './findings.ts'
 import { columnsOf, samePairs, type Link } from '../model/model.ts'
-import { leads, type Target } from '../model/reach.ts'
+import { isProven, leads, ownerColumns, type Target } from '../model/reach.ts'
+import { severalOwners } from '../owners.ts'
 import { releases } from '../model/retention.ts'
 import { holders } from '../statements.ts'
 
@@ -14,6 +15,8 @@ export function hazards(target: Target): Draft[] {
     ...foreignKeysInto(target).flatMap((fk) => verdict(target, fk)),
     ...nullablePaths(target),
     ...severalTexts(target),
+    ...rowsOfSeveral(target),
+    ...ambiguousOwners(target),
     ...missingIndexes(target, target.model.store.large_table_rows),
   ]
 }
@@ -153,6 +156,43 @@ function severalTexts({ root, subject, key }: Target): Draft[] {
       message: `${root.key}.${name} (${type}) is in the key of ${subject}, and values of it that are equal can be written in several ways of which none is the one: a replay after a restore would not find an erased person whose row is written otherwise there.`,
       mend: 'Name other unique columns as key, or accept with why nobody rewrites it.',
     }))
+}
+
+/** A row with two owners goes with the first of them that goes, and is missed by the other. */
+function rowsOfSeveral(target: Target): Draft[] {
+  return [...target.reached.values()].flatMap(({ mapped }) => {
+    const links = severalOwners(target, mapped.key)
+    if (mapped.entry.action === 'ignore' || links.length === 0) return []
+    const named = links.map(({ columns, to }) => `${to} through ${columns.join(', ')}`)
+    return [
+      {
+        kind: 'several-owners' as const,
+        on: columnsOf(mapped.key, [...new Set(links.flatMap(({ columns }) => columns))]),
+        message: `A row of ${mapped.key} may have several owners (${named.join('; ')}), and is deleted with the first of them.`,
+        mend: 'Make all but one of these edges shared, authored or a reference, or accept with why they always name one person.',
+      },
+    ]
+  })
+}
+
+/** Values that several rows share lead from one person's rows to another's. */
+function ambiguousOwners(target: Target): Draft[] {
+  const links = [
+    ...[...target.reached.values()].flatMap((entry) => [...entry.links, ...entry.self]),
+    ...detachments(target),
+  ]
+  return [...new Set(links)]
+    .filter((link) => !isProven(target.model, link))
+    .map((link) => {
+      const columns = ownerColumns(link).join(', ')
+      const own = link.pointing === link.from ? link.columns : link.references
+      return {
+        kind: 'ambiguous-owner' as const,
+        on: `${columnsOf(link.from, own)}->${columnsOf(link.to, ownerColumns(link))}`,
+        message: `Nothing in the database says that ${columnsOf(link.to, ownerColumns(link))} is unique: a row of ${link.from} may lead to several rows of ${link.to}.`,
+        mend: `Add a unique index on ${columns} without a predicate, or name unique columns. Accepted, a row of ${link.from} that leads to several stays until the last of them goes.`,
+      }
+    })
 }
 
 /** A table that is reached through nullable columns only has rows that nobody's erasure ever finds. */

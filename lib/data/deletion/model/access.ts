@@ -24,6 +24,20 @@ function serves(index: Index, columns: readonly string[], when: Edge['when']): b
 }
 
 /**
+ * The catalogue proves that values of these columns name one row at most: a unique index on them or on some of them, without a
+ * predicate. (Where one can be null, several rows may have it; null leads nowhere.)
+ */
+export function isUnique(table: CatalogueTable, columns: readonly string[]): boolean {
+  return table.indexes.some(
+    (index) =>
+      index.unique &&
+      index.predicate === null &&
+      index.columns.length > 0 &&
+      index.columns.every((column) => columns.includes(column)),
+  )
+}
+
+/**
  * How a row is found again: by a primary key of one column, else by its place (ctid), which partitions don't share.
  * Null: neither.
  */

@@ -6,7 +6,7 @@
  * join may become a read of the whole table for every batch, and an OR of IN or EXISTS always does.
  */
 import { indexed, matches, rowAddress } from './access.ts'
-import { castColumn, castValue, spellings } from './compare.ts'
+import { castColumn, castValue, isText, spellings } from './compare.ts'
 import type { Link } from './model.ts'
 import {
   isWritten,
@@ -16,7 +16,7 @@ import {
   sqlTable,
   type TableKey,
 } from '../../datamap/index.ts'
-import { leads, type Reached, type Target } from './reach.ts'
+import { isProven, leads, type Reached, type Target } from './reach.ts'
 
 /** The parameters of one statement: the root key's arrays, then those of the collect steps it uses. */
 export interface Scope {
@@ -36,6 +36,8 @@ export interface Membership {
   soleOwner(link: Link, alias: string, roots: Roots): string
   /** Row `alias` of the link's pointing (or pointed) side is joined to a row of the roots by this link. */
   joined(link: Link, alias: string, roots: Roots, near?: (table: TableKey) => string | null): string
+  /** Row `alias` of the link's `from` and row `near` of its `to` belong together by its columns. */
+  paired(link: Link, alias: string, near: string): string
   /** Row `alias` of the root table is one of this batch's. */
   inBatch(alias: string): string
 }
@@ -55,10 +57,7 @@ export function membership(target: Target): Membership {
   function joinedToRoot(link: Link, alias: string, roots: Roots): string {
     const [own, far] = sides(link)
     const near = own.map((_, place) => value(link, 'root', place))
-    if (roots.by === 'row')
-      return own
-        .map((_, place) => `${column(link, alias, place)} ${equals(link, 'root', place)}`)
-        .join(' AND ')
+    if (roots.by === 'row') return paired(link, alias, 'root')
     const keyed = link.from === link.pointing && far.every((name) => keyNames.includes(name))
     const [only] = far
     if (keyed && far.length === 1 && keyNames.length === 1 && only !== undefined) {
@@ -73,8 +72,15 @@ export function membership(target: Target): Membership {
       if (oneText && target.key.every(isWritten))
         return `${column(link, alias, 0)} = ANY (ARRAY(SELECT ${value} FROM unnest(${keyArray(0)}) AS k(v)))`
     }
-    const from = `${tableSql(link.to)} root WHERE ${inBatch('root')}`
+    const from = `${tableSql(link.to)} root WHERE ${[inBatch('root'), ...filled(link, 'root')].join(' AND ')}`
     return within(link, alias, near, from)
+  }
+
+  function paired(link: Link, alias: string, near: string): string {
+    return [
+      ...sides(link)[0].map((_, place) => `${column(link, alias, place)} ${equals(link, near, place)}`),
+      ...filled(link, near),
+    ].join(' AND ')
   }
 
   function joined(
@@ -85,6 +91,19 @@ export function membership(target: Target): Membership {
     only: (link: Link) => boolean = () => true,
     near: (table: TableKey) => string | null = () => null,
   ): string {
+    return [led(link, alias, roots, path, only, near), ...sameValueElsewhere(link, alias, roots, path)].join(
+      ' AND ',
+    )
+  }
+
+  function led(
+    link: Link,
+    alias: string,
+    roots: Roots,
+    path: readonly TableKey[],
+    only: (link: Link) => boolean,
+    near: (table: TableKey) => string | null,
+  ): string {
     const polymorphic = link.when === undefined || link.pointing !== link.from ? null : whenSql(link, alias)
     const collected =
       roots.by === 'batch' && link.pointing !== link.from ? roots.scope.collect?.(link, alias) : null
@@ -94,7 +113,10 @@ export function membership(target: Target): Membership {
     else {
       // The inner row is `t` again, so that conditions written over `t` fit; it sees nothing of the outer one.
       const values = link.columns.map((_, place) => value(link, 't', place))
-      const parts = [belongs(link.to, 't', roots, only, leads(link) ? [...path, link.from] : path)]
+      const parts = [
+        belongs(link.to, 't', roots, only, leads(link) ? [...path, link.from] : path),
+        ...filled(link, 't'),
+      ]
       if (link.when !== undefined && link.pointing !== link.from) parts.push(whenSql(link, 't'))
       const extra = near(link.to)
       if (extra !== null) parts.push(extra)
@@ -169,6 +191,21 @@ export function membership(target: Target): Membership {
       })
   }
 
+  /** Where the catalogue doesn't prove that one row at most has the value: no row has it that stays. */
+  function sameValueElsewhere(link: Link, alias: string, roots: Roots, path: readonly TableKey[]): string[] {
+    if (isProven(target.model, link)) return []
+    const other = alias === 'same' ? 'same2' : 'same'
+    const goes =
+      link.to !== target.root.key
+        ? belongs(link.to, other, roots, undefined, [...path, link.from])
+        : roots.by === 'batch'
+          ? inBatch(other)
+          : keyNames.map((name) => `${sqlColumn(other, name)} = ${sqlColumn('root', name)}`).join(' AND ')
+    const parts = [paired(link, alias, other), `(${goes}) IS NOT TRUE`]
+    if (link.pointing !== link.from) parts.push(whenSql(link, other))
+    return [`NOT EXISTS (SELECT FROM ${tableSql(link.to)} ${other} WHERE ${parts.join(' AND ')})`]
+  }
+
   /** Rows whose ancestor in the same table belongs. */
   function trees(entry: Reached, alias: string, roots: Roots, path: readonly TableKey[]): string[] {
     return entry.self.map((link) => {
@@ -185,6 +222,16 @@ export function membership(target: Target): Membership {
       const tree = `WITH RECURSIVE tree AS (SELECT ${cols.join(', ')} FROM ${table} x WHERE ${seed} UNION SELECT ${next.join(', ')} FROM ${table} c JOIN tree ON ${join.join(' AND ')}) SELECT ${names.join(', ')} FROM tree`
       const own = link.references.map((name) => sqlColumn(alias, name))
       return own.length === 1 ? `${own[0]} = ANY (ARRAY(${tree}))` : `(${own.join(', ')}) IN (${tree})`
+    })
+  }
+
+  /** An empty text is no value: it leads to nobody. A key of the root is given, and may be one. */
+  function filled(link: Link, near: string): string[] {
+    const [own, far] = sides(link)
+    return far.flatMap((name, place) => {
+      const types = [columnType(link.to, name), columnType(link.from, own[place] ?? '')]
+      const isKey = link.to === target.root.key && keyNames.includes(name)
+      return !isKey && types.some(isText) ? [`${sqlColumn(near, name)}::text <> ''`] : []
     })
   }
 
@@ -244,6 +291,7 @@ export function membership(target: Target): Membership {
   return {
     belongs,
     joined: (link, alias, roots, near) => joined(link, alias, roots, [], undefined, near),
+    paired,
     inBatch,
     soleOwner(link, alias, roots) {
       const entry = target.reached.get(link.from)

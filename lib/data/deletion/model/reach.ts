@@ -1,7 +1,8 @@
 /** Which tables belong to a root, and by which edges. Only ownership is followed: whoever wrote a row doesn't own it. */
 import { columnsOf, type Link, type MappedTable, type Model } from './model.ts'
-import type { TableKey } from '../../datamap/index.ts'
+import type { CatalogueTable, TableKey } from '../../datamap/index.ts'
 import type { KeyColumn } from '../plan.ts'
+import { isUnique } from './access.ts'
 
 export interface Reached {
   mapped: MappedTable
@@ -52,6 +53,45 @@ export function reach(model: Model, root: TableKey): Map<TableKey, Reached> {
     })
   }
   return reached
+}
+
+/** The target of a plan for a kind of subject, without what is wrong with it; null: it has no key. */
+export function subjectTarget(model: Model, subject: string): Target | null {
+  const known = model.subjects.get(subject)
+  const root = known === undefined ? undefined : model.tables.get(known.root)
+  const names = known?.entry.key ?? root?.table.primaryKey ?? null
+  if (known === undefined || root === undefined || names === null) return null
+  const key = names.flatMap((name) => keyColumn(root.table, name) ?? [])
+  if (key.length < names.length) return null
+  const { tenant, alias } = known.entry
+  return {
+    model,
+    subject,
+    root,
+    key,
+    tenant: tenant === undefined ? null : keyColumn(root.table, tenant),
+    alias: alias ?? null,
+    reached: reach(model, root.key),
+  }
+}
+
+export function keyColumn(table: CatalogueTable, name: string): KeyColumn | null {
+  const column = table.columns.get(name)
+  return column === undefined ? null : { name, ...column.keyType }
+}
+
+/** The columns of the link's owner side, by which one row of `to` is to be told from the others. */
+export function ownerColumns(link: Link): readonly string[] {
+  return link.pointing === link.from ? link.references : link.columns
+}
+
+/** Whether a row of the link's `from` has one owner at most by it, as far as the catalogue proves. */
+export function isProven(model: Model, link: Link): boolean {
+  const table = model.catalogue.tables.get(link.to)
+  return (
+    (link.foreignKey !== null && link.pointing === link.from) ||
+    (table !== undefined && isUnique(table, ownerColumns(link)))
+  )
 }
 
 export function leads(link: Link): boolean {

@@ -11,31 +11,37 @@
  * hold table should therefore have the foreign key, or its writer should lock the root row first.
  */
 import { sqlColumn, sqlLiteral, tableKey } from '../../datamap/index.ts'
-import type { DeletionPlan } from '../../deletion/index.ts'
+import type { DeletionPlan, OwnerSearch } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
 import type { Guard } from './batch.ts'
-import { holdsCondition } from './holds.ts'
+import { ANY_HOLD, holdsCondition } from './holds.ts'
 import { keptCondition } from './kept.ts'
 import { rootTable } from './root-sql.ts'
 
 export interface FullGuard {
   /** SQL over `root`; 'true' where the caller has decided. */
   due: string
-  clear: readonly { reason: string; sql: string }[]
+  clear: readonly Reason[]
   values: readonly unknown[]
   /** Only holds: what can still be asked where the root row is gone. */
   held: string
 }
 
+export interface Reason {
+  reason: string
+  /** Condition over `root`. */
+  sql: string
+}
+
 /** A plan belongs to one database and its hold conditions depend on it alone, so they are looked up once a plan. */
-const held = new WeakMap<DeletionPlan, Promise<string>>()
+const known = new WeakMap<DeletionPlan, Promise<Reason[]>>()
 
 export async function fullGuard(db: Queryable, plan: DeletionPlan, guard: Guard | null): Promise<FullGuard> {
-  const holds = await heldCondition(db, plan)
+  const holds = await holdConditions(db, plan)
   return {
     due: guard?.due ?? 'true',
     clear: [
-      { reason: 'held', sql: holds },
+      ...holds,
       ...(guard?.clear ?? []),
       ...plan.minimums.map((minimum) => ({
         reason: `minimum:${tableKey(minimum.table)}`,
@@ -44,7 +50,7 @@ export async function fullGuard(db: Queryable, plan: DeletionPlan, guard: Guard 
       ...(plan.keptCondition === null ? [] : [{ reason: 'kept', sql: keptCondition(plan) }]),
     ],
     values: guard?.values ?? [],
-    held: holds,
+    held: holds.map(({ sql }) => `(${sql})`).join(' OR '),
   }
 }
 
@@ -66,12 +72,40 @@ export function mayTurn(guard: FullGuard): boolean {
   return guard.due !== 'true' || guard.clear.some(({ reason }) => reason !== 'held')
 }
 
-/** SQL over `root`: a hold of any level keeps this subject. */
-export function heldCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
-  const known = held.get(plan)
-  if (known !== undefined) return known
-  const made = holdsCondition(db, plan)
-  held.set(plan, made)
-  made.catch(() => held.delete(plan))
+/**
+ * Everything by which somebody holds a subject, in the order in which it is told: Lethe's holds (`held`), the application's own
+ * (`hold:NAME`), and both on other owners of rows that would go (`subject-held`, `hold:NAME`).
+ */
+export function holdConditions(db: Queryable, plan: DeletionPlan): Promise<readonly Reason[]> {
+  const found = known.get(plan)
+  if (found !== undefined) return found
+  const made = conditionsOf(db, plan)
+  known.set(plan, made)
+  made.catch(() => known.delete(plan))
   return made
+}
+
+async function conditionsOf(db: Queryable, plan: DeletionPlan): Promise<Reason[]> {
+  const ofOwners: string[] = []
+  for (const owner of plan.owners) ofOwners.push(searched(owner, await holdsCondition(db, owner)))
+  return [
+    { reason: 'held', sql: await holdsCondition(db, plan) },
+    ...plan.holds.map(own),
+    // without holds the first question is all that this costs
+    ...(ofOwners.length === 0
+      ? []
+      : [{ reason: 'subject-held', sql: `${ANY_HOLD} AND (${ofOwners.join('\n OR ')})` }]),
+    ...plan.owners.flatMap((owner) =>
+      owner.holds.map((hold) => ({ ...own(hold), sql: searched(owner, hold.sql) })),
+    ),
+  ]
+}
+
+function own({ name, sql }: { name: string; sql: string }): Reason {
+  return { reason: `hold:${name}`, sql }
+}
+
+/** SQL over the plan's `root`: `condition` holds of an owner's row. */
+function searched({ searches }: OwnerSearch, condition: string): string {
+  return searches.map(({ before, after }) => `${before}(${condition})${after}`).join('\n OR ')
 }

@@ -23,7 +23,7 @@ import {
   sqlTable,
   tableKey,
 } from '../../datamap/index.ts'
-import type { DeletionPlan, KeyColumn } from '../../deletion/index.ts'
+import type { KeyColumn, OwnerSearch } from '../../deletion/index.ts'
 import { prepared, type Queryable, type Transaction } from '../../../base/db/index.ts'
 import { namesRoot } from './root-sql.ts'
 
@@ -89,8 +89,11 @@ export async function projectedVersion(db: Queryable, store: string): Promise<st
 /** SQL: any hold stands in this target. Names no root, so a statement asks it once. */
 export const ANY_HOLD = 'EXISTS (SELECT FROM lethe.holds)'
 
+/** A kind of subject, as far as holds ask: a plan's own, or another owner's. */
+export type HeldKind = Pick<OwnerSearch, 'subject' | 'root' | 'key' | 'tenant' | 'tables'>
+
 /** SQL condition over root row `root`, without parameters: a hold of any level keeps this subject. */
-export async function holdsCondition(db: Queryable, plan: DeletionPlan): Promise<string> {
+export async function holdsCondition(db: Queryable, plan: HeldKind): Promise<string> {
   const tables = planTables(plan)
   const rowKeys = await primaryKeys(db, tables)
   const kind = sqlLiteral(plan.subject)
@@ -150,7 +153,7 @@ interface PlanMember {
 }
 
 /** Every table of the plan with the condition that ties its rows to the root; the root itself by its key. */
-function planTables(plan: DeletionPlan): Map<string, PlanMember> {
+function planTables(plan: HeldKind): Map<string, PlanMember> {
   const members = new Map<string, PlanMember>()
   for (const entry of plan.tables)
     members.set(tableKey(entry.table), { sqlName: sqlTable(entry.table), condition: entry.belongs })

@@ -43,7 +43,7 @@ export function rootTable(plan: DeletionPlan): string {
 }
 
 /** The key of row `root` as a text array, as our own tables keep it. */
-export function rootKeyText(plan: DeletionPlan, alias = 'root'): string {
+export function rootKeyText(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): string {
   return `ARRAY[${plan.key.map((column) => keyText(column, sqlColumn(alias, column.name))).join(', ')}]`
 }
 
@@ -51,7 +51,7 @@ export function rootKeyText(plan: DeletionPlan, alias = 'root'): string {
  * SQL condition: the text array `stored`, a key as our own tables keep it, names row `root`. `ours`: condition under which it is
  * a key of this kind; only then are its texts read as values of this key's types.
  */
-export function namesRoot(plan: DeletionPlan, stored: string, ours: string): string {
+export function namesRoot(plan: Pick<DeletionPlan, 'key'>, stored: string, ours: string): string {
   if (plan.key.every(comparesAsText)) return `${stored} = ${rootKeyText(plan)}`
   return plan.key
     .map((column, place) => {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { comparesAsText, sqlLiteral, tableKey } from '../../datamap/index.ts'
 import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
 import { prepared, type Queryable } from '../../../base/db/index.ts'
-import { heldCondition } from '../batch/guard.ts'
+import { holdConditions } from '../batch/guard.ts'
 import { ANY_HOLD } from '../batch/holds.ts'
 import {
   givenIsRoot,
@@ -16,19 +16,19 @@ import {
   rootTable,
 } from '../batch/root-sql.ts'
 
-/** `own`: the application's own holds, conditions over `root`. One word a key, in their order: `held`, `minimum:schema.table`, or null. A subject whose row is gone is asked by its key alone. */
+/** One word a key, in their order: `held`, `minimum:schema.table`, or null. A subject whose row is gone is asked by its key alone. */
 export async function heldAmong(
   db: Queryable,
   plan: DeletionPlan,
   keys: readonly RootKey[],
-  own: readonly string[] = [],
 ): Promise<(string | null)[]> {
   const found = keys.map((): string | null => null)
   if (keys.length === 0) return found
   const [lethe] = await db.query(z.object({ any: z.boolean() }), prepared(`SELECT ${ANY_HOLD} AS any`))
   const conditions = [
-    ...(lethe?.any === true ? [{ word: 'held', sql: await heldCondition(db, plan) }] : []),
-    ...own.map((sql) => ({ word: 'held', sql })),
+    ...(await holdConditions(db, plan))
+      .filter(({ reason }) => lethe?.any === true || reason.startsWith('hold:'))
+      .map(({ sql }) => ({ word: 'held', sql })),
     ...plan.minimums.map(({ table, condition }) => ({ word: `minimum:${tableKey(table)}`, sql: condition })),
   ]
   const cases = conditions.map(

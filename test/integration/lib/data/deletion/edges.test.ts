@@ -411,6 +411,60 @@ describe('a plan, executed', () => {
     expect(await column(play.db, `${s}.people`, 'id')).toHaveLength(4)
   })
 
+  it('waits for a minimum that nobody can date, or of which nobody can say whether it applies', async () => {
+    const s = await play.schema(`${people}
+      CREATE TABLE records (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, controlled boolean, keep_until date);
+      INSERT INTO records VALUES (1, 1, true, null), (2, 2, null, null), (3, 3, false, null), (4, 4, true, '2001-01-01');`)
+    const plan = await planFor(play.db, {
+      schema: s,
+      tables: {
+        people: {},
+        records: {
+          edges: [owned],
+          minimum: { ground: 'the law', applies: 't.controlled', until: 't.keep_until' },
+        },
+      },
+    })
+    const waiting = await play.db.query(
+      z.object({ id: z.string() }),
+      `SELECT id FROM ${s}.people root WHERE ${plan.minimums[0]?.condition ?? ''} ORDER BY id`,
+    )
+    expect(waiting.map(({ id }) => id)).toEqual(['1', '2'])
+  })
+
+  it('deletes a row that leads to several people with the last of them, and never by an empty text', async () => {
+    // case 02
+    const s = await play.schema(`
+      CREATE TABLE people (id bigint PRIMARY KEY, number text NOT NULL);
+      CREATE TABLE episodes (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, no int NOT NULL);
+      CREATE TABLE results (id int PRIMARY KEY, number text NOT NULL);
+      CREATE TABLE charges (id int PRIMARY KEY, no int NOT NULL);
+      INSERT INTO people VALUES (1, '77'), (2, '77'), (3, '9'), (4, '');
+      INSERT INTO episodes VALUES (10, 1, 1), (20, 2, 1), (30, 3, 2);
+      INSERT INTO results VALUES (1, '77'), (2, '9'), (3, ''); INSERT INTO charges VALUES (4, 1), (5, 2);`)
+    const plan = await planFor(play.db, {
+      schema: s,
+      tables: {
+        people: {},
+        episodes: { edges: [owned] },
+        results: {
+          edges: [{ kind: 'owned', to: 'people', columns: ['number'], references: ['number'] }],
+        },
+        charges: { edges: [{ kind: 'owned', to: 'episodes', columns: ['no'], references: ['no'] }] },
+      },
+    })
+    const left = async () => [
+      ...(await column(play.db, `${s}.results`, 'id')),
+      ...(await column(play.db, `${s}.charges`, 'id')),
+    ]
+    await runPlan(play.db, plan, [['1']])
+    expect(await left()).toEqual(['1', '2', '3', '4', '5'])
+    await runPlan(play.db, plan, [['3'], ['4']])
+    expect(await left()).toEqual(['1', '3', '4'])
+    await runPlan(play.db, plan, [['2']])
+    expect(await left()).toEqual(['3'])
+  })
+
   it('says of each row of each table which root it belongs to', async () => {
     const s = await play.schema(`${people}
       CREATE TABLE visits (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people);
@@ -426,7 +480,7 @@ describe('a plan, executed', () => {
             { kind: 'owned', to: 'visits', columns: ['visit_id'] },
             { kind: 'owned', to: 'people', columns: ['about'] },
           ],
-          minimum: { ground: 'the law', until: `CASE WHEN t.id = 1 THEN now() + interval '1 day' END` },
+          minimum: { ground: 'the law', applies: 't.id = 1', until: `now() + interval '1 day'` },
         },
       },
     })

@@ -139,6 +139,7 @@ describe('datamap check', () => {
         'blocking-foreign-key bills(visit_id)->visits',
         'blocking-foreign-key refs(visit_id)->visits',
         `blocking-foreign-key ${other}.claims(person_id)->people`,
+        'several-owners bills(person_id, visit_id)',
       ].toSorted(),
     )
   })
@@ -157,7 +158,62 @@ describe('datamap check', () => {
         },
       }),
     )
-    expect(ids).toEqual(['nullable-path a(person_id)'])
+    expect(ids).toEqual(['nullable-path a(person_id)', 'several-owners b(person_id, visit_id)'])
+  })
+
+  it('reports each edge by which a row may lead to several rows, unless the database proves that it does not', async () => {
+    const { ids } = await findings(
+      `CREATE TABLE people (id bigint PRIMARY KEY, number text NOT NULL, device int, local_id int, home_id int, seat_id int UNIQUE, code text UNIQUE);
+       CREATE UNIQUE INDEX ON people (number) WHERE id > 0;
+       CREATE TABLE by_number (id int PRIMARY KEY, number text NOT NULL);
+       CREATE TABLE by_pair (id int PRIMARY KEY, device int NOT NULL, local_id int NOT NULL);
+       CREATE TABLE by_code (id int PRIMARY KEY, code text NOT NULL, device int NOT NULL);
+       CREATE TABLE episodes (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people, no int NOT NULL);
+       CREATE TABLE by_episode (id int PRIMARY KEY, no int NOT NULL);
+       CREATE TABLE homes (id int PRIMARY KEY); CREATE TABLE seats (id int PRIMARY KEY);
+       CREATE TABLE letters (id int PRIMARY KEY, writer text);`,
+      () => ({
+        tables: {
+          people: {},
+          by_number: {
+            edges: [{ kind: 'owned', to: 'people', columns: ['number'], references: ['number'] }],
+          },
+          by_pair: {
+            edges: [
+              {
+                kind: 'owned',
+                to: 'people',
+                columns: ['device', 'local_id'],
+                references: ['device', 'local_id'],
+              },
+            ],
+          },
+          by_code: {
+            edges: [
+              { kind: 'owned', to: 'people', columns: ['code', 'device'], references: ['code', 'device'] },
+            ],
+          },
+          episodes: { edges: [owned] },
+          by_episode: { edges: [{ kind: 'owned', to: 'episodes', columns: ['no'], references: ['no'] }] },
+          homes: { edges: [{ kind: 'owned', to: 'people', columns: ['home_id'], side: 'parent' }] },
+          seats: { edges: [{ kind: 'owned', to: 'people', columns: ['seat_id'], side: 'parent' }] },
+          letters: {
+            edges: [
+              { kind: 'authored', to: 'people', columns: ['writer'], references: ['number'], then: 'null' },
+            ],
+          },
+        },
+      }),
+    )
+    expect(ids.filter((id) => id.startsWith('ambiguous-owner'))).toEqual(
+      [
+        'ambiguous-owner by_number(number)->people(number)',
+        'ambiguous-owner by_pair(device, local_id)->people(device, local_id)',
+        'ambiguous-owner by_episode(no)->episodes(no)',
+        'ambiguous-owner homes(id)->people(home_id)',
+        'ambiguous-owner letters(writer)->people(number)',
+      ].toSorted(),
+    )
   })
 
   it('asks for an index on every column set of a large table that the plan looks up, with or without a key', async () => {

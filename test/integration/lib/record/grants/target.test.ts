@@ -33,6 +33,8 @@ const plan: DeletionPlan = {
   aliasSql: null,
   timeZone: 'UTC',
   walks: [],
+  holds: [],
+  owners: [],
   tables: [
     {
       table: notes,
