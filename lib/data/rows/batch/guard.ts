@@ -31,6 +31,8 @@ export interface Reason {
   reason: string
   /** Condition over `root`. */
   sql: string
+  /** A hold of the application's own on this very row. */
+  own?: true
 }
 
 /** A plan belongs to one database and its hold conditions depend on it alone, so they are looked up once a plan. */
@@ -50,7 +52,11 @@ export async function fullGuard(db: Queryable, plan: DeletionPlan, guard: Guard 
       ...(plan.keptCondition === null ? [] : [{ reason: 'kept', sql: keptCondition(plan) }]),
     ],
     values: guard?.values ?? [],
-    held: holds.map(({ sql }) => `(${sql})`).join(' OR '),
+    // the application's own are asked of the row's columns, and a row that is gone has none but its key
+    held: holds
+      .filter(({ own }) => own !== true)
+      .map(({ sql }) => `(${sql})`)
+      .join(' OR '),
   }
 }
 
@@ -90,7 +96,7 @@ async function conditionsOf(db: Queryable, plan: DeletionPlan): Promise<Reason[]
   for (const owner of plan.owners) ofOwners.push(searched(owner, await holdsCondition(db, owner)))
   return [
     { reason: 'held', sql: await holdsCondition(db, plan) },
-    ...plan.holds.map(own),
+    ...plan.holds.map(({ name, sql }) => ({ reason: `hold:${name}`, sql, own: true as const })),
     // without holds the first question is all that this costs
     ...(ofOwners.length === 0
       ? []
