@@ -68,7 +68,12 @@ export async function setAside<P extends Pair>(
   return unbegin(house, store, pairs)
 }
 
-async function unbegin<P extends Pair>(house: House, store: string, pairs: readonly P[]): Promise<P[]> {
+/** Whose rows are all there has not been begun, although the call went out. Returns the others. */
+export async function unbegin<P extends Pair>(
+  house: House,
+  store: string,
+  pairs: readonly P[],
+): Promise<P[]> {
   const begun: P[] = []
   const untouched: string[] = []
   for (const pair of pairs)

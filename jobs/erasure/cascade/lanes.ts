@@ -19,7 +19,7 @@ import { isBucketAway } from '../../erasure-ledger.ts'
 import { settleStop } from '../../stops.ts'
 import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
-import { callOff, isCalledOff, readIntake, setAside } from '../brakes/taken-back.ts'
+import { callOff, isCalledOff, readIntake, setAside, unbegin } from '../brakes/taken-back.ts'
 import { leaveShared, sayShared } from '../brakes/shared.ts'
 import { idsOf, isAnyHeld, unheldLegs } from './held.ts'
 import { storesOf, type House } from './house.ts'
@@ -206,8 +206,10 @@ async function erase(
         return own({ state: 'pending', fresh: true })
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
-      if (page.more && page.pending.length === 0 && done === 0)
+      if (page.more && page.pending.length === 0 && done === 0) {
+        if (place.store === house.subject.store) await unbegin(house, place.store, group)
         return own({ state: 'pending', after: BACKOFF_SECONDS.first, fresh: true })
+      }
       if (page.more && page.pending.length === 0 && !(await paging.goesOn(done)))
         return await unfinished(place, group, paging, own({ state: 'pending', fresh: true }), house.signal)
     } while (page.more && page.pending.length === 0)
