@@ -165,7 +165,11 @@ function checkEdge(map: DataMap, store: string, edge: Edge, path: PropertyKey[])
       path: [...path, 'references'],
       message: `names ${edge.references.length} columns for ${edge.columns.length} pointing ones`,
     })
-  if (typeof edge.then === 'object' && edge.then.repoint.length !== edge.columns.length)
+  if (
+    typeof edge.then === 'object' &&
+    'repoint' in edge.then &&
+    edge.then.repoint.length !== edge.columns.length
+  )
     problems.push({
       path: [...path, 'then', 'repoint'],
       message: `gives ${edge.then.repoint.length} values for ${edge.columns.length} pointing columns`,

@@ -161,7 +161,16 @@ const edge = z.strictObject({
     .optional()
     .describe('the other half of a polymorphic pair'),
   then: z
-    .union([z.enum(['keep', 'null']), z.strictObject({ repoint: z.array(z.string()).min(1) })])
+    .union([
+      z.enum(['keep', 'null']),
+      z.strictObject({
+        null: z
+          .array(column)
+          .min(1)
+          .describe('of several columns, those that name the row: a shared tenant stays'),
+      }),
+      z.strictObject({ repoint: z.array(z.string()).min(1) }),
+    ])
     .optional()
     .describe(
       'authored, shared and reference edges: what happens to the pointing columns (default keep; shared: null)',

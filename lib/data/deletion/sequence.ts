@@ -83,13 +83,21 @@ function addNames(draught: Draught): void {
   for (const link of detachments(target)) {
     const path = leads(link)
     const table = target.model.catalogue.tables.get(link.from)
-    if (link.then === 'null' && detachable(target, link).length === 0 && link.kind !== 'owned') {
+    const nulled = detachable(target, link)
+    if (link.then === 'null' && link.kind !== 'owned' && nulled.length !== 1 && link.nulls === null) {
+      const columns = columnsOf(link.from, link.columns)
       draught.drafts.push(
-        mapError(
-          columnsOf(link.from, link.columns),
-          `The map nulls ${columnsOf(link.from, link.columns)}, and none of it can be null.`,
-          'Say repoint or keep, or let the column be null.',
-        ),
+        nulled.length === 0
+          ? mapError(
+              columns,
+              `The map nulls ${columns}, and no column of it may be null that no other edge or key uses.`,
+              'Say repoint or keep, let the column be null, or name it: then: { null: [COLUMN] }.',
+            )
+          : mapError(
+              columns,
+              `The map nulls ${columns}, and does not say which column names the row: the others may be a tenant's.`,
+              'Name it: then: { null: [COLUMN] }.',
+            ),
       )
       continue
     }

@@ -41,17 +41,33 @@ export function collectId(link: Link): string {
   return `collect ${link.from} from ${link.to}(${link.columns.join(', ')})`
 }
 
-/** The columns a detach sets: those no other edge uses, since a composite key often shares its tenant. */
-export function detachable(target: Target, link: Link): string[] {
-  const table = target.model.catalogue.tables.get(link.pointing)
-  const nullable = link.columns.filter((column) => table?.columns.get(column)?.notNull === false)
-  const alone = nullable.filter(
-    (column) =>
-      !target.model.links.some(
-        (other) => other !== link && other.pointing === link.pointing && other.columns.includes(column),
+/**
+ * The columns a detach sets: those that name the row, and not a tenant that it shares. As the map says, or those that may be null and
+ * that no other edge or foreign key uses and no kind of subject calls its tenant. One null is enough to let go.
+ */
+export function detachable({ model }: Target, link: Link): readonly string[] {
+  if (link.nulls !== null) return link.nulls
+  const table = model.catalogue.tables.get(link.pointing)
+  const beside = (columns: readonly string[]) => !link.columns.every((column) => columns.includes(column))
+  const used = new Set([
+    ...model.links
+      .filter((other) => other.pointing === link.pointing && beside(other.columns))
+      .flatMap(({ columns }) => columns),
+    ...model.catalogue.foreignKeys
+      .filter((key) => key.from === link.pointing && beside(key.columns))
+      .flatMap(({ columns }) => columns),
+    ...[...model.subjects.values()].flatMap(({ root, entry }) =>
+      link.columns.filter(
+        (column, place) =>
+          (root === link.pointing && entry.tenant === column) ||
+          (root === link.pointed && entry.tenant !== undefined && entry.tenant === link.references[place]),
       ),
-  )
-  return alone.length > 0 ? alone : nullable
+    ),
+  ])
+  return link.columns.filter((name) => {
+    const column = table?.columns.get(name)
+    return column?.notNull === false && !column.generated && !used.has(name)
+  })
 }
 
 export function statements(target: Target, rows: Membership, kept: Retention): Statements {
@@ -253,7 +269,10 @@ export function statements(target: Target, rows: Membership, kept: Retention): S
     },
 
     detachRoot(link) {
-      const sets = link.columns.map((column) => `${sqlIdentifier(column)} = NULL`)
+      const named = detachable(target, link)
+      const sets = (named.length > 0 ? named : link.columns).map(
+        (column) => `${sqlIdentifier(column)} = NULL`,
+      )
       const filled = link.columns.map((column) => `${sqlColumn('root', column)} IS NOT NULL`)
       const where = [rows.inBatch('root'), `(${kept.keptCondition ?? 'false'})`, ...filled].join(' AND ')
       return {

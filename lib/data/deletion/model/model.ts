@@ -32,7 +32,9 @@ export interface Link {
   references: readonly string[]
   when: Edge['when']
   /** null: nothing was said on an owned edge. */
-  then: NonNullable<Edge['then']> | null
+  then: 'keep' | 'null' | { repoint: readonly string[] } | null
+  /** Where the map names them: the columns that `then: null` sets. */
+  nulls: readonly string[] | null
   foreignKey: ForeignKey | null
 }
 
@@ -164,6 +166,14 @@ function resolve(
       `The edge names ${edge.columns.length} columns on one side and ${references.length} on the other.`,
       'Name as many columns as references.',
     )
+  const named = typeof edge.then === 'object' && 'null' in edge.then ? undefined : edge.then
+  const nulls = typeof edge.then === 'object' && 'null' in edge.then ? edge.then.null : null
+  const strange = (nulls ?? []).filter((column) => !edge.columns.includes(column))
+  if (strange.length > 0)
+    return fail(
+      `The edge nulls ${strange.join(', ')}, which is none of its columns.`,
+      'Name some of its columns.',
+    )
   const weak = edge.kind === 'owned' ? null : edge.kind === 'shared' ? 'null' : 'keep'
   return [
     {
@@ -175,7 +185,8 @@ function resolve(
       columns: edge.columns,
       references,
       when: edge.when,
-      then: edge.then ?? weak,
+      then: nulls === null ? (named ?? weak) : 'null',
+      nulls,
       foreignKey:
         catalogue.foreignKeys.find(
           (fk) =>

@@ -465,6 +465,39 @@ describe('a plan, executed', () => {
     expect(await left()).toEqual(['3'])
   })
 
+  it('lets go by the column that names the row, and leaves a tenant that stands in the same key', async () => {
+    // case 12, c and e
+    const s = await play.schema(`${people}
+      CREATE TABLE orgs (id int PRIMARY KEY); INSERT INTO orgs VALUES (9);
+      CREATE TABLE items (tenant int, id bigint, person_id bigint NOT NULL REFERENCES people, PRIMARY KEY (tenant, id));
+      CREATE TABLE carts (id int PRIMARY KEY, tenant int REFERENCES orgs, item_id bigint, FOREIGN KEY (tenant, item_id) REFERENCES items);
+      CREATE TABLE lists (id int PRIMARY KEY, tenant int NOT NULL, item_id bigint, FOREIGN KEY (tenant, item_id) REFERENCES items);
+      CREATE TABLE plain (id int PRIMARY KEY, tenant int, item_id bigint, FOREIGN KEY (tenant, item_id) REFERENCES items);
+      INSERT INTO items VALUES (9, 1, 1); INSERT INTO carts VALUES (1, 9, 1); INSERT INTO lists VALUES (1, 9, 1);
+      INSERT INTO plain VALUES (1, 9, 1);`)
+    const to = (then: unknown) => ({
+      edges: [{ kind: 'reference', to: 'items', columns: ['tenant', 'item_id'], then }],
+    })
+    const tables = {
+      people: {},
+      orgs: { action: 'ignore', reason: 'companies' },
+      items: { edges: [owned] },
+      carts: to('null'),
+      lists: to('null'),
+      plain: to({ null: ['item_id'] }),
+    }
+    const plan = await planFor(play.db, { schema: s, tables })
+    await runPlan(play.db, plan, [['1']])
+    expect(await column(play.db, `${s}.items`, 'id')).toEqual([])
+    for (const table of ['carts', 'lists', 'plain'])
+      expect(await column(play.db, `${s}.${table}`, `tenant || ' ' || coalesce(item_id::text, '-')`)).toEqual(
+        ['9 -'],
+      )
+    await expect(planFor(play.db, { schema: s, tables: { ...tables, plain: to('null') } })).rejects.toThrow(
+      'does not say which column names the row',
+    )
+  })
+
   it('says of each row of each table which root it belongs to', async () => {
     const s = await play.schema(`${people}
       CREATE TABLE visits (id int PRIMARY KEY, person_id bigint NOT NULL REFERENCES people);
