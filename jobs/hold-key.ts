@@ -5,12 +5,11 @@
 import './errors.ts'
 import type { Database } from '../lib/base/db/index.ts'
 import { parseTableName, sqlTable, storeCatalogue, tableKey } from '../lib/data/datamap/index.ts'
-import type { DeletionPlan, KeyColumn } from '../lib/data/deletion/index.ts'
+import { keyRoot, subjectRoot, type KeyColumn, type SubjectRoot } from '../lib/data/deletion/index.ts'
 import { headsOf, lookUpKeys, rootTable, type GivenKey } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import type { NewHold } from '../lib/record/holds/index.ts'
 import type { Context } from './context.ts'
-import { loadPlan } from './deletion-plan.ts'
 
 /** Throws E_HOLD_KEY where the key has another number of columns, doesn't fit their types, or the table has no primary key. */
 export async function canonicalHold(
@@ -25,8 +24,11 @@ export async function canonicalHold(
   return { hold, found: null, written: [] }
 }
 
-/** A subject, by the one text of its key, and by its key as it is written. */
-export type SubjectKey = Pick<GivenKey, 'key' | 'written'>
+/** What names the rows of a kind, whatever findings the map has. Throws as keyRoot, and what `context.target` throws. */
+export async function keyRootOf(context: Context, store: string, subject: string): Promise<SubjectRoot> {
+  const { file } = context.config
+  return keyRoot(file, store, subject, await storeCatalogue(await context.target(store), file, store))
+}
 
 /** Whom a key names; of a row that was merged into another, that one. Throws E_IDENTIFIER where it has another number of columns or doesn't fit their types. */
 export async function canonicalSubject(
@@ -34,9 +36,11 @@ export async function canonicalSubject(
   store: string,
   subject: string,
   given: readonly string[],
-): Promise<SubjectKey> {
-  const plan = await loadPlan(context, store, { subject })
-  const [key] = await canonicalSubjects(await context.target(store), plan, [given])
+): Promise<GivenKey> {
+  const { file } = context.config
+  const target = await context.target(store)
+  const root = subjectRoot(file, store, subject, await storeCatalogue(target, file, store))
+  const [key] = await canonicalSubjects(target, root, [given])
   if (key === undefined || key instanceof LetheError)
     throw key ?? new LetheError('E_INTERNAL', { message: 'No key was looked up.' })
   return key
@@ -48,9 +52,9 @@ export async function canonicalSubject(
  */
 export async function canonicalSubjects(
   target: Database,
-  plan: DeletionPlan,
+  plan: SubjectRoot,
   given: readonly (readonly string[])[],
-): Promise<(SubjectKey | LetheError)[]> {
+): Promise<(GivenKey | LetheError)[]> {
   const wrong = (message: string) =>
     new LetheError('E_IDENTIFIER', { message: `The key of a ${plan.subject} ${message}.` })
   const found = await eachKey(target, plan.key, rootTable(plan), given, wrong)
@@ -64,7 +68,7 @@ export async function canonicalSubjects(
   return found.map((one) => {
     if (one instanceof LetheError) return one
     const key = headOf.get(one) ?? one.key
-    return { key, written: isSame(key, one.key) ? one.written : key }
+    return { ...one, key, written: isSame(key, one.key) ? one.written : key }
   })
 }
 
@@ -112,7 +116,7 @@ async function keyOf(
 }
 
 async function ofSubject(context: Context, target: Database, hold: NewHold, given: readonly string[]) {
-  const plan = await loadPlan(context, hold.store, { subject: hold.subject ?? '' })
+  const plan = await keyRootOf(context, hold.store, hold.subject ?? '')
   const { key, found, written } = await keyOf(target, hold, plan.key, rootTable(plan), given)
   return { hold: { ...hold, key }, found, written }
 }

@@ -13,8 +13,7 @@ import { getRequests, legsOf, openOfSubject, type LegState } from '../lib/record
 import { Counts } from '../lib/base/counts/index.ts'
 import { isErased } from '../lib/record/erasures/index.ts'
 import type { Context } from './context.ts'
-import { loadPlan } from './deletion-plan.ts'
-import { canonicalHold } from './hold-key.ts'
+import { canonicalHold, keyRootOf } from './hold-key.ts'
 
 export interface HoldAdded {
   id: string
@@ -134,7 +133,7 @@ async function isGone(
   const hashes = everySubjectHash(context.keystore, hold.store, kind, key, written)
   if (!(await isErased(context.control, hashes))) return false
   // an entry stands ahead of destruction: what counts is whether the row is still there, whole
-  return !(await isWhole(target, await loadPlan(context, hold.store, { subject: kind }), key))
+  return !(await isWhole(target, await keyRootOf(context, hold.store, kind), key))
 }
 
 function checkShape(context: Context, hold: NewHold): void {

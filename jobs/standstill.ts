@@ -7,6 +7,9 @@ import type { Context } from './context.ts'
 /** The kind of the runs that work requests off; their scope is a kind of subject. */
 export const CASCADE = 'erasure.cascade'
 
+/** Findings that a sentence names; `lethe datamap check` names all. */
+const MANY = 5
+
 export interface Standstill {
   /** The run of this kind of subject that fails, with its code; null where none does. */
   stopped: Pick<StoppedScope, 'since' | 'code' | 'message'> | null
@@ -52,9 +55,17 @@ export function stopWords({ scope, name, since, actor }: Stop): string {
 export function stoppedWords({ scope, since, code, message }: StoppedScope, store: string): string {
   const head = `every erasure of a ${scope} has stopped since ${instant(since)}`
   if (code === 'E_MAP_FINDINGS')
-    return `The map of store ${store} has findings, and ${head}: lethe datamap check ${store} lists each with its mend. Mended in lethe.yaml, start the workers again; mended in the database, it goes on by itself.`
+    return `The map of store ${store} has findings${namesOf(message)}, and ${head}: lethe datamap check ${store} lists each with its mend. Mended in lethe.yaml, start the workers again; mended in the database, it goes on by itself.`
   const [first = ''] = message.split('\n', 1)
   return `A worker fails, and ${head}: ${first} (${code}; runbooks/errors.md#${code.toLowerCase()}). It is tried again every five minutes, and at once when a worker starts.`
+}
+
+/** The refusal has a line for each finding, which begins with its id. */
+function namesOf(message: string): string {
+  const names = [...message.matchAll(/^ {2}(.+?): /gmu)].flatMap(([, name]) => name ?? [])
+  const [shown, more] = [names.slice(0, MANY), names.length - MANY]
+  if (shown.length === 0) return ''
+  return ` (${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''})`
 }
 
 function absentWords(absent: Standstill['absent']): string {

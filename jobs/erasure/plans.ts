@@ -1,6 +1,6 @@
 /** The deletion plan of a request: the map's own, with the classes of records that this request retains. */
 import type { SubjectEntry } from '../../lib/data/datamap/index.ts'
-import type { DeletionPlan } from '../../lib/data/deletion/index.ts'
+import type { DeletionPlan, SubjectRoot } from '../../lib/data/deletion/index.ts'
 import { openPlans, type Plans } from '../../lib/data/erasers/index.ts'
 import type { Wanted } from '../../lib/data/rows/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
@@ -29,6 +29,11 @@ export async function planFor(
   retained: readonly string[] = [],
 ): Promise<DeletionPlan> {
   return plansOf(context).of(store, subject, retained)
+}
+
+/** Who is meant, whatever findings are open; nothing is destroyed by it. Throws E_MAP_FINDINGS where the root or its key is gone. */
+export async function rootFor(context: Context, store: string, subject: string): Promise<SubjectRoot> {
+  return plansOf(context).root(store, subject)
 }
 
 /** Throws E_NOT_FOUND. */

@@ -193,7 +193,7 @@ async function observe(context: Context): Promise<void> {
   )
   for (const kind of kinds) {
     const why = stopped.get(kind)
-    if (why === undefined || (await isMended(context, why))) await ensureCascade(context, kind)
+    if (why === undefined || (await isWorthATry(context, why))) await ensureCascade(context, kind)
   }
   for (const { id, days } of await warnDue(control))
     log.warn({ request: id, days }, 'an erasure request is due soon')
@@ -202,16 +202,24 @@ async function observe(context: Context): Promise<void> {
 
 const looks = new WeakMap<Context, Map<string, number>>()
 
-/** A table or column that was in the way is gone again: seen by a plan, since a run that only fails leaves a trace each time. */
-async function isMended(context: Context, { scope: kind, code }: StoppedScope): Promise<boolean> {
+/**
+ * A table or column that was in the way is gone again: seen by a plan, since a run that only fails leaves a trace each time. What
+ * applications ask for meanwhile is worth one too: it is taken in before anything fails.
+ */
+async function isWorthATry(context: Context, { scope: kind, code }: StoppedScope): Promise<boolean> {
   if (code !== 'E_MAP_FINDINGS') return false
   const looked = looks.get(context) ?? new Map<string, number>()
   looks.set(context, looked)
   if (monotonicMs() - (looked.get(kind) ?? -Infinity) < LOOK_MS) return false
   looked.set(kind, monotonicMs())
-  return planFor(context, subjectOf(context, kind).store, kind).then(
+  const { store } = subjectOf(context, kind)
+  return planFor(context, store, kind).then(
     () => true,
-    () => false,
+    async () =>
+      context
+        .target(store)
+        .then(hasIntake)
+        .catch(() => false),
   )
 }
 

@@ -23,9 +23,10 @@ import {
   type NewRequest,
 } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
-import { canonicalSubjects, type SubjectKey } from '../../hold-key.ts'
+import type { GivenKey } from '../../../lib/data/rows/index.ts'
+import { canonicalSubjects } from '../../hold-key.ts'
 import { isToken } from './answers.ts'
-import { planFor } from '../plans.ts'
+import { rootFor } from '../plans.ts'
 import { cancelRequest, confirmRequest } from '../desk/support.ts'
 
 const PAGE = 500
@@ -171,14 +172,15 @@ async function keysOf(
   store: string,
   kind: string,
   rows: readonly IntakeRow[],
-): Promise<(SubjectKey | LetheError)[]> {
+): Promise<(GivenKey | LetheError)[]> {
   const { subjects } = context.config.file
   if (!Object.hasOwn(subjects, kind) || subjects[kind]?.store !== store) {
     const unknown = new LetheError('E_NOT_FOUND', { message: `Store ${store} has no subject ${kind}.` })
     return rows.map(() => unknown)
   }
   const target = await context.target(store)
-  const plan = await planFor(context, store, kind)
+  // a person's month runs whatever the map says: only destruction waits for a sound plan
+  const plan = await rootFor(context, store, kind)
   return canonicalSubjects(
     target,
     plan,
@@ -192,7 +194,7 @@ function newRequest(
   store: string,
   kind: string,
   one: IntakeRow,
-  key: SubjectKey | LetheError | undefined,
+  key: GivenKey | LetheError | undefined,
 ): NewRequest {
   if (key === undefined || key instanceof LetheError)
     throw key ?? new LetheError('E_INTERNAL', { message: 'A request has no key.' })
@@ -200,7 +202,8 @@ function newRequest(
   return {
     subjectKind: kind,
     store,
-    ...key,
+    key: key.key,
+    written: key.written,
     kind: given.kind,
     ground: given.ground ?? groundOf(given.kind),
     requester: given.requester,

@@ -8,7 +8,7 @@ import {
   type AskedByApplication,
 } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
-import { planFor } from '../plans.ts'
+import { rootFor } from '../plans.ts'
 
 export interface FoundRequest {
   id: string
@@ -83,7 +83,7 @@ async function notARequest(
 /** Why a worker can't take in what is asked for such a person; null: nothing is known. */
 async function problemOf(context: Context, store: string, subject: string): Promise<string | null> {
   try {
-    await planFor(context, store, subject)
+    await rootFor(context, store, subject)
     return null
   } catch (error) {
     if (error instanceof LetheError) return `${error.code}, ${error.message.replace(/\.$/u, '')}`

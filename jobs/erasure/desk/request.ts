@@ -1,5 +1,5 @@
 /** A request that support staff write down: by the subject's key, or by an identifier that leads to exactly one person. */
-import { collectIdentifiers, findByIdentifier } from '../../../lib/data/rows/index.ts'
+import { findByIdentifier } from '../../../lib/data/rows/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { authorise, type Attested, type Decided } from '../../../lib/people/identity/index.ts'
 import {
@@ -13,7 +13,7 @@ import type { Context } from '../../context.ts'
 import { canonicalSubject } from '../../hold-key.ts'
 import { ensureCascade } from '../cascade/cascade.ts'
 import { graceOf, groundOf, limitsOf } from '../cascade/intake.ts'
-import { planFor, subjectOf } from '../plans.ts'
+import { rootFor, subjectOf } from '../plans.ts'
 
 export interface Asked {
   subject: string
@@ -52,7 +52,7 @@ export async function resolveSubject(
   const target = await context.target(subject.store)
   const found = await findByIdentifier(
     target,
-    await planFor(context, subject.store, asked.subject),
+    await rootFor(context, subject.store, asked.subject),
     entry.sql,
     value,
   )
@@ -73,10 +73,7 @@ export async function resolveSubject(
 /** Whether a row of this person is there now. One who is gone may still be in other stores; or the key is a slip. */
 export async function isPresent(context: Context, subject: string, key: readonly string[]): Promise<boolean> {
   const { store } = subjectOf(context, subject)
-  const target = await context.target(store)
-  const plan = await planFor(context, store, subject)
-  const [found] = await collectIdentifiers(target, plan, [key], { identifiers: {}, contact: null })
-  return found?.present === true
+  return (await canonicalSubject(context, store, subject, key)).found
 }
 
 /** What staff sign: who is meant as a keyed hash, so that the statement names nobody. */

@@ -102,13 +102,13 @@ describe('an id that an application knows', () => {
   test('of what is not taken in yet says so, why, and that its clock runs', async () => {
     const id = await house.askSql(1)
     expect((await run('status', id)).stderr).toContain('not taken in yet.')
-    await house.app.execute('ALTER TABLE visits ADD COLUMN unmapped text')
+    await house.app.execute('ALTER TABLE people RENAME TO humans')
     try {
       const shown = await run('cancel', id, '--reason', 'x')
       expect(shown.stderr).toMatch(/not taken in yet: E_MAP_FINDINGS/u)
       expect(shown.stderr).toContain('the answer is due')
     } finally {
-      await house.app.execute('ALTER TABLE visits DROP COLUMN unmapped')
+      await house.app.execute('ALTER TABLE humans RENAME TO people')
     }
     expect((await run('status', nobody)).stderr).toContain(`There is no erasure request ${nobody}`)
   })

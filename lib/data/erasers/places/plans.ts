@@ -2,7 +2,14 @@
 import { monotonicMs } from '../../../base/clock/index.ts'
 import type { Database } from '../../../base/db/index.ts'
 import { storeCatalogue, type Catalogue, type DataMap } from '../../datamap/index.ts'
-import { mapRetaining, planDeletion, type DeletionPlan, type RecordClasses } from '../../deletion/index.ts'
+import {
+  mapRetaining,
+  planDeletion,
+  subjectRoot,
+  type DeletionPlan,
+  type RecordClasses,
+  type SubjectRoot,
+} from '../../deletion/index.ts'
 
 /** A catalogue is as fresh as a step is long. */
 const FRESH_MS = 5_000
@@ -16,6 +23,8 @@ export interface PlanSource {
 export interface Plans {
   /** Throws E_MAP_FINDINGS with the whole list, E_NOT_FOUND, and what `target` throws. */
   of(store: string, subject: string, retained?: readonly string[]): Promise<DeletionPlan>
+  /** Who is meant, while findings are open too. Throws E_MAP_FINDINGS only where the root or its key is not there. */
+  root(store: string, subject: string): Promise<SubjectRoot>
 }
 
 export function openPlans({ map, classes, target }: PlanSource): Plans {
@@ -30,6 +39,14 @@ export function openPlans({ map, classes, target }: PlanSource): Plans {
     return catalogue
   }
   return {
+    async root(store, subject) {
+      try {
+        return subjectRoot(map, store, subject, await catalogueOf(store))
+      } catch (error) {
+        catalogues.delete(store)
+        throw error
+      }
+    },
     async of(store, subject, retained = []) {
       const catalogue = await catalogueOf(store)
       const made = plans.get(catalogue) ?? new Map<string, DeletionPlan>()

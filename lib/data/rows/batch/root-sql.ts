@@ -1,5 +1,5 @@
 /** SQL over the root table of a plan: arrays of keys in, root rows (alias root) out. */
-import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
+import type { SubjectRoot, RootKey } from '../../deletion/index.ts'
 import { comparesAsText, keyText, sqlColumn, sqlLiteral, sqlTable } from '../../datamap/index.ts'
 import { prepared, type Statement } from '../../../base/db/index.ts'
 
@@ -12,18 +12,18 @@ export function plannedOnce(keys: readonly unknown[], sql: string): Statement {
 }
 
 /** The keys as statement parameters: one text array a key column. */
-export function keyArrays(plan: DeletionPlan, keys: readonly RootKey[]): string[][] {
+export function keyArrays(plan: SubjectRoot, keys: readonly RootKey[]): string[][] {
   return plan.key.map((_, place) => keys.map((key) => key[place] ?? ''))
 }
 
 /** `given(k1, …, ord)`: the key parameters from `$first` on, as rows in their order (ord from 1). */
-export function givenKeys(plan: DeletionPlan, first = 1): string {
+export function givenKeys(plan: SubjectRoot, first = 1): string {
   const arrays = plan.key.map((_, place) => `$${first + place}::text[]`)
   return `unnest(${arrays.join(', ')}) WITH ORDINALITY AS given(${plan.key.map((_, place) => `k${place + 1}`).join(', ')}, ord)`
 }
 
 /** Row `root` is one of those whose keys stand in the parameters from `$first` on: an index scan, however many there are. */
-export function rootIsGiven(plan: DeletionPlan, first = 1): string {
+export function rootIsGiven(plan: SubjectRoot, first = 1): string {
   const arrays = plan.key.map((column, place) => `$${first + place}::text[]::${column.type}[]`)
   const own = plan.key.map((column) => sqlColumn('root', column.name))
   return own.length === 1
@@ -32,18 +32,18 @@ export function rootIsGiven(plan: DeletionPlan, first = 1): string {
 }
 
 /** Row `root` is the one that `given` names; the cast stands on the parameter, so that the key's index is used. */
-export function givenIsRoot(plan: DeletionPlan): string {
+export function givenIsRoot(plan: SubjectRoot): string {
   return plan.key
     .map((column, place) => `${sqlColumn('root', column.name)} = given.k${place + 1}::${column.type}`)
     .join(' AND ')
 }
 
-export function rootTable(plan: DeletionPlan): string {
+export function rootTable(plan: SubjectRoot): string {
   return sqlTable(plan.root)
 }
 
 /** The key of row `root` as a text array, as our own tables keep it. */
-export function rootKeyText(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): string {
+export function rootKeyText(plan: Pick<SubjectRoot, 'key'>, alias = 'root'): string {
   return `ARRAY[${plan.key.map((column) => keyText(column, sqlColumn(alias, column.name))).join(', ')}]`
 }
 
@@ -51,7 +51,7 @@ export function rootKeyText(plan: Pick<DeletionPlan, 'key'>, alias = 'root'): st
  * SQL condition: the text array `stored`, a key as our own tables keep it, names row `root`. `ours`: condition under which it is
  * a key of this kind; only then are its texts read as values of this key's types.
  */
-export function namesRoot(plan: Pick<DeletionPlan, 'key'>, stored: string, ours: string): string {
+export function namesRoot(plan: Pick<SubjectRoot, 'key'>, stored: string, ours: string): string {
   if (plan.key.every(comparesAsText)) return `${stored} = ${rootKeyText(plan)}`
   return plan.key
     .map((column, place) => {
@@ -64,7 +64,7 @@ export function namesRoot(plan: Pick<DeletionPlan, 'key'>, stored: string, ours:
 }
 
 /** False only where the row exists. */
-export function rootIsMissing(plan: DeletionPlan): string {
+export function rootIsMissing(plan: SubjectRoot): string {
   const [column] = plan.key
   return column === undefined ? 'true' : `${sqlColumn('root', column.name)} IS NULL`
 }
@@ -72,7 +72,7 @@ export function rootIsMissing(plan: DeletionPlan): string {
 /**
  * A row of the root's type that has nothing but its key: what can still be asked about a subject whose root row is gone.
  */
-export function rootFromKey(plan: DeletionPlan): string {
+export function rootFromKey(plan: SubjectRoot): string {
   const members = plan.key.map(({ name, type, oneText }, place) => {
     const text = `given.k${place + 1}`
     // a document or an array is none as a text

@@ -1,7 +1,7 @@
 /** What keeps subjects back before anything of a request begins: legal holds, and rows that the law keeps with the whole subject. */
 import { z } from 'zod'
 import { comparesAsText, sqlLiteral, tableKey } from '../../datamap/index.ts'
-import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
+import type { DeletionPlan, RootKey, SubjectRoot } from '../../deletion/index.ts'
 import { prepared, type Queryable } from '../../../base/db/index.ts'
 import { holdConditions } from '../batch/guard.ts'
 import { ANY_HOLD } from '../batch/holds.ts'
@@ -60,7 +60,7 @@ function heldByKey(plan: DeletionPlan): string {
 }
 
 /** The subject's row is there, and nothing of it has gone: it was neither begun in pieces nor pseudonymised. */
-export async function isWhole(db: Queryable, plan: DeletionPlan, key: RootKey): Promise<boolean> {
+export async function isWhole(db: Queryable, plan: SubjectRoot, key: RootKey): Promise<boolean> {
   const kind = `$${plan.key.length + 1}`
   const [row] = await db.query(
     z.object({ whole: z.boolean() }),

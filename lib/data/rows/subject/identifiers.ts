@@ -1,7 +1,7 @@
 /** What leads to subjects elsewhere, read from the rows that hold it before they go; and the way back, from an identifier to its subject. */
 import { z } from 'zod'
 import { keyText, sqlColumn, sqlLiteral, writtenText, type Identifiers } from '../../datamap/index.ts'
-import type { DeletionPlan, RootKey } from '../../deletion/index.ts'
+import type { DeletionPlan, RootKey, SubjectRoot } from '../../deletion/index.ts'
 import type { Queryable } from '../../../base/db/index.ts'
 import {
   givenIsRoot,
@@ -117,7 +117,7 @@ function asText(sql: string): string {
  */
 export async function findByIdentifier(
   db: Queryable,
-  plan: DeletionPlan,
+  plan: SubjectRoot,
   sql: string,
   value: string,
 ): Promise<RootKey[]> {
@@ -133,7 +133,7 @@ export async function findByIdentifier(
 /** The subjects that keys are part of, in their order: each its own, or the row that it was merged into. A row that isn't there stands for itself. */
 export async function headsOf(
   db: Queryable,
-  plan: DeletionPlan,
+  plan: SubjectRoot,
   keys: readonly RootKey[],
 ): Promise<RootKey[]> {
   const [column] = plan.key
@@ -157,7 +157,7 @@ export async function headsOf(
 
 async function heads(
   db: Queryable,
-  plan: DeletionPlan,
+  plan: SubjectRoot,
   where: string,
   values: readonly string[],
 ): Promise<RootKey[]> {

@@ -45,7 +45,8 @@ export async function lookUpKeys(
   try {
     return await db.query(
       given,
-      `SELECT ARRAY[${each.map(({ key }) => key).join(', ')}] AS key, ARRAY[${each.map(({ written }) => written).join(', ')}] AS written,
+      // a key that the map's findings say is not unique is one text all the same
+      `SELECT DISTINCT ON (given.ord) ARRAY[${each.map(({ key }) => key).join(', ')}] AS key, ARRAY[${each.map(({ written }) => written).join(', ')}] AS written,
          ${found} AS found
        FROM unnest(${columns.map((_, place) => `$${place + 1}::text[]`).join(', ')})
          WITH ORDINALITY AS given(${columns.map((_, place) => `k${place + 1}`).join(', ')}, ord) ${join} ORDER BY given.ord`,

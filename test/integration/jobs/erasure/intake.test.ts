@@ -62,12 +62,12 @@ async function askAsStaff(): Promise<string> {
 describe('a row of the intake', () => {
   test('stays, with its key, where the house could not look at it, and is taken once it can', async () => {
     const id = await call(`lethe.request_erasure('person', ARRAY['1'], identity => 'signed-in-session')`)
-    await house.app.execute('ALTER TABLE visits ADD COLUMN unmapped text')
+    await house.app.execute('ALTER TABLE people RENAME TO humans')
     try {
       expect(await takeIntake(house.context, 'app')).toMatchObject({ requests: 0, refused: 0 })
       expect(await intake(id)).toEqual({ taken: false, key: ['1'], refused: null })
     } finally {
-      await house.app.execute('ALTER TABLE visits DROP COLUMN unmapped')
+      await house.app.execute('ALTER TABLE humans RENAME TO people')
     }
     await due()
     expect(await takeIntake(house.context, 'app')).toMatchObject({ requests: 1, refused: 0 })

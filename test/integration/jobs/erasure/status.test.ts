@@ -68,7 +68,7 @@ describe('while the map has findings', () => {
       expect(standstill).toMatchObject({ stopped: { code: 'E_MAP_FINDINGS' }, absent: [] })
       const since = standstill?.stopped?.since.toISOString().slice(0, 19).replace('T', ' ') ?? ''
       expect(next).toBe(
-        `The map of store app has findings, and every erasure of a person has stopped since ${since} UTC: lethe datamap check app lists each with its mend. Mended in lethe.yaml, start the workers again; mended in the database, it goes on by itself.`,
+        `The map of store app has findings (unclassified-column:app/public.visits.surprise), and every erasure of a person has stopped since ${since} UTC: lethe datamap check app lists each with its mend. Mended in lethe.yaml, start the workers again; mended in the database, it goes on by itself.`,
       )
       // the first failure counts, however often it was tried since
       await house.control.execute(
