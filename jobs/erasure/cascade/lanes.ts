@@ -178,6 +178,10 @@ async function erase(
     const gone = new Set(some.map(({ leg }) => leg.requestId))
     return own(change).filter(({ requestId }) => gone.has(requestId))
   }
+  const pause = async (after?: number): Promise<LegChange[]> => {
+    if (place.store === house.subject.store) await unbegin(house, place.store, group)
+    return own({ state: 'pending', fresh: true, ...(after === undefined ? {} : { after }) })
+  }
   const jobs = [...new Set(group.flatMap(({ leg }) => (leg.job === null ? [] : leg.job.split('\n'))))]
   try {
     let page: ErasePage
@@ -200,18 +204,15 @@ async function erase(
       // their policy's conditions turned: the next step lets go of them whose rows are all there
       if ((page.leftAlone ?? 0) > 0 && policyName(group) !== '')
         return onlyGone(await setAside(house, place.store, group), { state: 'pending', fresh: true })
-      if (page.more && house.signal.aborted) return own({ state: 'pending', fresh: true })
+      if (page.more && house.signal.aborted) return await pause()
       // what a hold stops half way is recorded; the others of the call go on in another one
       if (page.more && page.pending.length === 0 && (await isAnyHeld(house, place.store, group)))
-        return own({ state: 'pending', fresh: true })
+        return await pause()
       // such as rows that another session has locked: nobody else waits for that one
       const done = counts.total + pseudonymised.total + detached.total - before
-      if (page.more && page.pending.length === 0 && done === 0) {
-        if (place.store === house.subject.store) await unbegin(house, place.store, group)
-        return own({ state: 'pending', after: BACKOFF_SECONDS.first, fresh: true })
-      }
+      if (page.more && page.pending.length === 0 && done === 0) return await pause(BACKOFF_SECONDS.first)
       if (page.more && page.pending.length === 0 && !(await paging.goesOn(done)))
-        return await unfinished(place, group, paging, own({ state: 'pending', fresh: true }), house.signal)
+        return await unfinished(place, group, paging, await pause(), house.signal)
     } while (page.more && page.pending.length === 0)
     if (page.pending.length > 0)
       return own({
