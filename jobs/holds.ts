@@ -9,7 +9,7 @@ import { isWhole } from '../lib/data/rows/index.ts'
 import { LetheError } from '../lib/base/errors/index.ts'
 import { authorise, type Attested, type Decided } from '../lib/people/identity/index.ts'
 import { insertHold, markReleased, projectHolds, type NewHold } from '../lib/record/holds/index.ts'
-import { getRequests, legsOf, openOfSubject, type LegState } from '../lib/record/requests/index.ts'
+import { getRequests, legsOf, openOfSubject, type Leg, type LegState } from '../lib/record/requests/index.ts'
 import { Counts } from '../lib/base/counts/index.ts'
 import { isErased } from '../lib/record/erasures/index.ts'
 import type { Context } from './context.ts'
@@ -17,7 +17,10 @@ import { canonicalHold, keyRootOf } from './hold-key.ts'
 
 export interface HoldAdded {
   id: string
-  /** Subject level: the subject was erased before (in whole or begun in pieces). Null: can't be known at this level. */
+  /**
+   * Subject level: something of the subject was erased before, in any store. Null: it can't be known, at another level or because
+   * a store was asked and has not answered.
+   */
   alreadyGone: boolean | null
   /** Subject level: what the stores lost to the open requests of this subject before the hold, sessions ended at the access cut too. */
   gone: readonly GoneBefore[]
@@ -27,10 +30,12 @@ export interface HoldAdded {
 
 export interface GoneBefore {
   store: string
-  /** Items by place, as the store counted them; empty where it was asked and has not said. */
+  /** Items by place, as the store counted them; empty where it counted none. */
   counts: Readonly<Record<string, number>>
   /** Persons in the call that was counted: with more than one, the counts are of all of them. */
   shared: number
+  /** When the store was asked, where it has neither counted anything nor said that it erases. Null: it has. */
+  unanswered: string | null
   /** Ended at the access cut, which a cancel reverses. */
   access: boolean
 }
@@ -71,12 +76,25 @@ export async function addHold(context: Context, given: NewHold, by: Attested): P
   await projectAdded(context, id, hold, target)
   if (hold.level !== 'subject') return { id, alreadyGone: null, gone: [], found }
   const gone = await goneBefore(context, hold, written)
-  const lost = gone.some(({ access }) => !access)
-  return { id, alreadyGone: lost || (await isGone(context, target, hold, written)), gone, found }
+  const lost =
+    gone.some(({ unanswered }) => unanswered === null) || (await isGone(context, target, hold, written))
+  return { id, alreadyGone: lost ? true : gone.length > 0 ? null : false, gone, found }
 }
 
-/** Where a call was made and has not failed, something may be gone although nothing was counted. */
-const called: ReadonlySet<LegState> = new Set(['waiting', 'accepted', 'verified', 'retained', 'told'])
+/** What was said to be done may be gone although nothing was counted. */
+const answered: ReadonlySet<LegState> = new Set([
+  'waiting',
+  'accepted',
+  'verified',
+  'retained',
+  'told',
+  'accepted-as-failed',
+])
+/** A leg is begun also where it then turns out that there is nobody to call for, or that its store is left out. */
+function wasCalled({ kind, state, requestedAt, acceptedAt }: Leg): boolean {
+  if (requestedAt === null || kind === 'search' || kind === 'declared' || state === 'not-needed') return false
+  return state !== 'accepted-as-failed' || acceptedAt !== null
+}
 
 async function goneBefore(
   { control, keystore }: Context,
@@ -87,14 +105,29 @@ async function goneBefore(
   const open = await openOfSubject(control, { store, subjectKind, hashes })
   if (open.length === 0) return []
   const ended = (await getRequests(control, open)).flatMap(({ accessEnded }) =>
-    Object.entries(accessEnded).map(([name, one]) => ({ store: name, ...one, access: true })),
+    Object.entries(accessEnded).map(([name, one]) => ({
+      store: name,
+      ...one,
+      access: true,
+      unanswered: null,
+    })),
   )
   const legs = (await legsOf(control, open)).flatMap((leg): GoneBefore[] => {
     const counts = new Counts()
     for (const some of [leg.counts, leg.pseudonymised, leg.detached]) counts.addAll(some)
-    const asked = leg.kind !== 'search' && leg.kind !== 'declared' && called.has(leg.state)
-    if (counts.total === 0 && !(asked && leg.store !== store)) return []
-    return [{ store: leg.store, counts: counts.plain(), shared: leg.shared, access: false }]
+    // the hold has waited for the own store's batches, and isGone looks at its rows
+    const asked = leg.store !== store && wasCalled(leg)
+    if (counts.total === 0 && !asked) return []
+    const open = counts.total === 0 && !answered.has(leg.state) ? leg.requestedAt : null
+    return [
+      {
+        store: leg.store,
+        counts: counts.plain(),
+        shared: leg.shared,
+        access: false,
+        unanswered: open?.toISOString() ?? null,
+      },
+    ]
   })
   return [...ended, ...legs]
 }

@@ -162,7 +162,7 @@ async function hold(session: Session, given: string, options: HoldOptions): Prom
       { hold: added.id, alreadyGone: added.alreadyGone, gone: added.gone, actor: by.identity.name },
       added.alreadyGone === true
         ? `Hold ${added.id} stands. IT CAME TOO LATE for a part: something of this person was erased before. ${goneWords(added.gone)}`
-        : `Hold ${added.id} stands; request ${id} goes on by itself once it is released.`,
+        : `Hold ${added.id} stands; request ${id} goes on by itself once it is released. ${goneWords(added.gone)}`.trim(),
     )
     if (added.alreadyGone === true) session.exitCode = 3
   })

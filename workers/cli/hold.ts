@@ -96,7 +96,9 @@ async function add(session: Session, options: AddOptions): Promise<void> {
     else if (added.found === false) words.push('NOTHING HAS THIS KEY NOW: check it.')
     else if (added.alreadyGone === false)
       words.push(added.gone.length === 0 ? 'Nothing of this subject was gone.' : goneWords(added.gone))
-    if (added.alreadyGone === null) words.push('What was removed before, nobody can say at this level.')
+    else if (level === 'subject') words.push('IT MAY HAVE COME TOO LATE for a part.', goneWords(added.gone))
+    if (added.alreadyGone === null && level !== 'subject')
+      words.push('What was removed before, nobody can say at this level.')
     session.output.data(
       {
         hold: added.id,
@@ -114,8 +116,9 @@ async function add(session: Session, options: AddOptions): Promise<void> {
 /** What each store lost before the hold: `letters: 2 letters; sessions (access ended): 3 sessions`. */
 export function goneWords(gone: readonly GoneBefore[]): string {
   if (gone.length === 0) return ''
-  const stores = gone.map(({ store, counts, shared, access }) => {
+  const stores = gone.map(({ store, counts, shared, access, unanswered }) => {
     const items = Object.entries(counts).map(([name, count]) => `${count} ${name}`)
+    if (unanswered !== null) return `${store}: was asked at ${unanswered}, has not answered`
     const among = shared > 1 ? ` among ${shared} persons` : ''
     return `${store}${access ? ' (access ended)' : ''}: ${items.length === 0 ? 'asked, not counted' : items.join(', ')}${among}`
   })

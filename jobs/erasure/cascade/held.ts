@@ -62,7 +62,7 @@ async function lookAtHolds(house: House): Promise<void> {
 }
 
 /**
- * Once a call, before it is begun, and between its pages: those that nothing keeps. The others are not asked for in this step any
+ * Once a call, after it is begun and before it goes out, and between its pages: those that nothing keeps. The others are not asked for in this step any
  * more; the next one puts them on hold, when no call is under way.
  */
 export async function unheldLegs(house: House, store: string, legs: readonly Leg[]): Promise<readonly Leg[]> {
@@ -79,16 +79,6 @@ export async function unheldLegs(house: House, store: string, legs: readonly Leg
       else house.seenFree.set(seenAs(request), monotonicMs())
   }
   return legs.filter(({ requestId }) => !house.aside.has(requestId))
-}
-
-/** A projection that fails ends the call too: it is begun again once the holds are in force. */
-export async function isAnyHeld(
-  house: House,
-  store: string,
-  group: readonly { leg: Leg }[],
-): Promise<boolean> {
-  const legs = group.map(({ leg }) => leg)
-  return (await unheldLegs(house, store, legs)).length < legs.length
 }
 
 export function idsOf(legs: readonly Leg[]): string[] {

@@ -5,7 +5,7 @@
  */
 import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { Counts, total } from '../../../lib/base/counts/index.ts'
-import type { ErasePage, Retained, Verification } from '../../../lib/data/erasers/index.ts'
+import type { ErasePage, Person, Place, Retained, Verification } from '../../../lib/data/erasers/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
 import {
@@ -19,12 +19,12 @@ import { isBucketAway } from '../../erasure-ledger.ts'
 import { settleStop } from '../../stops.ts'
 import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
-import { callOff, isCalledOff, readIntake, setAside, unbegin } from '../brakes/taken-back.ts'
+import { called, isAnyHeld, stillToCall } from '../brakes/held-legs.ts'
+import { callOff, readIntake, setAside, unbegin } from '../brakes/taken-back.ts'
 import { leaveShared, sayShared } from '../brakes/shared.ts'
-import { idsOf, isAnyHeld, unheldLegs } from './held.ts'
+import { idsOf } from './held.ts'
 import { storesOf, type House } from './house.ts'
 import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
-import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
 const ITEMS = 20_000
@@ -96,7 +96,7 @@ async function turn(
 ): Promise<Worked> {
   const { control } = house.context
   const { store, excused } = place
-  const legs = await unheldLegs(house, store, await unbrakedLegs(house, store, persons, due))
+  const legs = await unbrakedLegs(house, store, persons, due)
   if (legs.length === 0) return { legs: 0, further: 0 }
   const begun = await beginLegs(control, house.claim, store, idsOf(legs))
   const pairs = legs.flatMap((leg): Pair[] => {
@@ -126,10 +126,7 @@ async function turn(
       leg.unfinished === 0 ? null : leg.requestId,
     ]),
   )
-  for (const group of shapes.values())
-    // in the own store it is asked in the transaction that deletes; those whose call is called off are due again
-    if (store !== house.subject.store && (await isCalledOff(house, group))) await callOff(house, store, group)
-    else changes.push(...(await erase(house, place, group, inTime)))
+  for (const group of shapes.values()) changes.push(...(await erase(house, place, group, inTime)))
   // a place reads by one plan at a time, and what one person retains another does not
   for (const group of Map.groupBy(read, ({ person }) => JSON.stringify(person.retained)).values())
     changes.push(...(await readBack(house, place, group)))
@@ -152,9 +149,11 @@ interface Pair {
 async function erase(
   house: House,
   place: Place,
-  group: readonly Pair[],
+  given: readonly Pair[],
   inTime: () => boolean,
 ): Promise<LegChange[]> {
+  let group = await stillToCall(house, place.store, given)
+  if (group.length === 0) return []
   const counts = new Counts()
   const pseudonymised = new Counts()
   const detached = new Counts()
@@ -193,6 +192,7 @@ async function erase(
         { runId, fence, limit, ...(jobs.length === 0 ? {} : { jobs }) },
         house.signal,
       )
+      group = called(house, place.store, group)
       house.throttles.get(policyName(group))?.spent(total(page.removed))
       const before = counts.total + pseudonymised.total + detached.total
       counts.addAll(page.removed)
@@ -230,6 +230,7 @@ async function erase(
         await settleStop(house.context, place.store, await house.context.target(place.store))
       return onlyGone(await callOff(house, place.store, group), { state: 'pending', fresh: true })
     }
+    group = called(house, place.store, group)
     if (group.length > 1 && !isForAll(error)) return split(group, (half) => erase(house, place, half, inTime))
     return group.map(({ leg }) => failed(house, leg, error))
   }
