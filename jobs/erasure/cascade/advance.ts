@@ -28,7 +28,7 @@ import { collectEach, unreadableOf, withFormer, type Unreadable } from './collec
 import { classesIn, goingOf, ids, isOfOne, mover, readable, variantOf } from './going.ts'
 import { resumeReleased, withoutHolds } from './held.ts'
 import { unlessBucketIsAway, type House } from './house.ts'
-import { sayProblem } from './problem.ts'
+import { sayProblem } from './leg-outcome.ts'
 import { classesOf } from '../plans.ts'
 
 const BULK = 1000

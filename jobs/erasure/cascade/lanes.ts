@@ -5,9 +5,8 @@
  */
 import { isOfOneRow } from '../../../lib/base/db/index.ts'
 import { Counts, total } from '../../../lib/base/counts/index.ts'
-import type { ErasePage, Person, Place, Retained, Verification } from '../../../lib/data/erasers/index.ts'
+import type { ErasePage, Person, Place, Retained } from '../../../lib/data/erasers/index.ts'
 import { LetheError } from '../../../lib/base/errors/index.ts'
-import { errorFields } from '../../../lib/base/log/index.ts'
 import {
   beginLegs,
   dueLegs,
@@ -15,7 +14,6 @@ import {
   type Leg,
   type LegChange,
 } from '../../../lib/record/requests/index.ts'
-import { isBucketAway } from '../../erasure-ledger.ts'
 import { settleStop } from '../../stops.ts'
 import { isTakenBack } from '../brakes/last-look.ts'
 import { isStopped, unbrakedLegs } from '../brakes/policy.ts'
@@ -24,18 +22,13 @@ import { callOff, readIntake, setAside, unbegin } from '../brakes/taken-back.ts'
 import { leaveShared, sayShared } from '../brakes/shared.ts'
 import { idsOf } from './held.ts'
 import { storesOf, type House } from './house.ts'
+import { BACKOFF_SECONDS, failed, verified } from './leg-outcome.ts'
 import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
 
 /** Items at most in one call, so that a lane is never long without a record. */
 const ITEMS = 20_000
 /** A new turn begins before this at the latest. */
 const STEP_MS = 20_000
-/** How soon a bucket that was away is asked again: nothing of the leg was touched. */
-const BUCKET_SECONDS = 60
-/** First wait after a failure, doubled with each, and the longest: a vendor that is down for a day is asked each hour. */
-const BACKOFF_SECONDS = { first: 5, longest: 3_600 }
-/** Failures that trying again doesn't mend, before a person is asked. */
-const PATIENCE = 3
 
 /** Persons of the requests that are being erased; null: what leads to them is gone, or they are held. */
 export type Persons = ReadonlyMap<string, Person>
@@ -306,85 +299,6 @@ async function readBack(house: House, place: Place, group: readonly Pair[]): Pro
     // accepted stays accepted: what failed is the look
     return group.map(({ leg }) => ({ ...failed(house, leg, error), state: 'accepted' }))
   }
-}
-
-function verified(place: Place, { leg, refused }: Pair, found: Verification | undefined): LegChange {
-  const { requestId, store } = leg
-  if (found === undefined) return { requestId, store, state: 'accepted', after: BACKOFF_SECONDS.first }
-  const clear = { errorCode: null, errorMessage: null }
-  const stays = together(found.retained, leg.retained)
-  if (found.absent)
-    return {
-      requestId,
-      store,
-      ...clear,
-      state: stays.length > 0 ? 'retained' : 'verified',
-      remains: {},
-      retained: stays,
-    }
-  // nobody said that it was done
-  if (refused !== undefined) return turnedAway(leg, refused, found)
-  const lies = leg.reopened + 1
-  return {
-    requestId,
-    store,
-    state: 'failed',
-    lied: true,
-    remains: found.left,
-    retained: [...found.retained],
-    after: lies >= place.patience ? null : backoff(lies),
-    errorCode: 'E_STILL_THERE',
-    errorMessage: `Reading ${store} back found ${total(found.left)} items: ${Object.keys(found.left).join(', ')}.`,
-  }
-}
-
-function turnedAway(leg: Leg, by: string, found: Verification): LegChange {
-  const { requestId, store } = leg
-  const attempt = leg.attempt + 1
-  return {
-    requestId,
-    store,
-    state: 'failed',
-    fresh: false,
-    remains: found.left,
-    retained: [...found.retained],
-    after: attempt >= PATIENCE ? null : backoff(attempt),
-    errorCode: 'E_ROW_REFUSED',
-    errorMessage: `Store ${store} refused to delete rows of this person (${Object.keys(found.left).join(', ')} are still there): ${by}.`,
-  }
-}
-
-/** What was read back, and what the erasure said of places that can't be: a customer's payments, once the customer is gone. */
-function together(read: readonly Retained[], said: readonly Retained[]): Retained[] {
-  return [...read, ...said.filter(({ place }) => !read.some((one) => one.place === place))]
-}
-
-function failed(house: House, leg: Leg, error: unknown): LegChange {
-  const { requestId, store } = leg
-  const known = error instanceof LetheError ? error : null
-  if (known === null)
-    house.context.log.error({ request: requestId, store, ...errorFields(error) }, 'a leg failed unexpectedly')
-  const attempt = leg.attempt + 1
-  const wait = known?.facts['retryAfterSeconds']
-  const retryable = known?.retryable ?? true
-  return {
-    requestId,
-    store,
-    state: 'failed',
-    errorCode: known?.code ?? 'E_INTERNAL',
-    errorMessage: known?.message ?? 'An unexpected error was raised; the log has the place.',
-    after: isBucketAway(error)
-      ? BUCKET_SECONDS
-      : !retryable && attempt >= PATIENCE
-        ? null
-        : typeof wait === 'number'
-          ? Math.min(wait, 86_400)
-          : backoff(attempt),
-  }
-}
-
-function backoff(attempt: number): number {
-  return Math.min(BACKOFF_SECONDS.first * 2 ** (attempt - 1), BACKOFF_SECONDS.longest)
 }
 
 /** What may pass by itself, such as a place that is away, would fail alike for half of the persons. */
