@@ -16,7 +16,8 @@ import { addHold, releaseHold, holdStatement, releaseStatement } from '../../job
 import { total } from '../../lib/base/counts/index.ts'
 import { LetheError } from '../../lib/base/errors/index.ts'
 import { finalStates, requestRun, type Run } from '../../lib/record/ledger/index.ts'
-import { policyName, tables, type Incident, type SweepHouse } from '../support/stages/sweep-house.ts'
+import type { Incident } from '../support/stages/interrupted.ts'
+import { policyName, tables, type SweepHouse } from '../support/stages/sweep-house.ts'
 
 export const SUBJECTS = 20
 /** These have more rows than one batch takes: they go in pieces. */

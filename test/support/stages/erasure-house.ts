@@ -113,6 +113,8 @@ export interface ErasureHouse extends Omit<RetentionHouse, 'configure' | 'empty'
     facts?: Readonly<Record<string, string | null>>,
     signer?: Signer,
   ): Promise<By>
+  /** Everything that is due later is due now: an hour, a day, a grace period passes. */
+  pass(): Promise<void>
   /** Everything that is due later is due now, and is worked off: an hour, a day, a grace period passes. */
   later(): Promise<void>
   request(id: string): Promise<ErasureRequest>
@@ -156,6 +158,21 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
       ...changes,
     })
   await configure()
+
+  const pass = async () => {
+    await base.app.execute(
+      'UPDATE lethe.intake SET next_at = clock_timestamp() WHERE taken_at IS NULL AND next_at IS NOT NULL',
+    )
+    await base.control.execute('DELETE FROM lethe_control.paces')
+    await base.control.execute(
+      'UPDATE lethe_control.erasure_requests SET grace_until = least(grace_until, clock_timestamp())',
+    )
+    for (const table of ['erasure_requests', 'erasure_legs'])
+      await base.control.execute(
+        `UPDATE lethe_control.${table} SET next_at = clock_timestamp() WHERE next_at BETWEEN clock_timestamp() AND '9999-01-01'`,
+      )
+    await ensureCascade(base.context, 'person')
+  }
 
   return {
     ...base,
@@ -222,19 +239,9 @@ export async function openErasureHouse(env: Readonly<Record<string, string>> = {
     ): Promise<By> {
       return { attested: await base.sign(requestStatement(verb, id, facts, 'ticket 7'), signer) }
     },
+    pass,
     async later() {
-      await base.app.execute(
-        'UPDATE lethe.intake SET next_at = clock_timestamp() WHERE taken_at IS NULL AND next_at IS NOT NULL',
-      )
-      await base.control.execute('DELETE FROM lethe_control.paces')
-      await base.control.execute(
-        'UPDATE lethe_control.erasure_requests SET grace_until = least(grace_until, clock_timestamp())',
-      )
-      for (const table of ['erasure_requests', 'erasure_legs'])
-        await base.control.execute(
-          `UPDATE lethe_control.${table} SET next_at = clock_timestamp() WHERE next_at BETWEEN clock_timestamp() AND '9999-01-01'`,
-        )
-      await ensureCascade(base.context, 'person')
+      await pass()
       await base.work()
     },
     request: (id: string) => getRequest(base.control, id),

@@ -21,7 +21,7 @@ import { runJob } from '../../../jobs/runner.ts'
 import { openContext } from '../../../workers/context.ts'
 import type { TestDatabase } from '../servers/postgres.ts'
 import { makeFolder } from '../servers/process.ts'
-import { startProxy, type MessageCounter } from '../servers/proxy.ts'
+import { runInterrupted, type Incident } from './interrupted.ts'
 import { createSshKey } from './ssh-key.ts'
 
 export const policyName = 'closed'
@@ -78,13 +78,6 @@ function configuration(publicKey: string): unknown {
   }
 }
 
-/** At message `at` of the worker (counted over both databases) this happens. */
-export interface Incident {
-  at: number
-  /** kill: every connection is cut and the process is heard of no more. lose: only the target's. stop: as SIGTERM does. */
-  act: 'kill' | 'lose' | 'stop' | (() => Promise<void>)
-}
-
 export interface SweepHouse {
   readonly context: Context
   readonly control: Database
@@ -133,7 +126,6 @@ export async function openSweepHouse(databases: {
   const app = openDatabase(databases.app.url, { name: 'app', applicationName: 'lethe test' })
   const control = openDatabase(databases.control.url, { name: 'control', applicationName: 'lethe test' })
   for (const statement of schema.split(';')) await app.execute(statement)
-  let processes = 0
 
   const count = async (db: Database, source: string): Promise<Record<string, number>> => {
     const rows = await db.query(
@@ -166,7 +158,7 @@ export async function openSweepHouse(databases: {
       const jobs = await takeForEnqueue(control)
       for (const job of jobs)
         if (incident === undefined) await runJob(context, registry, job, new AbortController().signal)
-        else await interrupted(job, incident)
+        else await runInterrupted(env, control, job, incident)
     },
     async pass(days) {
       const back = `- interval '${days} days'`
@@ -237,49 +229,6 @@ export async function openSweepHouse(databases: {
     },
   }
 
-  async function interrupted(
-    job: { runId: string; generation: number },
-    { at, act }: Incident,
-  ): Promise<void> {
-    const ended = new AbortController()
-    const acted: Promise<void>[] = []
-    const counter: MessageCounter = {
-      count: 0,
-      onMessage(n) {
-        if (n !== at) return true
-        if (act === 'stop') ended.abort()
-        else if (act === 'lose') proxies.app.cut()
-        else if (act === 'kill') {
-          for (const proxy of Object.values(proxies)) proxy.cut()
-          ended.abort()
-          return false
-        } else acted.push(act())
-        return true
-      },
-    }
-    const through = (url: string) =>
-      startProxy(new URL(url).hostname, Number(new URL(url).port), { protocol: 'postgres', counter })
-    const proxies = { control: await through(env.LETHE_CONTROL_URL), app: await through(env.APP_URL) }
-    processes += 1
-    const name = `model ${processes}`
-    try {
-      // a process that is killed while it starts has done nothing either
-      const worker = await openContext(name, {
-        ...env,
-        LETHE_CONTROL_URL: proxies.control.rewrite(env.LETHE_CONTROL_URL),
-        APP_URL: proxies.app.rewrite(env.APP_URL),
-      }).catch(() => null)
-      if (worker !== null) {
-        await runJob(worker.context, registry, job, ended.signal).catch(() => undefined)
-        await worker.close().catch(() => undefined)
-      }
-    } finally {
-      await Promise.all(acted)
-      await Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
-      await untilGone(control, `lethe ${name}`)
-    }
-  }
-
   return house
 }
 
@@ -295,16 +244,4 @@ async function truncate(db: Database, name: string): Promise<void> {
     await tx.execute(`SET LOCAL session_replication_role = replica`)
     await tx.execute(`TRUNCATE ${found.map((row) => row.place).join(', ')} CASCADE`)
   })
-}
-
-/** A backend whose client went away may still be committing. */
-async function untilGone(db: Database, applicationName: string): Promise<void> {
-  for (;;) {
-    const rows = await db.query(
-      z.object({ pid: z.number() }),
-      'SELECT pid FROM pg_stat_activity WHERE application_name = $1',
-      [applicationName],
-    )
-    if (rows.length === 0) return
-  }
 }
