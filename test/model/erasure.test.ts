@@ -44,7 +44,7 @@ it('Whatever happens in whatever order: nobody who is held, stopped, cancelled i
       await endOfDays(model)
     }),
     {
-      numRuns: Number(runs ?? 10),
+      numRuns: Number(runs ?? 8),
       ...(seed === undefined ? {} : { seed: Number(seed) }),
       ...(path === undefined ? {} : { path }),
     },
