@@ -9,7 +9,7 @@ import { examinePeople, examinePolicies } from './policies.ts'
 import { examineRedis } from './redis.ts'
 import { examineRequests } from './requests.ts'
 import { examineStores } from './stores.ts'
-import { examineTarget } from './target.ts'
+import { databaseIdentity, examineTarget, sameDatabases } from './target.ts'
 
 export interface Diagnosis {
   findings: Finding[]
@@ -36,12 +36,14 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
         findings.push(...(await examineRequests(control.database, config)))
       }
     }
+    const identities = new Map<string, string | null>()
     for (const [store, entry] of Object.entries(config.file.stores)) {
       if (entry.kind !== 'postgres') continue
       const target = await open(store, () => config.storeUrl(store))
       findings.push(...target.findings)
       if (target.database === null) continue
       try {
+        identities.set(store, await databaseIdentity(target.database))
         findings.push(
           ...(await examineTarget(config, store, target.database, control.database, others.opened)),
         )
@@ -49,7 +51,7 @@ export async function diagnose(patient: Patient): Promise<Diagnosis> {
         await target.database.close()
       }
     }
-    findings.push(...others.findings, ...examinePeople(config))
+    findings.push(...sameDatabases(identities), ...others.findings, ...examinePeople(config))
     findings.push(...(await examinePolicies(patient, record)))
   } finally {
     await others.close()

@@ -78,6 +78,35 @@ async function sameServer(target: Database, control: Database): Promise<Finding[
   })
 }
 
+/**
+ * What a database is known by: its cluster's identifier and its own. A physical copy has both, too. Null: this login may not read
+ * them.
+ */
+export async function databaseIdentity(target: Database): Promise<string | null> {
+  const [row] = await target
+    .query(
+      identifier,
+      `SELECT (SELECT system_identifier::text FROM pg_control_system()) || '/' || oid AS id
+       FROM pg_database WHERE datname = current_database()`,
+    )
+    .catch(() => [])
+  return row?.id ?? null
+}
+
+/** Stores of the map that are one database, or a copy of it. */
+export function sameDatabases(identities: ReadonlyMap<string, string | null>): Finding[] {
+  const known = [...identities].filter(([, id]) => id !== null)
+  return [...Map.groupBy(known, ([, id]) => id).values()].flatMap((same) => {
+    const [first, ...others] = same.map(([store]) => store)
+    return others.flatMap((store) =>
+      examine('same-database', store).warning(
+        `Stores ${first ?? ''} and ${store} are the same database, or one is a physical copy of the other.`,
+        'Declare it once: a hold or a request names one of the stores, and each is swept by its own policies.',
+      ),
+    )
+  })
+}
+
 async function replication(target: Database): Promise<Finding[]> {
   const check = examine('replication-slots', target.name)
   const [row] = await target.query(

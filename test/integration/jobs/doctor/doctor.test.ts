@@ -195,6 +195,18 @@ describe('the databases', () => {
     expect((await examine()).find('same-server')).toMatchObject({ severity: 'warning', on: 'app' })
   })
 
+  it('that the map declares as two stores are a warning, and other databases are none', async () => {
+    expect((await examine()).find('same-database')).toBe(undefined)
+    const postgres = (url: string) => ({ kind: 'postgres', url: `env:${url}` })
+    app.configure({ identities, stores: { app: postgres('APP_URL'), again: postgres('AGAIN_URL') } })
+    const again = app.env['APP_URL'] ?? ''
+    expect((await examine({ AGAIN_URL: again })).find('same-database')).toMatchObject({
+      severity: 'warning',
+      message: expect.stringContaining('app and again are the same database'),
+    })
+    expect((await examine({ AGAIN_URL: app.controlUrl })).find('same-database')).toBe(undefined)
+  })
+
   it('under a role that owns the evidence are a warning; a disabled trigger fails', async () => {
     expect((await examine()).find('append-only')).toMatchObject({ severity: 'warning' })
     await app.control('ALTER TABLE lethe_control.events DISABLE TRIGGER append_only')
