@@ -78,7 +78,7 @@ export function renderReport(report: Report, handed: Awaited<ReturnType<typeof h
         ]),
     ),
     '',
-    'Rows that were proposed and stayed: of subjects who stayed, of another owner too, or kept on a ground of the map.',
+    'Rows that were proposed and not removed: of subjects who stayed, of another owner too, kept on a ground of the map, or counted once for each of two subjects whose row they are.',
     '',
     '## Proof',
     '',

@@ -169,7 +169,7 @@ function rowsOfSeveral(target: Target): Draft[] {
         kind: 'several-owners' as const,
         on: columnsOf(mapped.key, [...new Set(links.flatMap(({ columns }) => columns))]),
         message: `A row of ${mapped.key} may have several owners (${named.join('; ')}), and is deleted with the first of them.`,
-        mend: 'Make all but one of these edges shared, authored or a reference, or accept with why they always name one person.',
+        mend: 'Make all of these edges shared (the row then goes with the last of its owners), or all but one authored or a reference; or accept with why it may go with the first. See runbooks/data-map.md.',
       },
     ]
   })
