@@ -1,6 +1,6 @@
 /** Holds: who is held waits, their ledger entries voided; who is released goes on. */
 import { monotonicMs } from '../../../lib/base/clock/index.ts'
-import { heldAmong } from '../../../lib/data/rows/index.ts'
+import { heldAmong, isHold } from '../../../lib/data/rows/index.ts'
 import { ensureHolds } from '../../../lib/record/holds/index.ts'
 import {
   getRequests,
@@ -111,8 +111,8 @@ async function keptBack(house: House, requests: readonly ErasureRequest[]): Prom
   )
   const words = new Map<string, string>()
   members.forEach(({ id }, place) => {
-    const word = found[place]
-    if (word !== null && word !== undefined && words.get(id) !== 'held') words.set(id, word)
+    const word = found[place] ?? null
+    if (word !== null && words.get(id) !== 'held') words.set(id, isHold(word) ? 'held' : word)
   })
   return words
 }

@@ -75,7 +75,7 @@ function standOf(request: ErasureRequest, legs: readonly Leg[], around: Around):
     case 'needs-attention':
       return attention(request, legs)
     case 'on-hold':
-      return `A legal hold keeps it; it goes on by itself once the hold is released. The answer stays due.${also}`
+      return `A legal hold keeps it; it goes on by itself once the hold is released. Which one: lethe erasure plan --subject ${request.subjectKind} --key KEY. The answer stays due.${also}`
     case 'refused':
       return `It was refused: ${request.refusalGround ?? ''}.${afterCut(request, around.ended)}`
     case 'cancelled':

@@ -46,7 +46,7 @@ export { markPopulation, whyNot } from './population/why-not.ts'
 export { cutAccess, readAccess, restoreAccess, type SavedRow } from './subject/access.ts'
 export { forecast, type Fate } from './subject/fates.ts'
 export { freeTextColumns, searchable, searchFreeText } from './subject/free-text.ts'
-export { heldAmong, isWhole } from './subject/held.ts'
+export { heldAmong, isHold, isWhole } from './subject/held.ts'
 export {
   collectIdentifiers,
   findByIdentifier,

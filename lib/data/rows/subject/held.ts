@@ -16,7 +16,7 @@ import {
   rootTable,
 } from '../batch/root-sql.ts'
 
-/** One word a key, in their order: `held`, `minimum:schema.table`, or null. A subject whose row is gone is asked by its key alone. */
+/** One word a key, in their order: `held`, `subject-held`, `hold:NAME` (see isHold), `minimum:schema.table`, or null. A subject whose row is gone is asked by its key alone. */
 export async function heldAmong(
   db: Queryable,
   plan: DeletionPlan,
@@ -28,7 +28,7 @@ export async function heldAmong(
   const conditions = [
     ...(await holdConditions(db, plan))
       .filter(({ reason }) => lethe?.any === true || reason.startsWith('hold:'))
-      .map(({ sql }) => ({ word: 'held', sql })),
+      .map(({ reason, sql }) => ({ word: reason, sql })),
     ...plan.minimums.map(({ table, condition }) => ({ word: `minimum:${tableKey(table)}`, sql: condition })),
   ]
   const cases = conditions.map(
@@ -70,4 +70,9 @@ export async function isWhole(db: Queryable, plan: SubjectRoot, key: RootKey): P
     [...keyArrays(plan, [key]), plan.subject],
   )
   return row?.whole === true
+}
+
+/** Whether the word is a hold's: Lethe's or the application's own, on the subject or on another owner of its rows. */
+export function isHold(word: string): boolean {
+  return word === 'held' || word === 'subject-held' || word.startsWith('hold:')
 }

@@ -11,6 +11,7 @@ import {
   releaseRequest,
   requestStatus,
   retryLeg,
+  previewErasure,
 } from '../../../../jobs/erasure/index.ts'
 import { holdStatement, releaseStatement } from '../../../../jobs/holds.ts'
 import { untilWaiting } from '../../../support/stages/small-clinic.ts'
@@ -387,6 +388,7 @@ describe('a legal hold', () => {
     await house.app.execute('UPDATE people SET claimed = true WHERE id = 1')
     await house.later()
     expect(await house.request(id)).toMatchObject({ state: 'on-hold' })
+    expect((await previewErasure(house.context, 'person', ['1'])).keptBack).toMatch(/^hold:/)
     expect(await house.left(1)).toEqual({ ...whole, sessions: 0 })
     await house.app.execute('UPDATE people SET claimed = false WHERE id = 1')
     await house.later()
