@@ -5,11 +5,12 @@
 import type { TestProject } from 'vitest/node'
 import { offerS3 } from './servers/lazy-s3.ts'
 import { startPostgres, startRedis } from './servers/servers.ts'
-import { serverVersion } from './servers/postgres.ts'
+import { hasIcu, serverVersion } from './servers/postgres.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     postgresUrl: string
+    hasIcu: boolean
     redisUrl: string
     s3Offer: string
   }
@@ -18,6 +19,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const [postgres, redis, s3] = await Promise.all([startPostgres(), startRedis(), offerS3()])
   project.provide('postgresUrl', postgres.url)
+  project.provide('hasIcu', await hasIcu(postgres.url))
   project.provide('redisUrl', redis.url)
   project.provide('s3Offer', s3.url)
   // Test files with servers of their own needn't search again.

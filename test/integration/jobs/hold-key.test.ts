@@ -13,7 +13,7 @@ import { getRequest, openSecrets } from '../../../lib/record/requests/index.ts'
 import { takeIntake } from '../../../jobs/erasure/cascade/intake.ts'
 import { collect } from '../../../jobs/erasure/cascade/collect.ts'
 import { openHouse } from '../../../jobs/erasure/cascade/house.ts'
-import { createCaseless } from '../../support/servers/collations.ts'
+import { createCaseless, isThere } from '../../support/servers/collations.ts'
 import { openRetentionHouse, type RetentionHouse } from '../../support/stages/retention-house.ts'
 
 interface Kind {
@@ -98,7 +98,6 @@ const calm = {
 }
 
 let house: RetentionHouse
-let caseless = false
 beforeAll(async () => {
   house = await openRetentionHouse()
   for (const sql of [
@@ -110,20 +109,17 @@ beforeAll(async () => {
     `CREATE TYPE mood AS ENUM ('calm', 'wild')`,
   ])
     await house.app.execute(sql)
-  caseless = await createCaseless(house.app)
+  await createCaseless(house.app)
 })
 beforeEach(() => house.empty())
 afterAll(() => house.close())
 
 const zones = ['UTC', 'Europe/Berlin']
-const each = Object.entries(kinds).flatMap(([name, kind]) =>
-  (name === 'timestamptz' ? zones : ['Europe/Berlin']).map((zone) => [name, zone, kind] as const),
-)
-
-/** This server has no such collation. */
-function isAbsent({ type }: Kind): boolean {
-  return type.endsWith('caseless') && !caseless
-}
+const each = Object.entries(kinds)
+  .filter(([, { type }]) => isThere(type))
+  .flatMap(([name, kind]) =>
+    (name === 'timestamptz' ? zones : ['Europe/Berlin']).map((zone) => [name, zone, kind] as const),
+  )
 
 async function open({ type, row, other }: Kind, zone: string): Promise<void> {
   for (const sql of [
@@ -205,10 +201,7 @@ async function request(who: Asked['who']) {
 
 describe.each(each)('a key of type %s, in a store whose zone is %s:', (_name, zone, kind) => {
   const { type, row, asked, later } = kind
-  beforeEach(async ({ skip }) => {
-    skip(isAbsent(kind))
-    await open(kind, zone)
-  })
+  beforeEach(() => open(kind, zone))
 
   test('a hold by another spelling binds, and still does when the application writes the key otherwise', async () => {
     const added = await house.hold({ level: 'subject', subject: 'account', key: [asked] })
@@ -269,10 +262,7 @@ describe.each(each)(
   'of a key of type %s, in a store whose zone is %s, whose row is gone,',
   (_name, zone, kind) => {
     const { row, asked, later, other } = kind
-    beforeEach(async ({ skip }) => {
-      skip(isAbsent(kind))
-      await open(kind, zone)
-    })
+    beforeEach(() => open(kind, zone))
 
     test('every spelling still names the same person', async () => {
       await house.arm('closed')
@@ -291,36 +281,36 @@ describe.each(each)(
   },
 )
 
-test('A row that a batch has locked and that matches none of its keys is an error, never nobody.', async ({
-  skip,
-}) => {
-  skip(!caseless)
-  await open({ type: 'text COLLATE caseless', row: 'ada', asked: 'Ada', later: 'ADA', other: 'eve' }, 'UTC')
-  const plan = await loadPlan(house.context, 'app', { subject: 'account' })
-  const runId = newId()
-  await raiseFence(house.app, runId, 1n)
-  const batch = (number: bigint): Batch => ({
-    runId,
-    fence: 1n,
-    number,
-    proposalId: null,
-    roots: [{ ordinal: 0n, key: ['ada'] }],
-    guard: { due: 'root.deleted_at IS NOT NULL', clear: [], values: [] },
-    wait: false,
-    pieceRows: null,
-  })
-  const back = async () => {
-    await house.app.execute(`UPDATE keys.accounts SET deleted_at = NULL, id = 'ADA' WHERE id = 'ada'`)
-  }
-  await expect(runBatch(house.app, plan, batch(1n), { beforeDestruction: back })).rejects.toMatchObject({
-    code: 'E_ROW_UNMATCHED',
-    retryable: true,
-  })
-  expect(await accounts()).toBe(2)
-  const again = await runBatch(house.app, plan, batch(1n), { beforeDestruction: () => Promise.resolve() })
-  expect(again.skipped).toEqual([{ ordinal: 0n, reason: 'not-due' }])
-  expect(await accounts()).toBe(2)
-})
+test.each(['text COLLATE caseless'].filter(isThere))(
+  'A row that a batch has locked and that matches none of its keys is an error, never nobody (%s).',
+  async (type) => {
+    await open({ type, row: 'ada', asked: 'Ada', later: 'ADA', other: 'eve' }, 'UTC')
+    const plan = await loadPlan(house.context, 'app', { subject: 'account' })
+    const runId = newId()
+    await raiseFence(house.app, runId, 1n)
+    const batch = (number: bigint): Batch => ({
+      runId,
+      fence: 1n,
+      number,
+      proposalId: null,
+      roots: [{ ordinal: 0n, key: ['ada'] }],
+      guard: { due: 'root.deleted_at IS NOT NULL', clear: [], values: [] },
+      wait: false,
+      pieceRows: null,
+    })
+    const back = async () => {
+      await house.app.execute(`UPDATE keys.accounts SET deleted_at = NULL, id = 'ADA' WHERE id = 'ada'`)
+    }
+    await expect(runBatch(house.app, plan, batch(1n), { beforeDestruction: back })).rejects.toMatchObject({
+      code: 'E_ROW_UNMATCHED',
+      retryable: true,
+    })
+    expect(await accounts()).toBe(2)
+    const again = await runBatch(house.app, plan, batch(1n), { beforeDestruction: () => Promise.resolve() })
+    expect(again.skipped).toEqual([{ ordinal: 0n, reason: 'not-due' }])
+    expect(await accounts()).toBe(2)
+  },
+)
 
 test('Who is gone from the rows is looked for elsewhere as they were asked for, and in the one text too.', async () => {
   await open({ type: 'citext', row: 'bob', asked: 'Bob', later: 'BOB', other: 'eve' }, 'UTC')

@@ -173,6 +173,14 @@ export async function createTestDatabase(
   }
 }
 
+/** Whether the server was built with ICU, whose collations alone can call different texts equal. */
+export async function hasIcu(url: string): Promise<boolean> {
+  const { rows } = await withClient(url, (client) =>
+    client.query(`SELECT FROM pg_collation WHERE collprovider = 'i' AND collname <> 'unicode' LIMIT 1`),
+  )
+  return rows.length === 1
+}
+
 /** `15.20`, without what the packager adds. */
 export async function serverVersion(url: string): Promise<string> {
   const { rows } = await withClient(url, (client) => client.query('SHOW server_version'))
