@@ -38,6 +38,12 @@ export async function buildClinic(adminUrl: string, subjects: number): Promise<s
          AND NOT EXISTS (SELECT FROM patients d WHERE d.merged_into_id = p.id)
          AND NOT EXISTS (SELECT FROM legal_holds h WHERE h.patient_id = p.id AND h.released_at IS NULL)
          AND NOT EXISTS (SELECT FROM prescriptions r WHERE r.patient_id = p.id AND r.controlled)
+         -- a hold on a relative keeps the link of the two, and so this patient
+         AND NOT EXISTS (
+           SELECT FROM family_links f JOIN patients o ON o.id IN (f.patient_id, f.related_patient_id) AND o.id <> p.id
+           WHERE p.id IN (f.patient_id, f.related_patient_id)
+             AND (o.merged_into_id IS NOT NULL OR EXISTS (SELECT FROM patients d WHERE d.merged_into_id = o.id)
+               OR EXISTS (SELECT FROM legal_holds h WHERE h.patient_id = o.id AND h.released_at IS NULL)))
        ORDER BY md5(id::text) LIMIT $1`,
       [subjects],
     )
