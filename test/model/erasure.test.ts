@@ -28,6 +28,7 @@ import {
   work,
   type Model,
 } from './erasure-model.ts'
+import { modelRuns } from './runs.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {
@@ -36,18 +37,13 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 it('Whatever happens in whatever order: nobody who is held, stopped, cancelled in time or back loses a row, what was asked for is gone in the end, and the ledger and every count agree.', async () => {
-  const { LETHE_MODEL_SEED: seed, LETHE_MODEL_PATH: path, LETHE_MODEL_RUNS: runs } = process.env
   await fc.assert(
     fc.asyncProperty(commands(), async (list) => {
       const model = await firstDay(house)
       await fc.asyncModelRun(() => ({ model, real: house }), list)
       await endOfDays(model)
     }),
-    {
-      numRuns: Number(runs ?? 8),
-      ...(seed === undefined ? {} : { seed: Number(seed) }),
-      ...(path === undefined ? {} : { path }),
-    },
+    modelRuns(8),
   )
 }, 3_700_000)
 

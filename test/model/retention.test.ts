@@ -27,6 +27,7 @@ import {
   workOn,
   type Model,
 } from './retention-model.ts'
+import { modelRuns } from './runs.ts'
 
 let house: SweepHouse
 beforeAll(async () => {
@@ -35,18 +36,13 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 it('Whatever happens in whatever order: held, young and unapproved rows stay, due ones go, and every count agrees.', async () => {
-  const { LETHE_MODEL_SEED: seed, LETHE_MODEL_PATH: path, LETHE_MODEL_RUNS: runs } = process.env
   await fc.assert(
     fc.asyncProperty(commands(), async (list) => {
       const model = await firstDay(house)
       await fc.asyncModelRun(() => ({ model, real: house }), list)
       await endOfDays(model)
     }),
-    {
-      numRuns: Number(runs ?? 40),
-      ...(seed === undefined ? {} : { seed: Number(seed) }),
-      ...(path === undefined ? {} : { path }),
-    },
+    modelRuns(40),
   )
 }, 3_700_000)
 

@@ -5,22 +5,15 @@
  */
 import { LetheError } from '../../../lib/base/errors/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
-import type { Person } from '../../../lib/data/erasers/index.ts'
-import type { Leg } from '../../../lib/record/requests/index.ts'
 import { unheldLegs } from '../cascade/held.ts'
-import type { House } from '../cascade/house.ts'
+import type { House, PersonLeg } from '../cascade/house.ts'
 import { callOff, isCalledOff, unbegin } from './taken-back.ts'
-
-interface Pair {
-  leg: Leg
-  person: Person
-}
 
 /**
  * Those whose call may go out. Of the others, a first call that does not go out counts as not begun; the next step puts them on
  * hold. Where the holds can't be brought into force, no call goes out.
  */
-export async function stillToCall<P extends Pair>(
+export async function stillToCall<P extends PersonLeg>(
   house: House,
   store: string,
   pairs: readonly P[],
@@ -39,11 +32,11 @@ export async function stillToCall<P extends Pair>(
 }
 
 /** After a page: what it removed is recorded, and the others of the call go on in another one. */
-export async function isAnyHeld(house: House, store: string, pairs: readonly Pair[]): Promise<boolean> {
+export async function isAnyHeld(house: House, store: string, pairs: readonly PersonLeg[]): Promise<boolean> {
   return (await unheld(house, store, pairs)).length < pairs.length
 }
 
-async function unheld<P extends Pair>(
+async function unheld<P extends PersonLeg>(
   house: House,
   store: string,
   pairs: readonly P[],
@@ -68,7 +61,7 @@ async function unheld<P extends Pair>(
 const begunNow = new Date(0)
 
 /** A call has gone out for them, whatever became of it: elsewhere than in the own store, whose rows can be looked at, that counts. */
-export function called<P extends Pair>(house: House, store: string, pairs: readonly P[]): readonly P[] {
+export function called<P extends PersonLeg>(house: House, store: string, pairs: readonly P[]): readonly P[] {
   if (store === house.subject.store) return pairs
   return pairs.map((pair) => ({
     ...pair,

@@ -6,7 +6,8 @@
 import { monotonicMs, sleep } from '../../../lib/base/clock/index.ts'
 import { total } from '../../../lib/base/counts/index.ts'
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
-import type { Leg, LegChange, LegState } from '../../../lib/record/requests/index.ts'
+import type { LegChange, LegState } from '../../../lib/record/requests/index.ts'
+import type { PersonLeg } from '../cascade/house.ts'
 
 /** Pages that are asked for one right after the other. */
 const FREE_PAGES = 10
@@ -61,15 +62,10 @@ export function isFurther({ state, counts = {} }: LegChange, before: LegState | 
   return state !== before || total(counts) > 0
 }
 
-interface Pair {
-  leg: Leg
-  person: Person
-}
-
 /** How legs stand whose call is not through, in their order: gone on with, or before a person where nothing becomes less. */
 export async function unfinished(
   place: Place,
-  group: readonly Pair[],
+  group: readonly PersonLeg[],
   paging: Pick<Paging, 'items'>,
   changes: readonly LegChange[],
   signal: AbortSignal,
@@ -80,7 +76,7 @@ export async function unfinished(
 
 async function standOf(
   place: Place,
-  { leg, person }: Pair,
+  { leg, person }: PersonLeg,
   { items }: Pick<Paging, 'items'>,
   signal: AbortSignal,
 ): Promise<

@@ -70,7 +70,7 @@ export async function withoutGrace(
 }
 
 /** One query: what is stopped now. */
-export async function lookAtStops(house: House): Promise<void> {
+async function lookAtStops(house: House): Promise<void> {
   const stops = await listStops(house.context.control)
   const named = (scope: string) => new Set(stops.flatMap((one) => (one.scope === scope ? [one.name] : [])))
   house.stopped = named('store')
@@ -78,7 +78,7 @@ export async function lookAtStops(house: House): Promise<void> {
 }
 
 /** By request; nothing for one that a person asked for. */
-export async function approvedOf(
+async function approvedOf(
   house: House,
   requests: readonly ErasureRequest[],
 ): Promise<Map<string, ApprovedPolicy>> {

@@ -1,14 +1,9 @@
 /** What a call leaves where it is, since it leads to somebody else too; and what is said of that. */
 import type { Person, Place } from '../../../lib/data/erasers/index.ts'
 import type { LetheError } from '../../../lib/base/errors/index.ts'
-import type { Leg, LegChange } from '../../../lib/record/requests/index.ts'
+import type { LegChange } from '../../../lib/record/requests/index.ts'
 import { exclusiveEach } from '../cascade/collect.ts'
-import type { House } from '../cascade/house.ts'
-
-interface Pair {
-  leg: Leg
-  person: Person
-}
+import type { House, PersonLeg } from '../cascade/house.ts'
 
 /** Of a leg's messages: values that stay, since they lead to somebody else too. */
 const SHARED = 'shared with others: '
@@ -18,7 +13,7 @@ const SHARED = 'shared with others: '
  * are not called for. A vendor's job that runs is only asked about. Of persons outside this call, those that a policy handed over
  * may still be let go, so what they share stays.
  */
-export async function leaveShared<T extends Pair>(
+export async function leaveShared<T extends PersonLeg>(
   house: House,
   place: Place,
   persons: ReadonlyMap<string, Person>,
@@ -42,7 +37,7 @@ export async function leaveShared<T extends Pair>(
 
 export function sayShared(
   changes: readonly LegChange[],
-  pairs: readonly Pair[],
+  pairs: readonly PersonLeg[],
   left: ReadonlyMap<string, number>,
 ): void {
   const known = new Map(pairs.map(({ leg }) => [leg.requestId, leg.messages]))

@@ -4,16 +4,9 @@
  * rows; what came later is refused, and the application is told so.
  */
 import { isWhole } from '../../../lib/data/rows/index.ts'
-import type { Person } from '../../../lib/data/erasers/index.ts'
-import {
-  hasCancel,
-  hasIntake,
-  openCancels,
-  unbeginLegs,
-  type Leg,
-} from '../../../lib/record/requests/index.ts'
+import { hasCancel, hasIntake, openCancels, unbeginLegs } from '../../../lib/record/requests/index.ts'
 import { takeIntake } from '../cascade/intake.ts'
-import type { House } from '../cascade/house.ts'
+import type { House, PersonLeg } from '../cascade/house.ts'
 
 /**
  * Reads what was taken back since, if anything was. `asked`: also what was asked for, since a person who closes their account has a
@@ -33,22 +26,17 @@ export async function readIntake(house: House): Promise<void> {
 }
 
 /** Before the first call of some of these: whether somebody took a request back meanwhile. */
-export async function isCalledOff(house: House, pairs: readonly Pair[]): Promise<boolean> {
+export async function isCalledOff(house: House, pairs: readonly PersonLeg[]): Promise<boolean> {
   return (
     pairs.some(({ leg }) => leg.requestedAt === null) && (await hasCancel(house.target, house.intake.passed))
   )
-}
-
-interface Pair {
-  leg: Leg
-  person: Person
 }
 
 /**
  * A call was called off: those of whom nothing is gone are as if it had not been begun, so that a cancel finds them whole. The
  * intake is read once every call that is under way has ended. Returns those whose call has destroyed something.
  */
-export async function callOff<P extends Pair>(
+export async function callOff<P extends PersonLeg>(
   house: House,
   store: string,
   pairs: readonly P[],
@@ -59,7 +47,7 @@ export async function callOff<P extends Pair>(
 }
 
 /** The same where their policy's conditions turned: this step asks for none of those any more. */
-export async function setAside<P extends Pair>(
+export async function setAside<P extends PersonLeg>(
   house: House,
   store: string,
   pairs: readonly P[],
@@ -69,7 +57,7 @@ export async function setAside<P extends Pair>(
 }
 
 /** Whose rows are all there has not been begun, although the call went out. Returns the others. */
-export async function unbegin<P extends Pair>(
+export async function unbegin<P extends PersonLeg>(
   house: House,
   store: string,
   pairs: readonly P[],
@@ -85,7 +73,7 @@ export async function unbegin<P extends Pair>(
 }
 
 /** Elsewhere nothing goes before the call; in the own store a subject goes whole, or its begun removal stands there. */
-async function nothingGone(house: House, store: string, { person }: Pair): Promise<boolean> {
+async function nothingGone(house: House, store: string, { person }: PersonLeg): Promise<boolean> {
   if (store !== house.subject.store) return true
   const plan = await house.plan(person.retained)
   for (const key of person.keys) if (!(await isWhole(house.target, plan, key))) return false

@@ -2,18 +2,25 @@
 import type { SubjectEntry } from '../../../lib/data/datamap/index.ts'
 import type { DeletionPlan } from '../../../lib/data/deletion/index.ts'
 import type { Database } from '../../../lib/base/db/index.ts'
-import { openPlaces, type Place } from '../../../lib/data/erasers/index.ts'
+import { openPlaces, type Person, type Place } from '../../../lib/data/erasers/index.ts'
 import { errorFields } from '../../../lib/base/log/index.ts'
 import type { Throttle } from '../../../lib/data/rows/index.ts'
 import type { ApprovedPolicy } from '../../../lib/record/proposals/index.ts'
 import type { ErasureLedger } from '../../../lib/record/erasures/index.ts'
 import { refuseHoldsBehind } from '../../../lib/record/holds/index.ts'
 import { paceOf, type Claim } from '../../../lib/record/ledger/index.ts'
+import type { Leg } from '../../../lib/record/requests/index.ts'
 import type { Context } from '../../context.ts'
 import { isBucketAway, openLedger } from '../../erasure-ledger.ts'
 import { leaving } from './ledger.ts'
 import { refuseTakenBack, type Intake } from '../brakes/last-look.ts'
 import { plansOf, subjectOf } from '../plans.ts'
+
+/** A leg, and the person of its request. */
+export interface PersonLeg {
+  leg: Leg
+  person: Person
+}
 
 export interface House {
   context: Context

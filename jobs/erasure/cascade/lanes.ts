@@ -21,7 +21,7 @@ import { called, isAnyHeld, stillToCall } from '../brakes/held-legs.ts'
 import { callOff, readIntake, setAside, unbegin } from '../brakes/taken-back.ts'
 import { leaveShared, sayShared } from '../brakes/shared.ts'
 import { idsOf } from './held.ts'
-import { storesOf, type House } from './house.ts'
+import { storesOf, type House, type PersonLeg } from './house.ts'
 import { BACKOFF_SECONDS, failed, verified } from './leg-outcome.ts'
 import { isFurther, Paging, unfinished, within } from '../brakes/paging.ts'
 
@@ -132,9 +132,7 @@ async function turn(
   }
 }
 
-interface Pair {
-  leg: Leg
-  person: Person
+interface Pair extends PersonLeg {
   /** What refused the deletion of something of theirs in the call just made. */
   refused?: string
 }

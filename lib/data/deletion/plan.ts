@@ -35,8 +35,7 @@ export interface PlanStep {
   bare?: true
   /**
    * In root-delete and root-pseudonymise the root's table has the alias `root`, and the statement ends with its WHERE
-   * clause, one condition or several joined by AND, without RETURNING: the executor appends ` AND (guard) RETURNING …`,
-   * so that the guard stands in the deleting statement itself.
+   * clause, without RETURNING: the executor appends ` RETURNING …` for the keys that it touched.
    */
   sql: string
   /**

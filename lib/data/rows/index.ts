@@ -4,14 +4,7 @@ import './errors.ts'
 export type { Guard, BatchOutcome, Batch, BatchHooks, BatchRoot, Subject } from './batch/batch.ts'
 export { runBatch } from './batch/execute.ts'
 export { firstReason, fullGuard, type FullGuard, mergedCondition } from './batch/guard.ts'
-export {
-  ANY_HOLD,
-  HOLDS_VERSION,
-  holdsCondition,
-  projectedVersion,
-  replaceHolds,
-  takeHoldLock,
-} from './batch/holds.ts'
+export { HOLDS_VERSION, projectedVersion, replaceHolds, takeHoldLock } from './batch/holds.ts'
 export { keptByDecision, keptIsDue } from './batch/kept.ts'
 export { projectStop, stopped } from './batch/stops.ts'
 export { holdProgress, raiseFence, batchesAfter, readProgress, type Progress } from './batch/progress.ts'

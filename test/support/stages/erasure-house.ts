@@ -28,14 +28,16 @@ import { startWebhookProcessor, type WebhookProcessor } from '../vendors/webhook
 export const processors = ['letters', 'parcels'] as const
 export const stores = ['app', 'archive', 'letters', 'parcels', 'sessions'] as const
 
-const owned = (columns: Record<string, string[]>, more: Record<string, unknown> = {}) => ({
+/** A table of rows that a person owns. */
+export const owned = (columns: Record<string, string[]>, more: Record<string, unknown> = {}) => ({
   columns,
   edges: [{ kind: 'owned', to: 'public.people', columns: ['person_id'] }],
   action: 'delete',
   ...more,
 })
 
-const tables = {
+/** Of its database, as the map has them. */
+export const tables = {
   app: {
     'public.people': {
       columns: {

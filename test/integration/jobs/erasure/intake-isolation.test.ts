@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { ensureCascade, requestStatus, takeIntake } from '../../../../jobs/erasure/index.ts'
 import { intakeState, listRequests } from '../../../../lib/record/requests/index.ts'
 import { examineIntake } from '../../../../jobs/doctor/requests.ts'
-import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
+import { openErasureHouse, tables, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {
@@ -98,7 +98,6 @@ test('a finding on one kind of subject stops no other kind of the same store', a
     edges: [{ kind: 'owned', to, columns: [by] }],
     action: 'delete',
   })
-  const person = (columns: object) => owned('public.people', columns, 'person_id')
   const both = {
     subjects: {
       person: { store: 'app', root: 'public.people' },
@@ -106,19 +105,8 @@ test('a finding on one kind of subject stops no other kind of the same store', a
     },
     tables: {
       app: {
-        'public.people': {
-          columns: {
-            none: ['id', 'tenant', 'keep', 'deleted_at', 'last_seen', 'naive_at', 'is_active', 'claimed'],
-            contact: ['email'],
-            identity: ['born'],
-            credentials: ['password'],
-          },
-          action: 'delete',
-        },
-        'public.visits': person({ none: ['id', 'person_id'] }),
-        'public.records': person({ none: ['id', 'person_id', 'keep_until'] }),
-        'public.messages': person({ none: ['id', 'person_id', 'sent_at'] }),
-        'public.loose': person({ none: ['person_id'], 'free-text': ['note'] }),
+        ...tables.app,
+        'public.records': owned('public.people', { none: ['id', 'person_id', 'keep_until'] }, 'person_id'),
         'public.clubs': { columns: { none: ['id'] }, action: 'delete' },
         'public.club_files': owned('public.clubs', { none: ['id', 'club_id'] }, 'club_id'),
       },

@@ -1,18 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openErasureHouse, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
+import { openErasureHouse, owned, tables, type ErasureHouse } from '../../../support/stages/erasure-house.ts'
 
 let house: ErasureHouse
 beforeAll(async () => {
   house = await openErasureHouse()
 })
 afterAll(() => house.close())
-
-const owned = (columns: object, more = {}) => ({
-  columns,
-  edges: [{ kind: 'owned', to: 'public.people', columns: ['person_id'] }],
-  action: 'delete',
-  ...more,
-})
 
 // issue 10, race E12
 test.each([
@@ -34,20 +27,8 @@ test.each([
         stores: { app: { kind: 'postgres', url: 'env:APP_URL', time_zone: zone } },
         tables: {
           app: {
-            'public.people': {
-              columns: {
-                none: ['id', 'tenant', 'keep', 'deleted_at', 'last_seen', 'naive_at', 'is_active', 'claimed'],
-                contact: ['email'],
-                identity: ['born'],
-                credentials: ['password'],
-              },
-              action: 'delete',
-              pseudonymise: { email: { set: null }, born: { set: null }, password: { set: null } },
-            },
-            'public.visits': owned({ none: ['id', 'person_id'] }),
+            ...tables.app,
             'public.records': owned({ none: ['id', 'person_id', 'keep_until'] }),
-            'public.messages': owned({ none: ['id', 'person_id', 'sent_at'] }),
-            'public.loose': owned({ none: ['person_id'], 'free-text': ['note'] }),
             'public.papers': owned(
               { none: ['id', 'person_id', 'keep'] },
               { action: 'retain', retain: { ground: 'accounting law', until: 't.keep' } },
