@@ -34,6 +34,15 @@ const LOOK_SECONDS = 60
 export async function unbraked(house: House, requests: readonly ErasureRequest[]): Promise<ErasureRequest[]> {
   await lookAtStops(house)
   if (house.stopped.has(house.subject.store)) return []
+  return underPolicies(house, requests, { underWay: false })
+}
+
+/** `underWay`: calls of other lanes are, so that what has begun can't be told from what a call is about to leave whole. */
+async function underPolicies(
+  house: House,
+  requests: readonly ErasureRequest[],
+  calls: { underWay: boolean },
+): Promise<ErasureRequest[]> {
   const policies = await approvedOf(house, requests)
   const free: ErasureRequest[] = []
   for (const [policy, some] of Map.groupBy(requests, (request) => policies.get(request.id))) {
@@ -42,7 +51,7 @@ export async function unbraked(house: House, requests: readonly ErasureRequest[]
       continue
     }
     const brake = await brakeOf(house, policy)
-    if (brake === null) free.push(...(await stillDue(house, policy, some)))
+    if (brake === null) free.push(...(await stillDue(house, policy, some, calls)))
     else if (brake.word === 'disarmed') await letGoAll(house, some, 'disarmed')
     else await wait(house, some, brake)
   }
@@ -138,6 +147,7 @@ async function stillDue(
   house: House,
   policy: ApprovedPolicy,
   requests: readonly ErasureRequest[],
+  calls: { underWay: boolean },
 ): Promise<ErasureRequest[]> {
   const { control, keystore, log } = house.context
   const guard = guardOf(policy)
@@ -170,10 +180,12 @@ async function stillDue(
       continue
     }
     if ((await letGo(house, request, reason)) !== 'begun') continue
-    if (await isOpen(house, request)) {
+    if (!(await isOpen(house, request))) free.push(request)
+    // whether a part is gone is decided by the next step, once no call is under way
+    else if (!calls.underWay) {
       await withdraw(house, [request])
       await attend([request], `came-back:${reason}`)
-    } else free.push(request)
+    }
   }
   return free
 }
@@ -241,7 +253,9 @@ export async function unbrakedLegs(
   if (isStopped(house, store)) return []
   const under = legs.flatMap(({ requestId }) => (persons.get(requestId)?.policy ? [requestId] : []))
   if (under.length === 0) return legs
-  const free = new Set(ids(await unbraked(house, await getRequests(house.context.control, under))))
+  const free = new Set(
+    ids(await underPolicies(house, await getRequests(house.context.control, under), { underWay: true })),
+  )
   for (const id of under) if (!free.has(id)) house.aside.add(id)
   return legs.filter(({ requestId }) => !house.aside.has(requestId))
 }
